@@ -73,9 +73,9 @@ SHARED = {
     "models.projects": (
         "AnyProjectEvent", "CanceledEvent", "CompletedEvent", "CostEstimation", "ErrorData", "EtaRange", "Event",
         "FailedEvent", "JobCompletedEvent", "JobEvent", "JobEventName", "JobFailedEvent", "JobRecord",
-        "JobResult", "JobStartedEvent", "JobStatus", "MaskSelection", "ProgressEvent", "ProjectEvent",
-        "ProjectEventName", "ProjectRecord", "ProjectStatus", "ProjectStatusRecord", "ProjectType", "Provenance",
-        "RecentJob", "RecentProject", "ResultKind", "UpdatedEvent", "UrlUnavailable", "WaitingReason",
+        "JobResult", "JobStartedEvent", "JobStatus", "MaskSelection", "MissingProject", "MissingState", "ProgressEvent",
+        "ProjectEvent", "ProjectEventName", "ProjectRecord", "ProjectStatus", "ProjectStatusRecord", "ProjectType",
+        "Provenance", "RecentJob", "RecentProject", "ResultKind", "UpdatedEvent", "UrlUnavailable", "WaitingReason",
     ),
     "models.replay": ("ReplayRecord", "ReplayRecordSummary", "ReplayRecords", "ReplayWriteResult", "RunRecord"),
     "models.runs": (

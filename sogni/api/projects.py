@@ -14,7 +14,7 @@ from sogni.core.catalogue import flows as catalogue
 from sogni.core.catalogue.model_families import asset_config, is_audio_id, is_video_id
 from sogni.core.checks import reject_none_items
 from sogni.core.outbox import CLOSED, CONNECTION, Listeners
-from sogni.core.projects import cancel, create, past_projects, recovery, results, transfers
+from sogni.core.projects import cancel, create, lookups, past_projects, recovery, results, transfers
 from sogni.core.projects.image_requests import EnhancementStrength
 from sogni.core.projects.project import ProjectState
 from sogni.core.projects.registry import PROJECTS_EVENTS
@@ -34,6 +34,7 @@ from sogni.models.project_fields import AudioProjectFields, ImageProjectFields, 
 from sogni.models.projects import (
     CostEstimation,
     JobEvent,
+    MissingProject,
     ProjectEvent,
     ProjectRecord,
     ProjectStatusRecord,
@@ -41,7 +42,7 @@ from sogni.models.projects import (
     ResultKind,
 )
 from sogni.settings import Network, TokenType, check_seconds
-from sogni.transport.engine import Engine
+from sogni.transport.engine import Engine, logger
 from sogni.transport.waiting import Deadline, TopicSignal
 
 ReturnWhen = Literal["ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION"]
@@ -348,7 +349,55 @@ class Projects(EventEmitter[OnProjectsEvent]):
             >>> [(job.status, job.kind, job.url) for job in result.jobs]
             [('completed', 'image', 'http...')]
         """
-        return ProjectResult(self._engine, self._engine.run(past_projects.project_result(project_id, kind)))
+        result = self._engine.run(past_projects.project_result(project_id, kind))
+        for job in result.jobs:
+            if job.error is not None:
+                logger.warning("a result has no URL: job=%s error=%s", job.id, job.error)
+        return ProjectResult(self._engine, result)
+
+    def list_elsewhere(self) -> list[ProjectRecord]:
+        """List the unfinished projects of the account that clients with other app ids started. Needs no socket.
+
+        Use it to find work of other processes. `attach` follows such a project, `cancel` cancels it.
+
+        Returns:
+            The records of the projects. Chats are not among them.
+
+        Raises:
+            RateLimitError: The service allows 20 such requests in 10 seconds.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> [record.id for record in client.projects.list_elsewhere()]
+            []
+        """
+        return self._engine.run(lookups.projects_elsewhere())
+
+    def resolve_missing(
+        self, ids: Iterable[str], *, attempts: int = 4, delay: float = 2.5
+    ) -> dict[str, MissingProject]:
+        """Find out what became of projects that this client does not follow. Needs no socket.
+
+        A project is only called lost if every source of the service was readable and does not know it. Its record may
+        appear a few seconds after its end, so a project without one is looked up several times.
+
+        Args:
+            ids: Ids of the projects.
+            attempts: Number of requests for the record of a project, 1 to 100. Default 4.
+            delay: Seconds between two attempts, 0 to 3600. Default 2.5.
+
+        Returns:
+            What became of each project, by the given ids.
+
+        Raises:
+            ValidationError: An argument is invalid.
+
+        Example:
+            >>> found = client.projects.resolve_missing([project.id])
+            >>> found[project.id].state
+            'finished'
+        """
+        return self._engine.run(lookups.missing_projects(ids, attempts=attempts, delay=delay))
 
     def list_recent(
         self, since: datetime | None = None, limit: int = 50, app_source: str | None = None

@@ -530,6 +530,28 @@ class ProjectStatusRecord(Model):
     completed_worker_jobs: list[JobRecord] = field(factory=list)
 
 
+MissingState = Literal["finished", "terminal", "active", "lost", "unknown"]
+
+
+@frozen(kw_only=True)
+class MissingProject(Model):
+    """What became of a project, as `Projects.resolve_missing` finds it.
+
+    Attributes:
+        id: Id of the project, as given.
+        state: ``"finished"`` if the service has its record; ``"terminal"`` if it failed or was canceled without one;
+            ``"active"`` if it waits or runs; ``"lost"`` if the service does not know it; ``"unknown"`` if that
+            could not be found out.
+        project: The record, or what the service knows of the project without one.
+        error: Why the state is unknown.
+    """
+
+    id: str
+    state: MissingState
+    project: ProjectRecord | None = None
+    error: str | None = None
+
+
 ResultKind = Literal["image", "video", "audio", "model"]
 UrlUnavailable = Literal["sensitiveContent", "unknownMediaKind", "downloadUrlFailed"]
 
@@ -547,6 +569,7 @@ class JobResult(Model):
         url: URL of the result, valid for a limited time.
         url_unavailable: Why a completed job has no URL: the content filter withholds the result, its kind is unknown
             (pass `kind`), or the service gave no URL.
+        error: Why the service gave no URL; None if it gave one, or none was requested.
     """
 
     id: str
@@ -556,6 +579,7 @@ class JobResult(Model):
     kind: MediaKind | None = None
     url: str | None = field(default=None, repr=redacted_repr)
     url_unavailable: UrlUnavailable | None = None
+    error: str | None = None
 
 
 @frozen(kw_only=True)

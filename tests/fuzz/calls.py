@@ -49,6 +49,8 @@ CALLS: dict[str, Call] = {
     "record": lambda c, ids: c.projects.get(ids["project"]),
     "status": lambda c, ids: c.projects.get_status(ids["project"]),
     "result": lambda c, ids: c.projects.get_result(ids["project"]),
+    "elsewhere": lambda c, ids: c.projects.list_elsewhere(),
+    "missing": lambda c, ids: c.projects.resolve_missing([ids["project"]], delay=0.0),
     "recent": lambda c, ids: c.projects.list_recent(),
     "download_url": lambda c, ids: c.projects.download_url(
         image_id=ids["image"], job_id=ids["project"], type="complete"

@@ -106,8 +106,27 @@ async def test_a_direct_url_needs_no_signature(sdk: Sdk, client: Any, supernet: 
     assert requests.get(job.url, timeout=SOON).ok
 
 
-async def test_a_result_tells_why_there_is_no_url(
+async def test_what_looked_like_an_image_is_downloaded_as_what_it_is(
     sdk: Sdk, client: Any, supernet: LocalSupernet, tmp_path: Path
+) -> None:
+    video = {"type": "video", "model_id": "wan_v2.2-14b-fp8_t2v_lightx2v", "duration": 1, "width": 480, "height": 480}
+    project = await finished(sdk, client, **video)
+    unpickled, (kind, snapshot) = project.__reduce__()
+    # As a later version's model looks to this one.
+    snapshot["params"] = {"modelId": "pictures-of-tomorrow", "type": "image"}
+    for job in snapshot["jobs"]:
+        del job["resultUrl"]
+    async with sdk.client(supernet) as later:
+        copies = [await sdk.call(later.projects.attach, unpickled(kind, snapshot)) for _ in range(2)]
+        paths = [await sdk.call(copy.jobs[0].save, tmp_path / str(place)) for place, copy in enumerate(copies)]
+    assert [path.suffix for path in paths] == [".mp4", ".mp4"]
+    asked = [getattr(request, "path", "") for request in supernet.requests]
+    routes = [str(path) for path in asked if str(path).endswith("/downloadUrl")]
+    assert routes[-3:] == ["/v1/image/downloadUrl", "/v1/media/downloadUrl", "/v1/media/downloadUrl"]
+
+
+async def test_a_result_tells_why_there_is_no_url(
+    sdk: Sdk, client: Any, supernet: LocalSupernet, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     supernet.faults.flag_nsfw(0)
     supernet.faults.fail_job(1)
@@ -117,6 +136,9 @@ async def test_a_result_tells_why_there_is_no_url(
     outcomes = sorted((job.status, str(job.url_unavailable), job.url) for job in result.jobs)
     expected = [("completed", "downloadUrlFailed", None), ("completed", "sensitiveContent", None)]
     assert outcomes == [*expected, ("failed", "None", None)]
+    (missing,) = [job for job in result.jobs if job.error is not None]
+    logged = [record.getMessage() for record in caplog.records if record.name == "sogni"]
+    assert logged == [f"a result has no URL: job={missing.id} error={missing.error}"]
     assert await sdk.call(result.save, tmp_path) == []
 
 
@@ -154,6 +176,46 @@ async def test_what_is_no_kind_is_refused_before_anything_is_sent(
 async def test_an_unknown_project_has_no_result(sdk: Sdk, client: Any) -> None:
     with pytest.raises(sdk.NotFoundError, match="0A0A0A0A-0000-4000-8000-000000000001"):
         await sdk.call(client.projects.get_result, "0A0A0A0A-0000-4000-8000-000000000001")
+
+
+# -- lookups -----------------------------------------------------------------------
+
+
+async def test_projects_of_other_app_ids_are_listed_while_they_run(sdk: Sdk, supernet: LocalSupernet) -> None:
+    supernet.pause_workers()
+    async with sdk.client(supernet, app_id="one") as one, sdk.client(supernet, app_id="two") as two:
+        first, second = await sdk.create(one), await sdk.create(two)
+        (found,) = await sdk.call(one.projects.list_elsewhere)
+        assert (found.id, found.app_id, found.status) == (second.id, "two", "queued")
+        async with sdk.client(supernet, disable_socket=True) as other:
+            everything = await sdk.call(other.projects.list_elsewhere)
+            assert {record.id for record in everything} == {first.id, second.id}
+        await sdk.call(one.projects.cancel, found.id)
+        assert await sdk.call(one.projects.list_elsewhere) == []
+    assert supernet.violations == []
+
+
+async def test_a_list_elsewhere_is_limited(sdk: Sdk, supernet: LocalSupernet) -> None:
+    async with sdk.client(supernet, disable_socket=True, retry=sdk.RetryPolicy(attempts=1)) as client:
+        for _ in range(20):
+            await sdk.call(client.projects.list_elsewhere)
+        with pytest.raises(sdk.RateLimitError):
+            await sdk.call(client.projects.list_elsewhere)
+
+
+async def test_missing_projects_are_finished_active_or_lost(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
+    done = await finished(sdk, client)
+    supernet.pause_workers()
+    running = await sdk.create(client)
+    gone = "0A0A0A0A-0000-4000-8000-000000000001"
+    async with sdk.client(supernet, disable_socket=True) as other:
+        ids = [gone, running.id.lower(), done.id]
+        found = await sdk.call(other.projects.resolve_missing, ids, attempts=2, delay=0)
+    assert {it: found[it].state for it in found} == {gone: "lost", running.id.lower(): "active", done.id: "finished"}
+    assert found[done.id].project == await sdk.call(client.projects.get, done.id)
+    assert found[gone] == sdk.from_dict(sdk.MissingProject, sdk.to_dict(found[gone]))
+    with pytest.raises(sdk.ValidationError, match="ids must be a list of ids"):
+        await sdk.call(client.projects.resolve_missing, done.id)
 
 
 # -- costs and times ---------------------------------------------------------------

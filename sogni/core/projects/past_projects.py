@@ -18,9 +18,8 @@ from sogni.core.flow import Flow, change, download, together
 from sogni.core.http import HttpCall, get
 from sogni.core.media import content_type_of_format
 from sogni.core.projects.project import read_seed
-from sogni.core.projects.results import ARTIST_CANCELED
+from sogni.core.projects.results import ARTIST_CANCELED, download_url
 from sogni.core.projects.transfers import fetch_media, storage_call
-from sogni.core.projects.uploads import download_url_call, read_signed_url
 from sogni.core.requests import FAILURES, request_data
 from sogni.errors import ProtocolError
 from sogni.models.converter import read
@@ -137,8 +136,11 @@ def _job_result(result: ProjectResultRecord, job_id: str, job: JobRecord, media:
         return evolve(found, url=job.media_url)
     if media is None:
         return _without_url(found, "unknownMediaKind")
-    url = yield from _signed_url(result, found)
-    return _without_url(found, "downloadUrlFailed") if url is None else evolve(found, url=url)
+    try:
+        url = yield from download_url(media, result.id, job_id, result.output_format)
+    except FAILURES as error:
+        return evolve(_without_url(found, "downloadUrlFailed"), error=str(error))
+    return evolve(found, url=str(url))
 
 
 def _status_of(job: JobRecord) -> str:
@@ -158,20 +160,14 @@ def _without_url(job: JobResult, why: UrlUnavailable) -> JobResult:
     return evolve(job, url_unavailable=why)
 
 
-def _signed_url(result: ProjectResultRecord, job: JobResult) -> Flow[str | None]:
-    """Request the URL of a result; None if its kind is unknown, or the service gives none."""
+def _renew_call(result: ProjectResultRecord, job: JobResult) -> Flow[HttpCall | None]:
+    """Return the request for a result with a new URL; None if its kind is unknown, or the service gives none."""
     if job.kind is None:
         return None
-    call = download_url_call(job.kind, project_id=result.id, job_id=job.id, output_format=result.output_format)
     try:
-        return str(read_signed_url((yield from request_data(call)), "downloadUrl"))
+        return storage_call((yield from download_url(job.kind, result.id, job.id, result.output_format)))
     except FAILURES:
         return None
-
-
-def _renew_call(result: ProjectResultRecord, job: JobResult) -> Flow[HttpCall | None]:
-    url = yield from _signed_url(result, job)
-    return None if url is None else storage_call(url)
 
 
 def save_results(

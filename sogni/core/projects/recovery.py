@@ -20,9 +20,16 @@ from sogni.core.http import get
 from sogni.core.outbox import CONNECTION
 from sogni.core.projects.cancel import cancel_frame
 from sogni.core.projects.job import LOST, RESTARTING
+from sogni.core.projects.lookups import (
+    LOOKUP_PAUSE,
+    LOOKUPS,
+    active_ids,
+    all_active,
+    live_verdict,
+    recorded_verdict,
+)
 from sogni.core.projects.project import ProjectState
 from sogni.core.projects.results import (
-    PROJECT_STATUS,
     apply_record,
     as_recorded,
     live_record,
@@ -32,14 +39,13 @@ from sogni.core.projects.results import (
     restored_project,
 )
 from sogni.core.projects.waiting import ensure_connection
-from sogni.core.requests import FAILURES, get_json, get_unwrapped_json
+from sogni.core.requests import FAILURES, get_unwrapped_json
 from sogni.errors import NotFoundError
 from sogni.models.projects import ErrorData, ProjectRecord, Snapshot
 
 SNAPSHOT_DELAY = 5.0
 """A request sent less than this many seconds before a snapshot may be missing from it (transport §13.2)."""
 RECHECK_DELAY = 0.25
-LOOKUPS, LOOKUP_PAUSE = 4, 2.5
 RESEND_TIMEOUT = 60.0
 MAX_MISSED_CHECKS = 3
 
@@ -212,14 +218,10 @@ def _look_up_project(project_id: str) -> Flow[bool]:
         if (yield from _is_alive(project_id)) is False:
             yield from resend(project_id)
         return True
-    try:
-        record = yield from project_record(project_id)
-    except NotFoundError:
-        return False
-    except FAILURES:
-        return True
-    yield from apply_record(project_id, record)
-    return True
+    verdict = yield from recorded_verdict(project_id)
+    if verdict is not None and verdict.project is not None:
+        yield from apply_record(project_id, verdict.project)
+    return verdict is not None
 
 
 def _may_resend(project: ProjectState) -> Flow[bool]:
@@ -237,26 +239,16 @@ def _may_resend(project: ProjectState) -> Flow[bool]:
 def _is_alive(project_id: str) -> Flow[bool | None]:
     """Whether the service knows a project as unfinished; None if that is unknown."""
     try:
-        listed = yield from get_json(get("/api/v1/artist/projects/active", host="socket"))
+        active = yield from active_ids()
     except FAILURES:
         return None
-    projects = listed.get("projects") if isinstance(listed, Mapping) else None
-    if not isinstance(projects, list):
-        return None
-    if any(isinstance(p, Mapping) and str(p.get("id", "")).upper() == project_id for p in projects):
+    verdict = yield from live_verdict(project_id, active)
+    if verdict.state == "active":
         yield from change(lambda state, now: _touch(state, project_id, now))
         return True
-    try:
-        record = yield from live_record(project_id)
-    except NotFoundError:
-        return False
-    except FAILURES:
-        return None
-    if record.status in PROJECT_STATUS:
-        yield from apply_record(project_id, as_recorded(record))
-        return None
-    yield from change(lambda state, now: _touch(state, project_id, now))
-    return True
+    if verdict.project is not None:
+        yield from apply_record(project_id, as_recorded(verdict.project))
+    return False if verdict.state == "lost" else None
 
 
 def _touch(state: State, project_id: str, now: float) -> None:
@@ -413,10 +405,10 @@ def _attach_unknown(project_id: str, restored: ProjectState | None) -> Flow[Proj
 def _listed(project_id: str) -> Flow[ProjectRecord | None]:
     """Return the record in the list of all app ids, which includes the app id; None if it is not listed."""
     try:
-        snapshot = yield from get_unwrapped_json(Snapshot, get("/api/v1/artist/projects/sync", host="socket"))
+        active = yield from all_active()
     except FAILURES:
         return None
-    return next((record for record in snapshot.active_projects if record.id.upper() == project_id), None)
+    return next((record for record in active if record.id.upper() == project_id), None)
 
 
 def poll(project_id: str) -> Flow[None]:

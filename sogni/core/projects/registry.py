@@ -23,6 +23,8 @@ CHECK_INTERVAL = 1.0
 MAX_RUN_TIME = 12 * 3600.0
 RUN_FLOOR = {("fast", "image"): 1800.0, ("fast", "audio"): 1800.0, ("fast", "video"): 5400.0}
 RUN_FLOOR_OTHERWISE = (2 * 3600.0, 8 * 3600.0)
+MAX_MEDIA_JOBS = 1000
+"""Number of jobs to remember that are served by the route of other media than images (additions-5x §5)."""
 QUEUE_STATUSES = ("waiting", "no-workers")
 """Known values; others are ignored (transport §9.2)."""
 
@@ -55,6 +57,7 @@ class ProjectRegistry:
         """Pending cancellations and their outcomes: whether the job was canceled, and the service's message."""
         self.lookups: int = 0
         """Number of snapshots for which projects were looked up."""
+        self._media_jobs: dict[str, None] = {}
         self._checked_at = 0.0
         self._reconciling = False
         self._reconcile_next: Reconcile | None = None
@@ -137,6 +140,16 @@ class ProjectRegistry:
         """Count a new snapshot; lookups for earlier ones end."""
         self.lookups += 1
         return self.lookups
+
+    def serve_as_media(self, job_id: str) -> None:
+        """Note that the result of a job is not an image, although its model looked like one for images."""
+        self._media_jobs[job_id] = None
+        if len(self._media_jobs) > MAX_MEDIA_JOBS:
+            del self._media_jobs[next(iter(self._media_jobs))]
+
+    def is_served_as_media(self, job_id: str) -> bool:
+        """Whether `serve_as_media` was called for a job."""
+        return job_id in self._media_jobs
 
     def _project(self, payload: Any) -> ProjectState | None:
         return self.by_id.get(payload.get("jobID", "")) if type(payload) is dict else None

@@ -21,7 +21,7 @@ from sogni.core.projects.params import params_from_record, record_type
 from sogni.core.projects.project import ProjectState, ProjectTotals
 from sogni.core.projects.uploads import download_url_call, read_signed_url
 from sogni.core.requests import FAILURES, TEMPORARY_STATUSES, request_data
-from sogni.errors import ApiError, ClientClosedError
+from sogni.errors import ApiError, ClientClosedError, NotFoundError
 from sogni.models.converter import read
 from sogni.models.projects import ErrorData, JobRecord, ProjectRecord
 
@@ -144,11 +144,30 @@ PROJECT_STATUS = {
 
 def signed_url(project: ProjectState, job_id: str, *, preview: bool = False) -> Flow[str]:
     """Request the download URL of a result."""
+    if preview:
+        call = download_url_call(project.kind, project_id=project.id, job_id=job_id, preview=True)
+        return read_signed_url((yield from request_data(call)), "downloadUrl")
     output_format = getattr(project.params, "output_format", None)
-    call = download_url_call(
-        project.kind, project_id=project.id, job_id=job_id, output_format=output_format, preview=preview
-    )
-    return read_signed_url((yield from request_data(call)), "downloadUrl")
+    return (yield from download_url(project.kind, project.id, job_id, output_format))
+
+
+def download_url(kind: str, project_id: str, job_id: str, output_format: str | None) -> Flow[str]:
+    """Request the download URL of a result.
+
+    What counts as an image, because nothing tells otherwise, may turn out to be served by the route of other media.
+    """
+    # additions-5x §5 "Kind fallback"
+    call = download_url_call(kind, project_id=project_id, job_id=job_id, output_format=output_format)
+    other = download_url_call("video", project_id=project_id, job_id=job_id)
+    if call.path != other.path and (yield from change(lambda state, _: state.projects.is_served_as_media(job_id))):
+        call = other
+    try:
+        return read_signed_url((yield from request_data(call)), "downloadUrl")
+    except NotFoundError as error:
+        if call.path == other.path or other.path not in error.message:
+            raise
+    yield from change(lambda state, _: state.projects.serve_as_media(job_id))
+    return read_signed_url((yield from request_data(other)), "downloadUrl")
 
 
 def sign_results(project_id: str) -> Flow[None]:

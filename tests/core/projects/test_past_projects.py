@@ -218,6 +218,35 @@ def test_a_url_that_is_refused_leaves_the_other_results(stage: Stage, reply: Any
     steps = [(image(), reply), (image("B2"), URL)]
     jobs = stage.play(project_result(PROJECT), ended(completed(), completed("B2")), *steps).jobs
     assert [(job.url is None, job.url_unavailable) for job in jobs] == [(True, "downloadUrlFailed"), (False, None)]
+    assert [bool(job.error) for job in jobs] == [True, False]
+
+
+ELSEWHERE = refused(404, "This file is served by /v1/media/downloadUrl")
+
+
+def test_what_the_image_route_does_not_serve_is_requested_from_the_other_from_then_on(stage: Stage) -> None:
+    for script in ([(image(), ELSEWHERE), (media(), URL)], [(media(), URL)]):
+        (job,) = stage.play(project_result(PROJECT), ended(completed()), *script).jobs
+        assert (job.kind, job.url) == ("image", "https://store/1?sig=1")
+
+
+@pytest.mark.parametrize(
+    ("model_id", "script"),
+    [
+        ("krea2_turbo_fp8_scaled", [(image(), refused(404, "File not found"))]),
+        ("wan_v2.2-14b-fp8_t2v", [(media(), ELSEWHERE)]),
+    ],
+)
+def test_another_404_is_no_reason_to_ask_the_other_route(stage: Stage, model_id: str, script: list[Any]) -> None:
+    (job,) = stage.play(project_result(PROJECT), ended(completed(), model_id=model_id), *script).jobs
+    assert job.url_unavailable == "downloadUrlFailed"
+
+
+def test_the_last_thousand_jobs_of_the_other_route_are_remembered(stage: Stage) -> None:
+    registry = stage.state.projects
+    for number in range(1001):
+        registry.serve_as_media(str(number))
+    assert [registry.is_served_as_media(it) for it in ("0", "1", "1000")] == [False, True, True]
 
 
 LISTED = {
