@@ -13,6 +13,7 @@ import click
 from sogni.cli.account import account, check
 from sogni.cli.batch import batch
 from sogni.cli.chat import chat
+from sogni.cli.doctor import doctor
 from sogni.cli.emulator import emulator
 from sogni.cli.estimate import estimate, models
 from sogni.cli.exit_codes import TERMINATED, USAGE, Program, print_stderr
@@ -44,7 +45,23 @@ def sogni(context: click.Context) -> None:
 
 
 _COMMANDS = (
-    *(image, video, music, batch, chat, workflow, template, replay, models, estimate, account, login, logout, check),
+    *(
+        image,
+        video,
+        music,
+        batch,
+        chat,
+        workflow,
+        template,
+        replay,
+        models,
+        estimate,
+        account,
+        login,
+        logout,
+        check,
+        doctor,
+    ),
     emulator,
 )
 for _command in _COMMANDS:

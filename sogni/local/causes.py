@@ -13,7 +13,7 @@ import socket
 import ssl
 import zlib
 
-__all__ = ["CUT_OFF", "DISCONNECTED", "NOT_HTTP", "NO_UPGRADE", "cause_of"]
+__all__ = ["CUT_OFF", "DISCONNECTED", "NOT_HTTP", "NO_UPGRADE", "cause_of", "innermost"]
 
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "UNSUPPORTED_PROTOCOL"})
 _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})\b")
@@ -43,6 +43,20 @@ def cause_of(error: BaseException) -> str:
     if isinstance(error, OSError):
         return _of_system(error)
     return f"the response cannot be read ({type(error).__name__})"
+
+
+def innermost(error: BaseException) -> BaseException:
+    """Return the original cause in a chain of wrapped errors."""
+    seen = error
+    for _ in range(8):
+        inner = getattr(seen, "reason", None)
+        if not isinstance(inner, BaseException):
+            inner = next((arg for arg in seen.args if isinstance(arg, BaseException)), None)
+        inner = inner or seen.__cause__
+        if inner is None or inner is seen:
+            break
+        seen = inner
+    return seen
 
 
 def _of_tls(error: ssl.SSLError) -> str:

@@ -50,7 +50,7 @@ from sogni.core.http import (
 )
 from sogni.errors import ClientClosedError, ProtocolError, SogniConnectionError, SogniError, SogniTimeoutError
 from sogni.live import Live
-from sogni.local.causes import cause_of
+from sogni.local.causes import cause_of, innermost
 from sogni.local.cookies import Cookies
 from sogni.local.files import DownloadFile, PathFor
 from sogni.local.media import MediaSource, finished_spool, spool
@@ -375,7 +375,7 @@ def _socket_of(response: requests.Response) -> socket.socket | None:
 def http_error(call: HttpCall, url: str, error: Exception, settings: Settings) -> SogniError:
     """Return our error for one of `requests`. Raise it `from None`: the original contains the full URL."""
     via = through(url, settings.proxy, os.environ)
-    cause = _innermost(error)
+    cause = innermost(error)
     proxy_timed_out = isinstance(error, requests.exceptions.ProxyError) and isinstance(cause, TimeoutError)
     if isinstance(error, requests.ConnectTimeout) or proxy_timed_out:
         return no_connection(url, min(settings.timeouts.connect, limit_of(call, settings.timeouts)), via)
@@ -384,20 +384,6 @@ def http_error(call: HttpCall, url: str, error: Exception, settings: Settings) -
     if isinstance(error, requests.exceptions.InvalidURL | urllib3.exceptions.LocationValueError):
         return unreachable(url, via, "the URL is invalid")
     return unreachable(url, via, cause_of(cause))
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """Return the original cause in a chain of wrapped errors."""
-    seen = error
-    for _ in range(8):
-        inner = getattr(seen, "reason", None)
-        if not isinstance(inner, BaseException):
-            inner = next((arg for arg in seen.args if isinstance(arg, BaseException)), None)
-        inner = inner or seen.__cause__
-        if inner is None or inner is seen:
-            break
-        seen = inner
-    return seen
 
 
 # -- results that are read while they arrive

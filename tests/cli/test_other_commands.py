@@ -33,7 +33,7 @@ def test_help_is_printed_without_a_command(sogni: Run) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        *[(), ("image",), ("video",), ("music",), ("models",), ("account",), ("check",), ("emulator",)],
+        *[(), ("image",), ("video",), ("music",), ("models",), ("account",), ("check",), ("doctor",), ("emulator",)],
         *[("batch",), ("login",), ("logout",)],
         *[("estimate",), ("estimate", "image"), ("estimate", "video"), ("estimate", "music")],
         *[("workflow", it) for it in ("start", "watch", "list", "get", "save", "cancel", "resume", "reseed", "check")],

@@ -1,0 +1,222 @@
+"""The command `sogni doctor`: everything that a working set-up needs, with what to do about what is missing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+from urllib.parse import urlsplit
+
+import click
+import requests
+from attrs import frozen
+
+from sogni.cli.connection_options import ConnectionOptions, connection_options, saved_session
+from sogni.cli.exit_codes import AUTHENTICATION, DONE, FAILED, Command
+from sogni.cli.output import print_json, write
+from sogni.core.checks import did_you_mean
+from sogni.errors import AuthenticationError, SogniError
+from sogni.local.app_ids import state_directory
+from sogni.local.causes import cause_of, innermost
+from sogni.local.proxies import bundled_authorities, ca_bundle_for, proxy_for, read_proxy
+from sogni.models.connection import HealthCheck
+from sogni.settings import VERSION, Settings, resolve
+
+State = Literal["ok", "note", "bad"]
+
+VARIABLES = ("SOGNI_API_KEY", "SOGNI_APP_ID", "SOGNI_TOKEN_TYPE", "SOGNI_REST_ENDPOINT", "SOGNI_SOCKET_ENDPOINT")
+PACKAGES = ("requests", "websocket-client", "attrs", "cattrs", "aiohttp")
+EXTRAS = {"async": "aiohttp", "emulator": "av", "notebook": "ipython", "vision": "pillow", "wallet": "eth-account"}
+"""Extras of the distribution, each with a package that only it brings. Those of the command line are there."""
+CLOCK_TOLERANCE_SECONDS = 60
+"""Signatures, sessions and signed URLs are valid for minutes; a minute leaves room for slow responses."""
+TIMEOUT_SECONDS = 10.0
+
+NEW_KEY = "Create a key in the menu under the user name at dashboard.sogni.ai, and set SOGNI_API_KEY."
+LET_THROUGH = "A firewall or proxy must let WebSocket connections (HTTP Upgrade) to the socket host through."
+
+
+@frozen(kw_only=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What was looked at.
+        state: Whether it works, should be known, or must be changed.
+        detail: What was found.
+        advice: What to do about it; "" if nothing.
+        error: Class of the error that was met.
+    """
+
+    name: str
+    state: State
+    detail: str
+    advice: str = ""
+    error: str | None = None
+
+    def __str__(self) -> str:
+        line = f"{self.state:4}  {self.name:13} {self.detail}"
+        return f"{line}\n{'':20}-> {self.advice}" if self.advice else line
+
+
+@click.command(cls=Command)
+@connection_options
+def doctor(connection: ConnectionOptions) -> int:
+    """Look for what keeps commands and scripts from working, and say what to do about it.
+
+    Looks at versions, environment variables, credentials, directories, proxy, certificates, hosts, clock, balance and
+    socket. Nothing is spent. Exits with code 3 if the credentials are rejected and 1 if anything else must be changed.
+
+    Example: sogni doctor --local
+    """
+    findings: list[Finding] = []
+    for finding in _examine(connection):
+        findings.append(finding)
+        if not connection.as_json:
+            write(str(finding))
+    if connection.as_json:
+        print_json({"ok": all(it.state != "bad" for it in findings), "findings": findings})
+    bad = [it for it in findings if it.state == "bad"]
+    if not bad:
+        return DONE
+    return AUTHENTICATION if any(it.error == AuthenticationError.__name__ for it in bad) else FAILED
+
+
+def _examine(connection: ConnectionOptions) -> Iterator[Finding]:
+    yield from _versions()
+    yield from _variables(os.environ)
+    yield _state_directory()
+    if not connection.local:
+        try:
+            settings = resolve(os.environ, api_key=connection.key, network=connection.network)
+        except SogniError as error:
+            yield Finding(name="settings", state="bad", detail=str(error), advice="Correct or unset the variable.")
+            return
+        yield _credentials(connection, os.environ)
+        yield from _hosts(settings, os.environ)
+    try:
+        with connection.client(TIMEOUT_SECONDS) as client:
+            yield from map(_from_check, client.check(TIMEOUT_SECONDS).checks)
+    except AuthenticationError as error:
+        yield _from_check(HealthCheck(name="credentials", ok=False, detail=str(error), error=type(error).__name__))
+
+
+def _versions() -> Iterator[Finding]:
+    packages = ", ".join(f"{name} {installed}" for name in PACKAGES if (installed := _installed(name)))
+    system = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    yield Finding(name="versions", state="ok", detail=f"sogni {VERSION}, {system}; {packages}")
+    missing = [extra for extra, package in EXTRAS.items() if not _installed(package)]
+    if missing:
+        names = ", ".join(missing)
+        advice = f"If you need one: pip install 'sogni[{missing[0]}]'."
+        yield Finding(name="extras", state="note", detail=f"not installed: {names}", advice=advice)
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _variables(environ: Mapping[str, str]) -> Iterator[Finding]:
+    given = sorted(name for name in environ if name.startswith("SOGNI_"))
+    known = [name for name in given if name in VARIABLES]
+    # Values stay out: the key is among them, and endpoints may contain credentials.
+    yield Finding(name="environment", state="ok", detail=", ".join(known) or "no variable of sogni is set")
+    for name in given:
+        if name not in VARIABLES:
+            detail = f"{name} is set, but nothing reads it{did_you_mean(name, VARIABLES, most=1)}"
+            yield Finding(name="environment", state="note", detail=detail, advice="Correct its name, or unset it.")
+
+
+def _state_directory() -> Finding:
+    advice = "Without it, every process is a new app id, and 'sogni login' cannot store its session: make it writable."
+    try:
+        directory = state_directory()
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:
+        return Finding(name="directory", state="note", detail=str(error), advice=advice)
+    if not os.access(directory, os.W_OK | os.X_OK):
+        return Finding(name="directory", state="note", detail=f"{directory} is not writable", advice=advice)
+    return Finding(name="directory", state="ok", detail=str(directory))
+
+
+def _credentials(connection: ConnectionOptions, environ: Mapping[str, str]) -> Finding:
+    if connection.key is not None:
+        return Finding(name="key", state="ok", detail="from --api-key-file")
+    if environ.get("SOGNI_API_KEY"):
+        return Finding(name="key", state="ok", detail="from SOGNI_API_KEY")
+    store = saved_session()
+    if store is not None and store.load() is not None:
+        return Finding(name="key", state="ok", detail=f"none; the session of 'sogni login' in {store.path}")
+    return Finding(name="key", state="note", detail="none, and no session of 'sogni login'")
+
+
+def _hosts(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    for name, url in (("REST host", settings.rest_endpoint), ("socket host", settings.socket_http)):
+        host = urlsplit(url).netloc.rpartition("@")[2]
+        proxy = proxy_for(url, settings.proxy, environ)
+        via = f" through the proxy {read_proxy(proxy).shown}" if proxy else ""
+        bundle = ca_bundle_for(settings.ca_bundle, environ)
+        trusting = "" if bundle == bundled_authorities() else f", trusting {bundle}"
+        try:
+            before = time.time()
+            date = _date(url, proxy, bundle)
+            after = time.time()
+        except requests.RequestException as error:
+            detail = f"{host}{via}: {cause_of(innermost(error))}{trusting}"
+            yield Finding(name=name, state="bad", detail=detail, advice=_host_advice(error, proxy))
+            continue
+        yield Finding(name=name, state="ok", detail=f"{host} answered in {after - before:.2f} s{via}{trusting}")
+        if name == "REST host" and date is not None:
+            yield clock((before + after) / 2 - date)
+
+
+def _date(url: str, proxy: str | None, bundle: str) -> float | None:
+    """Return the time of the host, in seconds since the epoch, or None if it does not tell."""
+    with requests.Session() as session:
+        # The proxy and the authorities have been determined as the client does; a .netrc would add credentials.
+        session.trust_env = False
+        proxies = {"http": proxy, "https": proxy} if proxy else {}
+        response = session.head(url, proxies=proxies, verify=bundle, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+    try:
+        return parsedate_to_datetime(response.headers["Date"]).timestamp()
+    except (KeyError, ValueError):
+        return None
+
+
+def clock(ahead: float) -> Finding:
+    """Return what a clock that is `ahead` seconds ahead of the service's means."""
+    if abs(ahead) <= CLOCK_TOLERANCE_SECONDS:
+        return Finding(name="clock", state="ok", detail=f"within {max(1, round(abs(ahead)))} s of the service's")
+    detail = f"{timedelta(seconds=round(abs(ahead)))} {'ahead of' if ahead > 0 else 'behind'} the service's"
+    advice = "Sessions, signatures and signed URLs look expired or not yet valid: synchronize it (NTP)."
+    return Finding(name="clock", state="bad", detail=detail, advice=advice)
+
+
+def _host_advice(error: requests.RequestException, proxy: str | None) -> str:
+    if isinstance(error, requests.exceptions.SSLError):
+        return "If a proxy inspects TLS, name its certificate: REQUESTS_CA_BUNDLE or SogniClient(ca_bundle=...)."
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "Check https_proxy and no_proxy, and that the proxy allows this host."
+    if proxy:
+        return "Check the connection behind the proxy; no_proxy exempts a host from it."
+    return "Check the network, the firewall and the endpoint variables; behind a proxy, set https_proxy."
+
+
+def _from_check(check: HealthCheck) -> Finding:
+    if check.ok:
+        return Finding(name=check.name, state="ok", detail=check.detail)
+    if check.error == AuthenticationError.__name__:
+        advice = NEW_KEY
+    elif check.name == "socket":
+        advice = LET_THROUGH
+    else:
+        advice = "See the host above; if it answers, try again later: the service refused or failed."
+    return Finding(name=check.name, state="bad", detail=check.detail, advice=advice, error=check.error)
