@@ -1,7 +1,7 @@
 """Batches of projects from requests to saved files, resumable across runs.
 
-Every project is recorded in a journal before it is sent, so the next run neither loses it nor pays for it again. A
-batch never cancels projects: the next run collects what this one leaves.
+Every project is recorded in a journal with an idempotency key before it is sent, so the next run neither loses it nor
+pays for it again. A batch never cancels projects: the next run collects what this one leaves.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from sogni.api.projects import wait
-from sogni.core.flow import Flow
+from sogni.core.flow import Flow, new_id
 from sogni.core.projects.batch_requests import BatchRequest, LineFinding, refuse_lines
-from sogni.core.projects.create import Budget, check_media, create_project
+from sogni.core.projects.create import Budget, check_media, create_once
 from sogni.core.projects.file_names import DEFAULT
 from sogni.errors import (
     InsufficientBalanceError,
@@ -195,16 +195,22 @@ class Batch:
             project = self._client.projects.attach(known)
         except NotFoundError:
             return None
-        return None if project.status in ("failed", "canceled") else project
+        if project.status in ("failed", "canceled"):
+            # Repeated with another idempotency key: this one belongs to the failed project.
+            self._journal.forget(request.key)
+            return None
+        return project
 
     def _create(self, request: BatchRequest) -> Flow[ProjectState]:
         yield from self._budget.spend(request.params)
 
+        key = self._journal[request.key].idempotency_key or (yield from new_id())
+
         def announce(project_id: str) -> None:
-            self._journal.begins(request.key, project_id)
+            self._journal.begins(request.key, project_id, key)
             self._sent.add(project_id)
 
-        return (yield from create_project(request.params, {}, announce=announce))
+        return (yield from create_once(key, request.params, {}, announce=announce))
 
     def _settled(self, project: Project) -> BatchItem:
         """Save the results of a finished project and return its item."""

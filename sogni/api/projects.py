@@ -228,22 +228,47 @@ class Projects(EventEmitter[OnProjectsEvent]):
     # -- projects --------------------------------------------------------------
 
     @overload
-    def create(self, params: ProjectParams, /, *, max_cost: Decimal | float | str | None = None) -> Project: ...
-    @overload
     def create(
-        self, *, max_cost: Decimal | float | str | None = None, **fields: Unpack[ImageProjectFields]
+        self,
+        params: ProjectParams,
+        /,
+        *,
+        max_cost: Decimal | float | str | None = None,
+        idempotency_key: str | None = None,
     ) -> Project: ...
     @overload
     def create(
-        self, *, max_cost: Decimal | float | str | None = None, **fields: Unpack[VideoProjectFields]
+        self,
+        *,
+        max_cost: Decimal | float | str | None = None,
+        idempotency_key: str | None = None,
+        **fields: Unpack[ImageProjectFields],
     ) -> Project: ...
     @overload
     def create(
-        self, *, max_cost: Decimal | float | str | None = None, **fields: Unpack[AudioProjectFields]
+        self,
+        *,
+        max_cost: Decimal | float | str | None = None,
+        idempotency_key: str | None = None,
+        **fields: Unpack[VideoProjectFields],
+    ) -> Project: ...
+    @overload
+    def create(
+        self,
+        *,
+        max_cost: Decimal | float | str | None = None,
+        idempotency_key: str | None = None,
+        **fields: Unpack[AudioProjectFields],
     ) -> Project: ...
     @overloaded_with_fields(ImageProjectParams, VideoProjectParams, AudioProjectParams)
     def create(
-        self, params: ProjectParams | None = None, /, *, max_cost: Decimal | float | str | None = None, **fields: Any
+        self,
+        params: ProjectParams | None = None,
+        /,
+        *,
+        max_cost: Decimal | float | str | None = None,
+        idempotency_key: str | None = None,
+        **fields: Any,
     ) -> Project:
         """Create a project and return as soon as its request has been sent.
 
@@ -254,6 +279,9 @@ class Projects(EventEmitter[OnProjectsEvent]):
             params: An `ImageProjectParams`, `VideoProjectParams` or `AudioProjectParams`. Alternatively, its fields are
                 given as keyword arguments.
             max_cost: Refuse to send if the estimate exceeds this amount, in the token that pays. No limit if None.
+            idempotency_key: A name of your own for this project, 1 to 255 characters, so that a repeated call pays
+                once: if the account has a project with this key, that project is returned, in whatever state it is.
+                Also in another process. By default, each call creates a project.
             **fields: The fields of the params class that belongs to `type`, which is `"image"`, `"video"` or `"audio"`.
                 `model_id` is required.
 
@@ -261,7 +289,8 @@ class Projects(EventEmitter[OnProjectsEvent]):
             The project, tracked until it finishes.
 
         Raises:
-            ValidationError: An argument is invalid. Nothing has been uploaded or sent.
+            ValidationError: An argument is invalid, or the key belongs to a project with other parameters. Nothing has
+                been uploaded or sent.
             TypeError: There is no such keyword argument. The message suggests the nearest one.
             CostLimitError: The estimate exceeds `max_cost`, or no estimate is available.
             ApiError: The service refused a request.
@@ -279,7 +308,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             >>> project.wait(timeout=60).status
             'completed'
         """
-        return self._project(self._engine.run(create.create_project(params, fields, max_cost)))
+        return self._project(self._engine.run(create.create_once(idempotency_key, params, fields, max_cost)))
 
     def _project(self, state: ProjectState) -> Project:
         project: Project = self._engine.present(state)
@@ -475,7 +504,8 @@ class Projects(EventEmitter[OnProjectsEvent]):
         error is raised.
 
         Args:
-            requests: Params objects, or mappings of their fields.
+            requests: Params objects, or mappings of their fields. A mapping may contain the `idempotency_key` of its
+                project, see `create`.
             concurrency: Projects that run at the same time, at least 1. Default 8.
             max_cost: Limit for all projects together, in the token that pays. Default: no limit.
 
@@ -492,7 +522,8 @@ class Projects(EventEmitter[OnProjectsEvent]):
             ['completed']
         """
         plan = create.RequestQueue(requests, concurrency, max_cost)
-        running: dict[Project, Request] = {}
+        # Requests with the same idempotency key have the same project.
+        running: dict[Project, list[Request]] = {}
         while True:
             while len(running) < plan.concurrency and plan.more():
                 request, flow = plan.take()
@@ -501,13 +532,14 @@ class Projects(EventEmitter[OnProjectsEvent]):
                 except Exception as error:
                     plan.failed(error)
                 else:
-                    running[self._project(state)] = request
+                    running.setdefault(self._project(state), []).append(request)
             if not running:
                 plan.finish()
                 return
             done, _ = wait(running, return_when="FIRST_COMPLETED")
             project = done.pop()
-            yield running.pop(project), project
+            for request in running.pop(project):
+                yield request, project
 
     @property
     def tracked_projects(self) -> list[Project]:

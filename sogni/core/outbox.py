@@ -85,7 +85,7 @@ class CheckOverrun(NamedTuple):
 
 
 class Poll(NamedTuple):
-    """Poll a project whose frames go to another app id."""
+    """Poll a project whose frames go to another app id, or may do so."""
 
     project_id: str
 

@@ -1,7 +1,8 @@
 """Journal of a batch, which lets an interrupted batch continue.
 
 Each event is a line of JSON that is flushed to disk before the batch proceeds, so only the last line can be incomplete.
-A project is recorded before it is sent: the next run asks the service whether it exists, so nothing is paid for twice.
+A project is recorded with its idempotency key before it is sent: the next run uses the same key, so nothing is paid for
+twice.
 """
 
 from __future__ import annotations
@@ -25,9 +26,13 @@ _LINE_START = b'{"service": '
 
 @frozen(kw_only=True)
 class Entry:
-    """State of a request: the id of its project and the saved files."""
+    """State of a request: the id and the idempotency key of its project, and the saved files.
+
+    Journals of former versions have no keys.
+    """
 
     project: str | None = None
+    idempotency_key: str | None = None
     files: tuple[Path, ...] = field(default=())
 
 
@@ -72,9 +77,9 @@ class BatchJournal:
     def __getitem__(self, key: str) -> Entry:
         return self._entries.get((self._service, key), Entry())
 
-    def begins(self, key: str, project_id: str) -> None:
+    def begins(self, key: str, project_id: str, idempotency_key: str) -> None:
         """Record that a project is about to be sent."""
-        self._append(key, project=project_id)
+        self._append(key, project=project_id, idempotency_key=idempotency_key)
 
     def saved(self, key: str, files: Iterable[Path]) -> None:
         """Record the saved results of a request."""
@@ -115,10 +120,21 @@ class BatchJournal:
         message = f"{self.path} is not the journal of a batch: line {number} is malformed"
         return ValidationError(message, field="journal", value=str(self.path))
 
-    def _apply(self, service: str, request: str, project: str | None = None, files: Iterable[str] = ()) -> None:
+    def _apply(
+        self,
+        service: str,
+        request: str,
+        project: str | None = None,
+        idempotency_key: str | None = None,
+        files: Iterable[str] = (),
+    ) -> None:
         saved = tuple(self.path.parent / name for name in files)
         before = self._entries.get((service, request), Entry())
-        self._entries[service, request] = Entry(project=project or (before.project if saved else None), files=saved)
+        self._entries[service, request] = Entry(
+            project=project or (before.project if saved else None),
+            idempotency_key=idempotency_key or (before.idempotency_key if saved else None),
+            files=saved,
+        )
 
     def _append(self, key: str, **event: Any) -> None:
         line = {"service": self._service, "request": key, **event}

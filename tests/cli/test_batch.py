@@ -187,14 +187,16 @@ def test_a_timeout_cancels_nothing(sogni: Sogni, write: Any, supernet: LocalSupe
     assert (len(requested(supernet)), len(pictures(tmp_path))) == (2, 2)
 
 
+@pytest.mark.parametrize("key", ["a new key", None], ids=["with its key", "from an old journal"])
 def test_a_project_that_never_arrived_is_started_again(
-    sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path
+    sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path, key: str | None
 ) -> None:
     write("a fox")
     sogni("batch", "list.txt", *MODEL)
     journal = tmp_path / "list.journal.jsonl"
     line = json.loads(journal.read_text().splitlines()[0])
-    journal.write_text(json.dumps({**line, "project": "00000000-0000-4000-8000-000000000000"}) + "\n")
+    line |= {"project": "00000000-0000-4000-8000-000000000000", "idempotency_key": key}
+    journal.write_text(json.dumps(line) + "\n")
     assert sogni("batch", "list.txt", *MODEL).exit_code == 0
     assert len(requested(supernet)) == 2
 

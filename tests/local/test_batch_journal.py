@@ -30,30 +30,42 @@ def test_the_next_run_knows_what_was_begun_saved_and_forgotten(path: Path) -> No
     with journal(path) as first:
         assert first["a"] == Entry()
         for key in "abc":
-            first.begins(key, key.upper())
+            first.begins(key, key.upper(), "key")
         first.saved("a", [path.parent / "a-0.png", path.parent / "a-1.png"])
         first.forget("b")
         before = [first[key] for key in "abcd"]
     with journal(path) as second:
         assert [second[key] for key in "abcd"] == before
     assert before == [
-        Entry(project="A", files=(path.parent / "a-0.png", path.parent / "a-1.png")),
+        Entry(project="A", idempotency_key="key", files=(path.parent / "a-0.png", path.parent / "a-1.png")),
         Entry(),
-        Entry(project="C"),
+        Entry(project="C", idempotency_key="key"),
         Entry(),
     ]
 
 
 def test_what_is_noted_is_there_when_the_process_is_killed(path: Path) -> None:
     with journal(path) as running:
-        running.begins("a", "A")
+        running.begins("a", "A", "key")
         (line,) = path.read_text().splitlines()
-    assert json.loads(line) == {"service": SERVICE, "request": "a", "project": "A"}
+    assert json.loads(line) == {"service": SERVICE, "request": "a", "project": "A", "idempotency_key": "key"}
+
+
+def test_journals_of_former_versions_have_no_idempotency_keys(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text(f'{{"service": "{SERVICE}", "request": "a", "project": "A"}}\n')
+    with journal(path) as running:
+        assert running["a"] == Entry(project="A")
+        running.saved("a", [path.parent / "a.png"])
+        running.begins("a", "B", "key")
+        running.forget("b")
+    with journal(path) as again:
+        assert (again["a"], again["b"]) == (Entry(project="B", idempotency_key="key"), Entry())
 
 
 def test_a_directory_may_be_moved_with_its_journal(path: Path, tmp_path: Path) -> None:
     with journal(path) as first:
-        first.begins("a", "A")
+        first.begins("a", "A", "key")
         first.saved("a", [path.parent / "a.png"])
     path.parent.rename(tmp_path / "elsewhere")
     with journal(tmp_path / "elsewhere" / path.name) as second:
@@ -62,24 +74,27 @@ def test_a_directory_may_be_moved_with_its_journal(path: Path, tmp_path: Path) -
 
 def test_what_another_service_made_is_not_there(path: Path) -> None:
     with journal(path) as first:
-        first.begins("a", "A")
+        first.begins("a", "A", "key")
     with journal(path, "local") as second:
         assert second["a"] == Entry()
-        second.begins("a", "L")
+        second.begins("a", "L", "key")
     with journal(path) as third:
-        assert third["a"] == Entry(project="A")
+        assert third["a"] == Entry(project="A", idempotency_key="key")
 
 
 def test_a_line_that_was_not_finished_had_no_consequence(path: Path) -> None:
     with journal(path) as first:
-        first.begins("a", "A")
+        first.begins("a", "A", "key")
     with path.open("ab") as file:
         file.write(b'{"service": "https://exam')
     with journal(path) as second:
-        assert second["a"] == Entry(project="A")
-        second.begins("b", "B")
+        assert second["a"] == Entry(project="A", idempotency_key="key")
+        second.begins("b", "B", "key")
     with journal(path) as third:
-        assert (third["a"], third["b"]) == (Entry(project="A"), Entry(project="B"))
+        assert (third["a"], third["b"]) == (
+            Entry(project="A", idempotency_key="key"),
+            Entry(project="B", idempotency_key="key"),
+        )
 
 
 @pytest.mark.parametrize("line", ["a fox", "[1]", '{"request": "a"}', '{"service": "s", "request": "a", "x": 1}'])
@@ -105,22 +120,22 @@ def test_another_file_of_one_unfinished_line_stays_as_it_is(path: Path, text: st
 @pytest.mark.parametrize("torn", [b"{", b'{"serv', b'{"service": "https://e'])
 def test_a_line_may_be_torn_anywhere(path: Path, torn: bytes) -> None:
     with journal(path) as first:
-        first.begins("a", "A")
+        first.begins("a", "A", "key")
     kept = path.read_bytes()
     path.write_bytes(kept + torn)
     with journal(path) as second:
-        assert second["a"] == Entry(project="A")
+        assert second["a"] == Entry(project="A", idempotency_key="key")
     assert path.read_bytes() == kept
 
 
 @pytest.mark.parametrize("torn", [b"", b'{"serv'])
 def test_zeros_that_a_power_failure_left_had_no_consequence(path: Path, torn: bytes) -> None:
     with journal(path) as first:
-        first.begins("a", "A")
+        first.begins("a", "A", "key")
     kept = path.read_bytes()
     path.write_bytes(kept + torn + bytes(5000))
     with journal(path) as second:
-        assert second["a"] == Entry(project="A")
+        assert second["a"] == Entry(project="A", idempotency_key="key")
         assert path.read_bytes() == kept
     path.write_bytes(bytes(64))
     with journal(path) as empty:
@@ -137,14 +152,17 @@ def test_zeros_between_lines_are_no_journal(path: Path) -> None:
 
 def test_a_byte_order_mark_is_no_part_of_a_journal(path: Path) -> None:
     with journal(path) as first:
-        first.begins("a", "A")
+        first.begins("a", "A", "key")
     kept = path.read_bytes()
     path.write_bytes(b"\xef\xbb\xbf" + kept)
     with journal(path) as second:
-        assert second["a"] == Entry(project="A")
-        second.begins("b", "B")
+        assert second["a"] == Entry(project="A", idempotency_key="key")
+        second.begins("b", "B", "key")
     with journal(path) as third:
-        assert (third["a"], third["b"]) == (Entry(project="A"), Entry(project="B"))
+        assert (third["a"], third["b"]) == (
+            Entry(project="A", idempotency_key="key"),
+            Entry(project="B", idempotency_key="key"),
+        )
 
 
 def test_a_line_that_cannot_be_written_is_not_there(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,13 +174,13 @@ def test_a_line_that_cannot_be_written_is_not_there(path: Path, monkeypatch: pyt
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with journal(path) as first:
-        first.begins("a", "A")
+        first.begins("a", "A", "key")
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", full)
             with pytest.raises(OSError, match="No space left on device") as caught:
-                first.begins("b", "B")
+                first.begins("b", "B", "key")
         assert (caught.value.filename, first["b"]) == (str(path), Entry())
-        first.begins("c", "C")
+        first.begins("c", "C", "key")
     with journal(path) as second:
         assert [second[key].project for key in "abc"] == ["A", None, "C"]
 
@@ -186,9 +204,9 @@ def test_where_locks_do_not_work_one_goes_on_alone(path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(batch_journal, "lock", none)
     with journal(path) as alone:
-        alone.begins("a", "A")
+        alone.begins("a", "A", "key")
     with journal(path) as again:
-        assert again["a"] == Entry(project="A")
+        assert again["a"] == Entry(project="A", idempotency_key="key")
 
 
 def test_a_journal_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:

@@ -64,6 +64,15 @@ def fetch_account() -> Flow[AccountInfo]:
     return info
 
 
+def wallet_address() -> Flow[str]:
+    """Return the wallet address of the account, which is requested unless it is known."""
+    address = yield from change(lambda state, _: state.account.wallet_address)
+    address = address or (yield from fetch_account()).wallet_address
+    if not address:
+        raise ProtocolError("GET /v1/account/me: the account has no wallet address")
+    return address
+
+
 def account_of_credentials() -> Flow[AccountInfo]:
     """Fetch the account of the credentials."""
     call = get("/v1/account/me")

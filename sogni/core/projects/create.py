@@ -28,6 +28,7 @@ from sogni.core.projects.estimates import (
     requested_preset,
     video_estimate_call,
 )
+from sogni.core.projects.idempotency import Claim
 from sogni.core.projects.image_requests import enhancement_params, enhancement_refusal, enhancement_strength
 from sogni.core.projects.job import JobState
 from sogni.core.projects.kinds import Checked, checked_params, kind_of, wanted_size
@@ -131,6 +132,29 @@ def _preset(size_preset: str | None, network: str, model_id: str) -> Flow[SizePr
 Sources = list[list[tuple[UploadItem, Any]]]
 
 
+def create_once(
+    key: str | None,
+    given: ProjectParams | Checked[Any] | None,
+    fields: Mapping[str, Any],
+    max_cost: Any = None,
+    announce: Callable[[str], None] | None = None,
+) -> Flow[ProjectState]:
+    """Create a project, unless there is one with the same idempotency key, which is then followed.
+
+    `announce` is only called for a new project.
+    """
+    if key is None:
+        return (yield from create_project(given, fields, max_cost, announce))
+    claim = Claim(key)
+    try:
+        project = yield from create_project(given, fields, max_cost, announce, claim=claim)
+        if claim.project is None:
+            yield from claim.sent(project)
+        return project
+    finally:
+        claim.release()
+
+
 def create_project(
     given: ProjectParams | Checked[Any] | None,
     fields: Mapping[str, Any],
@@ -138,6 +162,7 @@ def create_project(
     announce: Callable[[str], None] | None = None,
     *,
     unattended: bool = False,
+    claim: Claim | None = None,
 ) -> Flow[ProjectState]:
     """Check, upload and send a project; returns it once its request has been written.
 
@@ -157,7 +182,9 @@ def create_project(
         if (token := token_to_send(params, settings)) != params.token_type:
             params = attrs.evolve(params, token_type=token)
             checked = Checked(params)
-        project_id = yield from new_id()
+        project_id = yield from (new_id() if claim is None else claim.take(params))
+        if claim is not None and claim.project is not None:
+            return claim.project
         payload = kind.request(checked, project_id=project_id, app_source=settings.app_source)
         if settings.attribution is not None or params.attribution is not None:
             payload |= workload(settings.attribution, params.attribution, project_id)
@@ -406,10 +433,11 @@ class RequestQueue:
 
     def _create(self, request: Any) -> Flow[ProjectState]:
         given = request if not isinstance(request, Mapping) else None
-        fields = request if isinstance(request, Mapping) else {}
+        fields = dict(request) if isinstance(request, Mapping) else {}
+        key = fields.pop("idempotency_key", None)
         checked = checked_params(given, fields)
         yield from self._budget.spend(checked)
-        return (yield from create_project(checked, {}))
+        return (yield from create_once(key, checked, {}))
 
 
 class Budget:

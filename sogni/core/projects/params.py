@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
+from os import PathLike, fspath
 from typing import Any
 
 import attrs
@@ -28,6 +29,7 @@ from sogni.models.params import (
     WorldGenerationReceipt,
 )
 from sogni.models.projects import ProjectRecord
+from sogni.redaction import secret_url
 from sogni.settings import Attribution
 
 _OF_ALL: Mapping[str, type[Any]] = {
@@ -154,6 +156,29 @@ def _plain(value: Any) -> Any:
     if attrs.has(type(value)):
         return _wire_values(value)
     return dict(value) if isinstance(value, Mapping) else value
+
+
+def comparable(params: ProjectParams) -> dict[str, Any]:
+    """Return the params that were given, in a form that can be compared and shown, and keeps no media alive."""
+    given = ((it.name, getattr(params, it.name)) for it in attrs.fields(type(params)))
+    return {name: _comparable(_plain(value)) for name, value in given if value is not None}
+
+
+def _comparable(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_comparable(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: _comparable(item) for name, item in value.items()}
+    if isinstance(value, str):
+        return f"<data: URL {hash(value):x}>" if value[:5].lower() == "data:" else secret_url(value)
+    if isinstance(value, bool | int | float | None):
+        return value
+    if isinstance(value, PathLike):
+        return fspath(value)
+    if isinstance(value, bytes):
+        return f"<{len(value)} bytes, {hash(value):x}>"
+    # Other media can only be told apart by reading them.
+    return f"<{type(value).__name__}>"
 
 
 def params_from_snapshot(data: Mapping[str, Any]) -> ProjectParams:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from attrs import evolve
 
-from sogni.core.account.flows import fetch_account
+from sogni.core.account.flows import wallet_address
 from sogni.core.catalogue.flows import supported_models
 from sogni.core.catalogue.model_families import ARTIFACT_PREFIX, family_of
 from sogni.core.checks import integer, invalid_value, one_of, optional, path_segment, string_or_none, text
@@ -207,10 +207,7 @@ def recent_projects(
         start = now - _DEFAULT_AGE
     elif start > now + _CLOCK_TOLERANCE:
         raise invalid_value("since", since, "a time in the past")
-    address = yield from change(lambda state, _: state.account.wallet_address)
-    address = address or (yield from fetch_account()).wallet_address
-    if not address:
-        raise ProtocolError("GET /v1/account/me: the account has no wallet address")
+    address = yield from wallet_address()
     call = get(
         "/v1/jobs/list",
         role="artist",

@@ -15,7 +15,7 @@ from sogni.core import outbox
 from sogni.core.checks import path_segment
 from sogni.core.connection.flows import send_frame
 from sogni.core.failsafe import failing_project, isolated
-from sogni.core.flow import Flow, State, app_id, change, pause, until
+from sogni.core.flow import Flow, State, app_id, catch_up, change, pause, until
 from sogni.core.http import get
 from sogni.core.outbox import CONNECTION
 from sogni.core.projects.cancel import cancel_frame
@@ -353,6 +353,7 @@ def give_up(project_id: str, message: str) -> Flow[None]:
 
 
 MIN_POLL_INTERVAL, MAX_POLL_INTERVAL = 0.5, 10.0
+_NOT_BEGUN = ("pending", "queued")
 
 
 def attach(project_id: str, restored: ProjectState | None) -> Flow[ProjectState]:
@@ -412,20 +413,31 @@ def _listed(project_id: str) -> Flow[ProjectRecord | None]:
 
 
 def poll(project_id: str) -> Flow[None]:
-    """Poll a project whose frames go to another app id, until it is settled."""
+    """Poll a project whose frames go to another app id, until it is settled.
+
+    Of a project with an idempotency key, it is not known at first where its frames go: to this client, unless another
+    process sent the same request a moment earlier. Polling then ends with the first frame of a job.
+    """
     wait = MIN_POLL_INTERVAL
     while True:
         yield from pause(wait, 0.2)
         project = yield from change(lambda state, _: state.projects.by_id.get(project_id))
-        if project is None or project.settled:
+        if project is None or project.settled or (project.jobs and not project.polled):
             return
         wait = min(wait * 1.5, MAX_POLL_INTERVAL)
         try:
             record = as_recorded((yield from live_record(project_id)))
         except NotFoundError:
+            if not project.polled:
+                continue
             yield from change(partial(lost, project_id))
             return
         except FAILURES:
             continue
+        if not project.polled:
+            yield from catch_up()
+            if project.jobs or project.ended:
+                return
+            project.polled = record.status not in _NOT_BEGUN
         yield from change(partial(replay_jobs, project, record))
         yield from apply_record(project_id, record)

@@ -44,7 +44,7 @@ class ProjectService:
             return
         known = self.state.projects.find(project_id)
         if known is not None:
-            self._again(connection, known)
+            self._again(connection, known, payload)
             return
         checked = check_request(payload, self.state.catalogue, self.state.kinds, connection.network)
         for finding in checked.findings:
@@ -110,8 +110,11 @@ class ProjectService:
             return self.state.ids.image_seed()
         return result_seed(order.seed, index)
 
-    def _again(self, connection: Connection, project: Project) -> None:
+    def _again(self, connection: Connection, project: Project, payload: Any) -> None:
         """Answer a repeated request with the state of its project; nothing is generated twice."""
+        # Protocol notes: projects-5x §9.6. Clients repeat a request unchanged.
+        if payload != project.order.request:
+            self.state.recorder.violation("jobRequest", "must not change when it is repeated")
         if project.account is not connection.account:
             _refuse(connection, project.id, INVALID_REQUEST, "The project ID is in use")
         elif project.waiting:

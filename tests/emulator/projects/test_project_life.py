@@ -178,6 +178,17 @@ def test_a_repeated_request_is_not_generated_twice(wire: Wire, supernet: LocalSu
     assert len(supernet.projects) == 1
 
 
+def test_a_request_must_not_change_when_it_is_repeated(wire: Wire, supernet: LocalSupernet) -> None:
+    request = job_request()
+    wire.connect().create(request)
+    wire.create({**request, "numberOfImages": 2})
+    supernet.wait_for(lambda: supernet.violations)
+    assert [(it.where, it.message) for it in supernet.violations] == [
+        ("jobRequest", "must not change when it is repeated")
+    ]
+    assert len(supernet.projects) == 1
+
+
 def test_paused_workers_render_nothing_and_publish_the_queue(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.pause_workers()
     wire.connect()

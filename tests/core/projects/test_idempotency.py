@@ -1,0 +1,303 @@
+"""One project for all calls of an account with the same key (projects-4.2 §1, projects-5x §9.6, §9.7)."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sogni.core import outbox
+from sogni.core.projects import idempotency
+from sogni.core.projects.create import RequestQueue, create_once
+from sogni.core.projects.idempotency import Claim, id_of_key
+from sogni.core.projects.recovery import poll
+from sogni.errors import ApiError, ProtocolError, SogniConnectionError, ValidationError
+from sogni.models.params import ControlNetParams, ImageProjectParams
+from tests.core.play import JOB, MODEL, MODELS, PNG, STOP, TIERS, Stage, ok, refused
+
+ADDRESS = "0x28578Fb373d3E2a2431cd7e2eCCed24a0eDE234E"
+ID = "864A3E09-BD3A-4033-BC43-C68D5EAA07A4"
+ME = ("GET rest/v1/account/me", ok({"username": "mia", "walletAddress": ADDRESS}))
+LIVE = f"GET rest/v2/projects/{ID}"
+UNKNOWN = (LIVE, refused(404))
+SENT = ("frame jobRequest", None)
+FIELDS = {"type": "image", "model_id": MODEL}
+
+
+@pytest.fixture(autouse=True)
+def new_process() -> Iterator[None]:
+    idempotency._sent.clear()
+    yield
+    assert idempotency._held == {}
+
+
+@pytest.fixture
+def stage() -> Stage:
+    stage = Stage().connects().knows_models()
+    stage.state.account.wallet_address = ADDRESS
+    return stage
+
+
+def create(key: Any = "order 17", **fields: Any) -> Any:
+    return create_once(key, None, {**FIELDS, **fields})
+
+
+def known(status: str, **fields: Any) -> tuple[str, Any]:
+    return LIVE, ok({"project": {"id": ID, "status": status, "model": {"id": MODEL}, "imageCount": 1, **fields}})
+
+
+def followed(status: str, **fields: Any) -> list[tuple[str, Any]]:
+    """The service's answers about a project that exists: first whether it does, then its record."""
+    found = known(status, appId="app-1", **fields)
+    return [found, (f"GET rest/v1/projects/{ID}", refused(404)), found]
+
+
+def test_an_id_depends_on_the_account_and_the_key_only() -> None:
+    assert id_of_key(ADDRESS, "order 17") == id_of_key(ADDRESS.lower(), "order 17") == ID
+    assert len({ID, id_of_key(ADDRESS, "order 18"), id_of_key(ADDRESS[:-1] + "F", "order 17")}) == 3
+    assert (uuid.UUID(ID).version, uuid.UUID(ID).variant) == (4, uuid.RFC_4122)
+    assert re.fullmatch(r"[0-9A-F-]{36}", id_of_key(ADDRESS, "\ud800 ü"))
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, 17, b"key", True, ["key"]])
+def test_a_key_is_a_string_of_1_to_255_characters(stage: Stage, key: Any) -> None:
+    error = stage.fail(ValidationError, create(key))
+    assert (error.field, error.value, error.allowed) == ("idempotency_key", key, "a string of 1 to 255 characters")
+
+
+def test_a_project_is_sent_under_its_id_once_the_service_does_not_know_it() -> None:
+    stage = Stage().connects()
+    project = stage.play(create("x" * 255), MODELS, TIERS, ME, (f"GET rest/v2/projects/{id_of_key(ADDRESS, 'x' * 255)}",
+                         refused(404)), SENT)  # fmt: skip
+    assert project.id == stage.frames[0][1]["jobID"] == id_of_key(ADDRESS, "x" * 255)
+    assert stage.begun == [outbox.Poll(project.id)]
+
+
+def test_without_a_key_nothing_is_asked_or_remembered(stage: Stage) -> None:
+    assert stage.play(create(None), SENT).id == "ID-1"
+    assert (stage.begun, idempotency._sent) == ([], {})
+
+
+def test_an_account_without_an_address_has_no_keys() -> None:
+    stage = Stage().connects().knows_models()
+    stage.fail(ProtocolError, create(), (ME[0], ok({"username": "mia"})))
+
+
+def test_a_project_of_another_process_is_followed(stage: Stage) -> None:
+    project = stage.play(create(), *followed("processing"))
+    assert (project.id, project.recovered, stage.frames) == (ID, True, [])
+    assert stage.play(create()) is project
+
+
+def test_the_service_is_asked_before_the_price_and_before_any_upload(stage: Stage) -> None:
+    announced: list[str] = []
+    flow = create_once("order 17", None, {**FIELDS, "starting_image": PNG}, 0, announced.append)
+    assert stage.play(flow, *followed("processing")).id == ID
+    assert (announced, [source.closed for source in stage.sources]) == ([], [True])
+
+
+@pytest.mark.parametrize("status", ["failed", "canceled", "completed"])
+def test_a_project_that_has_ended_is_that_of_its_key(stage: Stage, status: str) -> None:
+    assert stage.play(create(), *followed(status)).status == status
+
+
+def test_a_project_that_the_service_may_know_is_not_sent(stage: Stage) -> None:
+    stage.fail(ApiError, create(), (LIVE, refused(403)))
+    assert stage.frames == []
+
+
+def test_a_tracked_project_is_that_of_its_key(stage: Stage) -> None:
+    project = stage.play(create(), UNKNOWN, SENT)
+    assert stage.play(create()) is project
+    stage.receives("jobState", {"jobID": ID, "type": "jobCompleted"})
+    assert stage.play(create()) is project
+
+
+def test_a_project_that_the_service_refused_may_be_sent_again(stage: Stage) -> None:
+    refused_one = stage.play(create(), UNKNOWN, SENT)
+    stage.receives("jobError", {"jobID": ID, "error": 123, "error_message": "insufficient funds"})
+    assert refused_one.status == "failed"
+    again = stage.play(create(), UNKNOWN, SENT)
+    assert (again is refused_one, again.id, again.status) == (False, ID, "pending")
+
+
+def test_a_project_that_failed_at_work_is_not_sent_again(stage: Stage) -> None:
+    project = stage.play(create(), UNKNOWN, SENT)
+    stage.receives("jobError", {"jobID": ID, "error": 5000, "error_message": "broken"})
+    assert stage.play(create(), known("failed")) is project
+
+
+def test_a_project_that_was_not_sent_may_be_another_one(stage: Stage) -> None:
+    stage.state.settings.timeouts
+    lost = SogniConnectionError("gone")
+    stage.fail(SogniConnectionError, create(), (LIVE, lost), ("pause 0.25 ±20%", None), (LIVE, lost),
+               ("pause 0.5 ±20%", None), (LIVE, lost), ("pause 1 ±20%", None), (LIVE, lost))  # fmt: skip
+    assert stage.play(create(steps=3), UNKNOWN, SENT).params.steps == 3
+
+
+def test_a_second_call_waits_for_the_first(stage: Stage) -> None:
+    outcomes: list[Any] = []
+
+    def second_call(stage: Stage) -> Any:
+        waiting = ("pause 0.05", STOP)
+        outcomes.append(stage.play_inside(create(), waiting))
+        return refused(404)
+
+    project = stage.play(create(), (LIVE, second_call), SENT)
+    assert outcomes == [None]
+    assert stage.play(create()) is project
+
+
+def test_a_call_that_waits_goes_on_when_the_first_has_ended(stage: Stage) -> None:
+    first = Claim("order 17")
+    stage.play(first.take(ImageProjectParams(model_id=MODEL)), UNKNOWN)
+    project = stage.play(create(), ("pause 0.05", lambda _: first.release()), UNKNOWN, SENT)
+    assert project.id == ID
+
+
+def test_another_client_of_the_process_does_not_send_it_while_it_is_too_new_to_be_known(stage: Stage) -> None:
+    stage.play(create(), UNKNOWN, SENT)
+    other = Stage().connects().knows_models()
+    other.state.account.wallet_address = ADDRESS
+    again = ("pause 0.5 ±20%", None)
+    assert other.play(create(), UNKNOWN, again, UNKNOWN, again, *followed("queued")).id == ID
+    assert other.frames == []
+    other.state.projects.by_id.clear()
+    assert other.passes(5.1).play(create(), UNKNOWN, SENT).id == ID
+
+
+def test_what_a_process_remembers_is_limited(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "_MAX_REMEMBERED", 1)
+    for key in ("one", "two"):
+        stage.play(create(key), (f"GET rest/v2/projects/{id_of_key(ADDRESS, key)}", refused(404)), SENT)
+    assert [place[1] for place in idempotency._sent] == [id_of_key(ADDRESS, "two")]
+
+
+# Other parameters
+
+
+def test_a_key_with_other_parameters_is_refused_with_both_values(stage: Stage) -> None:
+    stage.play(create(positive_prompt="a fox", steps=4), UNKNOWN, SENT)
+    error = stage.fail(ValidationError, create(positive_prompt="a cat", seed=7))
+    assert (error.field, error.value) == ("idempotency_key", "order 17")
+    assert error.message == (
+        f"idempotency_key 'order 17' belongs to project {ID}, which was created with positive_prompt='a fox', "
+        "seed=None, steps=4; got positive_prompt='a cat', seed=7, steps=None. Use another key for another project"
+    )
+
+
+def test_a_key_that_another_client_of_the_process_has_used_is_compared_too(stage: Stage) -> None:
+    stage.play(create(guidance=3.5), UNKNOWN, SENT)
+    stage.state.projects.by_id.clear()
+    assert "guidance=3.5; got guidance=None" in stage.fail(ValidationError, create(), known("queued")).message
+
+
+def test_parameters_are_shortened_and_show_no_signatures(stage: Stage) -> None:
+    url = "https://store.example/mask?signature=secret"
+    stage.play(create(positive_prompt="x" * 500), UNKNOWN, SENT)
+    error = stage.fail(ValidationError, create(app_source=url))
+    assert ("x" * 100 not in error.message, "secret" not in error.message) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({"starting_image": PNG}, {"starting_image": PNG + b"more"}),
+        ({"starting_image": PNG}, {}),
+        ({"context_images": [PNG]}, {"context_images": [PNG, PNG]}),
+        ({"control_net": ControlNetParams(name="canny", strength=1)}, {"control_net": {"name": "canny"}}),
+    ],
+)  # fmt: skip
+def test_media_and_objects_are_compared(stage: Stage, before: dict[str, Any], now: dict[str, Any]) -> None:
+    given, others = (ImageProjectParams(model_id=MODEL, **fields) for fields in (before, now))
+    claim = Claim("order 17")
+    stage.play(claim.take(given), UNKNOWN)
+    stage.play(claim.sent(stage.project(ID, **before)))
+    claim.release()
+    again = Claim("order 17")
+    assert stage.play(again.take(given)) == ID
+    again.release()
+    other = Claim("order 17")
+    assert stage.fail(ValidationError, other.take(others)).field == "idempotency_key"
+    other.release()
+
+
+def test_files_are_compared_by_path_and_others_by_kind(stage: Stage, tmp_path: Path) -> None:
+    one, two = tmp_path / "1.png", tmp_path / "2.png"
+    mark = "data:image/png;base64,AA=="
+    for before, now, same in [
+        (one, str(one), True),
+        (one, two, False),
+        (PNG, bytearray(PNG), False),
+        (bytearray(PNG), bytearray(b""), True),
+        (mark, mark, True),
+        (mark, mark + "A", False),
+    ]:
+        assert (_marked(before) == _marked(now)) is same
+
+
+def _marked(media: Any) -> dict[str, Any]:
+    return idempotency.comparable(ImageProjectParams(model_id=MODEL, starting_image=media))
+
+
+@pytest.mark.parametrize(
+    ("recorded", "shown"),
+    [
+        ({"model": {"id": "flux2"}}, "model_id='flux2'; got model_id='flux1-schnell-fp8'"),
+        ({"imageCount": 2}, "number_of_media=2; got number_of_media=1"),
+        ({"clientRequestData": "eyJrZXlGcmFtZXMiOlt7InBvc2l0aXZlUHJvbXB0IjoiYSBmb3gifV19"},
+         "positive_prompt='a fox'; got positive_prompt=''"),
+    ],
+)  # fmt: skip
+def test_what_the_service_has_recorded_is_compared(stage: Stage, recorded: dict[str, Any], shown: str) -> None:
+    error = stage.fail(ValidationError, create(), known("processing", **recorded))
+    assert shown in error.message
+
+
+def test_what_the_service_does_not_record_is_not_compared(stage: Stage) -> None:
+    record = {"model": None, "imageCount": None, "stepCount": 20, "width": 640}
+    assert stage.play(create(number_of_media=2, steps=4), *followed("processing", **record)).id == ID
+
+
+def test_a_recovered_project_is_compared_with_its_record(stage: Stage) -> None:
+    project = stage.play(create(steps=4), *followed("processing", stepCount=20))
+    assert stage.play(create(steps=4)) is project
+    assert "number_of_media=1; got number_of_media=3" in stage.fail(ValidationError, create(number_of_media=3)).message
+
+
+def test_requests_of_a_map_may_have_keys(stage: Stage) -> None:
+    plan = RequestQueue([{**FIELDS, "idempotency_key": "order 17"}, {**FIELDS, "idempotency_key": ""}], 8, None)
+    assert plan.more()
+    assert stage.play(plan.take()[1], UNKNOWN, SENT).id == ID
+    assert plan.more()
+    assert stage.fail(ValidationError, plan.take()[1]).field == "idempotency_key"
+
+
+# Whose frames they are: two processes may send the same request, and one of them gets the frames.
+
+
+def test_polling_ends_with_the_first_frame_of_a_job(stage: Stage) -> None:
+    stage.project(ID)
+    begins = ("jobState", {"jobID": ID, "imgID": JOB, "type": "initiatingModel"})
+
+    def late_frame(stage: Stage) -> Any:
+        stage.on_the_way.append(begins)
+        return known("processing")[1]
+
+    stage.play(poll(ID), ("pause 0.5 ±20%", None), UNKNOWN, ("pause 0.75 ±20%", None), known("queued"),
+               ("pause 1.125 ±20%", None), (LIVE, late_frame))  # fmt: skip
+    stage.play(poll(ID), ("pause 0.5 ±20%", None))
+    assert stage.state.projects.by_id[ID].polled is False
+
+
+def test_a_project_that_is_at_work_without_frames_is_polled_until_its_end(stage: Stage) -> None:
+    project = stage.project(ID)
+    working = {"workerJobs": [{"imgID": JOB, "status": "jobStarted"}]}
+    done = {"completedWorkerJobs": [{"imgID": JOB, "status": "jobCompleted", "resultUrl": "u"}]}
+    stage.play(poll(ID), ("pause 0.5 ±20%", None), known("processing", **working),
+               ("pause 0.75 ±20%", None), known("completed", **done), ("pause 1.125 ±20%", None))  # fmt: skip
+    assert (project.polled, project.settled, project.result_urls) == (True, True, ["u"])
