@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sogni.api.api_client import ApiClient
     from sogni.api.chat import Chat, ChatTools, Completions
     from sogni.api.conversation import Conversation
+    from sogni.api.loras import PersonalLoras
     from sogni.api.project import EnhancedImage, Job, Project, ProjectResult
     from sogni.api.projects import Projects, ReturnWhen, as_completed, wait
     from sogni.api.replay import Replay, RunRecorder
@@ -140,6 +141,21 @@ if TYPE_CHECKING:
         ToastMessage,
     )
     from sogni.models.converter import from_dict, to_dict
+    from sogni.models.loras import (
+        Lora,
+        LoraCatalog,
+        LoraConstraints,
+        LoraExample,
+        LoraExampleGroup,
+        LoraRangeLabels,
+        LoraSection,
+        LoraUi,
+        PersonalLora,
+        PersonalLoraFailure,
+        PersonalLoraLimits,
+        PersonalLoraList,
+        PersonalLoraStatus,
+    )
     from sogni.models.params import (
         AudioFormat,
         AudioProjectParams,
@@ -363,6 +379,14 @@ __all__ = [
     "LeaderboardPeriod",
     "LeaderboardType",
     "Listing",
+    "Lora",
+    "LoraCatalog",
+    "LoraConstraints",
+    "LoraExample",
+    "LoraExampleGroup",
+    "LoraRangeLabels",
+    "LoraSection",
+    "LoraUi",
     "MaskSelection",
     "MediaContext",
     "MediaInput",
@@ -379,6 +403,12 @@ __all__ = [
     "PartialFailureError",
     "PartialResultWarning",
     "PermissionDeniedError",
+    "PersonalLora",
+    "PersonalLoraFailure",
+    "PersonalLoraLimits",
+    "PersonalLoraList",
+    "PersonalLoraStatus",
+    "PersonalLoras",
     "Phase",
     "PlanFinding",
     "PlanRule",

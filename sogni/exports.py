@@ -11,6 +11,7 @@ FRONT_END = {
     "api.api_client": ("ApiClient",),
     "api.chat": ("Chat", "ChatTools", "Completions"),
     "api.conversation": ("Conversation",),
+    "api.loras": ("PersonalLoras",),
     "api.project": ("EnhancedImage", "Job", "Project", "ProjectResult"),
     "api.projects": ("Projects", "ReturnWhen", "as_completed", "wait"),
     "api.replay": ("Replay", "RunRecorder"),
@@ -63,6 +64,11 @@ SHARED = {
         "Connected", "Disconnected", "HealthCheck", "HealthReport", "NetworkStatus", "Reconnecting", "ToastMessage",
     ),
     "models.converter": ("from_dict", "to_dict"),
+    "models.loras": (
+        "Lora", "LoraCatalog", "LoraConstraints", "LoraExample", "LoraExampleGroup", "LoraRangeLabels", "LoraSection",
+        "LoraUi", "PersonalLora", "PersonalLoraFailure", "PersonalLoraLimits", "PersonalLoraList",
+        "PersonalLoraStatus",
+    ),
     "models.params": (
         "AudioFormat", "AudioProjectParams", "ControlNetMode", "ControlNetName", "ControlNetParams",
         "DetailPreference", "ExtendOutput", "ImageFormat", "ImageProjectParams", "MediaInput", "ProcessingSpeed",

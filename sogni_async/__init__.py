@@ -128,6 +128,21 @@ if TYPE_CHECKING:
         ToastMessage,
     )
     from sogni.models.converter import from_dict, to_dict
+    from sogni.models.loras import (
+        Lora,
+        LoraCatalog,
+        LoraConstraints,
+        LoraExample,
+        LoraExampleGroup,
+        LoraRangeLabels,
+        LoraSection,
+        LoraUi,
+        PersonalLora,
+        PersonalLoraFailure,
+        PersonalLoraLimits,
+        PersonalLoraList,
+        PersonalLoraStatus,
+    )
     from sogni.models.params import (
         AudioFormat,
         AudioProjectParams,
@@ -260,6 +275,7 @@ if TYPE_CHECKING:
     from sogni_async.api.api_client import ApiClient
     from sogni_async.api.chat import Chat, ChatTools, Completions
     from sogni_async.api.conversation import Conversation
+    from sogni_async.api.loras import PersonalLoras
     from sogni_async.api.project import EnhancedImage, Job, Project, ProjectResult
     from sogni_async.api.projects import Projects, ReturnWhen, as_completed, wait
     from sogni_async.api.replay import Replay, RunRecorder
@@ -363,6 +379,14 @@ __all__ = [
     "LeaderboardPeriod",
     "LeaderboardType",
     "Listing",
+    "Lora",
+    "LoraCatalog",
+    "LoraConstraints",
+    "LoraExample",
+    "LoraExampleGroup",
+    "LoraRangeLabels",
+    "LoraSection",
+    "LoraUi",
     "MaskSelection",
     "MediaContext",
     "MediaInput",
@@ -379,6 +403,12 @@ __all__ = [
     "PartialFailureError",
     "PartialResultWarning",
     "PermissionDeniedError",
+    "PersonalLora",
+    "PersonalLoraFailure",
+    "PersonalLoraLimits",
+    "PersonalLoraList",
+    "PersonalLoraStatus",
+    "PersonalLoras",
     "Phase",
     "PlanFinding",
     "PlanRule",

@@ -141,6 +141,9 @@ def _fields(chosen: Fields) -> Fields:
     if "loras" in chosen:
         pairs = [with_strength("--lora", text) for text in chosen["loras"]]
         fields["loras"] = [name for name, _ in pairs]
+        while pairs and pairs[-1][1] is None:
+            # The service's default is not checked against the range of the LoRA; a strength that is given is.
+            pairs.pop()
         fields["lora_strengths"] = [1.0 if strength is None else strength for _, strength in pairs]
     net = {name: fields.pop(f"control_net_{name}") for name in _CONTROL_NET if f"control_net_{name}" in fields}
     if net:

@@ -19,6 +19,7 @@ from sogni.cli.estimate import estimate, models
 from sogni.cli.exit_codes import TERMINATED, USAGE, Program, print_stderr
 from sogni.cli.image import image
 from sogni.cli.login import login, logout
+from sogni.cli.lora import lora
 from sogni.cli.music import music
 from sogni.cli.output import escape_unencodable
 from sogni.cli.replay import replay
@@ -54,6 +55,7 @@ _COMMANDS = (
         workflow,
         template,
         replay,
+        lora,
         models,
         estimate,
         account,

@@ -143,6 +143,15 @@ class CancelDenial(Rule):
     message: str = "The project can no longer be canceled"
 
 
+@define(eq=False)
+class LoraImportFault(Rule):
+    """An import of a personal LoRA that is rejected, or stays in review."""
+
+    status: Literal["review", "rejected"] = "rejected"
+    failure_code: str | None = None
+    reason: str | None = None
+
+
 R = TypeVar("R", bound=Rule)
 # RFC 6455, section 7.4: 1004 to 1006 and 1015 are never sent.
 _CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
@@ -638,6 +647,39 @@ class Faults:
             >>> rule = supernet.faults.deny_cancel()
         """
         return self._add(CancelDenial(message=message, times=times))
+
+    def reject_lora(
+        self, *, failure_code: str = "invalid_artifact", reason: str = "The file is not a LoRA", times: int = 1
+    ) -> LoraImportFault:
+        """Reject an import of a personal LoRA after its validation.
+
+        Args:
+            failure_code: ``"source_access"``, ``"subscription_required"``, ``"catalog_duplicate"`` or
+                ``"invalid_artifact"`` (default).
+            reason: Reason for display.
+            times: Number of uses. Default 1.
+
+        Returns:
+            The rule.
+
+        Example:
+            >>> rule = supernet.faults.reject_lora(failure_code="source_access")
+        """
+        return self._add(LoraImportFault(failure_code=failure_code, reason=reason, times=times))
+
+    def review_lora(self, *, times: int = 1) -> LoraImportFault:
+        """Leave an import of a personal LoRA in review, until `LocalSupernet.set_personal_lora` ends it.
+
+        Args:
+            times: Number of uses. Default 1.
+
+        Returns:
+            The rule.
+
+        Example:
+            >>> rule = supernet.faults.review_lora()
+        """
+        return self._add(LoraImportFault(status="review", times=times))
 
     def _add(self, rule: R) -> R:
         with self._lock:

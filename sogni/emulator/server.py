@@ -25,12 +25,13 @@ from sogni.emulator.catalogue.image_models import IMAGE_MODELS, IMAGE_TIERS
 from sogni.emulator.catalogue.media_models import MEDIA_MODELS, MEDIA_TIERS
 from sogni.emulator.catalogue.models import Media, make_catalogue
 from sogni.emulator.chat.script import ChatScript
-from sogni.emulator.faults import Faults
+from sogni.emulator.faults import Faults, LoraImportFault
 from sogni.emulator.media.audio_kind import AudioKind
 from sogni.emulator.media.image_kind import ImageKind
 from sogni.emulator.media.video_kind import VideoKind
 from sogni.emulator.middleware import make_middleware
 from sogni.emulator.persistence import Archive
+from sogni.emulator.projects.personal_loras import PersonalLoras
 from sogni.emulator.projects.projects import Projects
 from sogni.emulator.projects.storage import Signer, Store
 from sogni.emulator.recorder import Recorder
@@ -43,6 +44,7 @@ from sogni.emulator.routes.account import (
     add_subscription_routes,
 )
 from sogni.emulator.routes.chat import add_llm_estimate_route
+from sogni.emulator.routes.loras import add_lora_routes
 from sogni.emulator.routes.projects import (
     add_estimate_routes,
     add_project_routes,
@@ -59,6 +61,8 @@ T = TypeVar("T")
 _TURNS_TO_CLOSE = 3
 """Loop iterations in which aborted transports close their sockets."""
 _PATIENCE = 0.5
+_IMPORT_STEPS = 5
+"""Duration of each stage of an import, in rendering steps."""
 _JSON_LIMIT = 64 * 1024**2
 """Size limit in bytes of a body that is read as a whole; uploads are streamed and have their own limit."""
 
@@ -269,9 +273,10 @@ class Server:
         tiers = {**IMAGE_TIERS, **MEDIA_TIERS}
         serving: dict[Media, int] = {"image": setup.workers, "video": setup.workers, "audio": setup.workers}
         catalogue = make_catalogue([*IMAGE_MODELS, *MEDIA_MODELS], tiers, serving)
+        ids = IdSource(_next_seed(setup.seed, archive))
         state = State(
             clock=time.time,
-            ids=IdSource(_next_seed(setup.seed, archive)),
+            ids=ids,
             catalogue=catalogue,
             accounts=setup.accounts,
             faults=setup.faults,
@@ -281,6 +286,9 @@ class Server:
             signer=Signer(time.time, archive),
             projects=Projects(time.time),
             kinds={"image": ImageKind(catalogue), "video": VideoKind(catalogue), "audio": AudioKind(catalogue)},
+            personal_loras=PersonalLoras(
+                time.time, ids.uuid, _IMPORT_STEPS * setup.step_time, lambda: setup.faults.take(LoraImportFault)
+            ),
         )
 
         def changed(account: Account) -> None:
@@ -302,6 +310,7 @@ class Server:
             self.language.add_routes(app, state)
         add_project_routes(app, state)
         add_storage_routes(app, state)
+        add_lora_routes(app, state)
         if self.durable_services is not None:
             self.durable_services.add_routes(app, state)
         return app

@@ -23,6 +23,7 @@ from sogni.emulator.connections import Connection, Connections
 from sogni.emulator.faults import Faults
 from sogni.emulator.persistence import Archive
 from sogni.emulator.projects.orders import MediaKind
+from sogni.emulator.projects.personal_loras import PersonalLoras
 from sogni.emulator.projects.projects import Project, Projects
 from sogni.emulator.projects.storage import Key, Signer, Store
 from sogni.emulator.recorder import Recorder
@@ -66,6 +67,7 @@ class State:
     signer: Signer
     projects: Projects
     kinds: Mapping[Media, MediaKind]
+    personal_loras: PersonalLoras
     archive: Archive = field(factory=Archive)
     connections: Connections = field(factory=Connections)
     announcements: Announcements = field(factory=Announcements)

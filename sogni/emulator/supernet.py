@@ -28,6 +28,7 @@ from sogni.emulator.account.wallets import address_of
 from sogni.emulator.announcements import Announcement
 from sogni.emulator.chat.script import ChatScript
 from sogni.emulator.faults import Faults
+from sogni.emulator.projects.personal_loras import Status
 from sogni.emulator.projects.projects import ProjectRecord, live_record
 from sogni.emulator.recorder import Arrival, Recorder, Violation
 from sogni.emulator.server import Server, Setup
@@ -543,6 +544,34 @@ class LocalSupernet(Live):
 
         self._in_server(send)
 
+    def set_personal_lora(
+        self, id: str, status: Status, *, failure_code: str | None = None, reason: str | None = None
+    ) -> None:
+        """Set the status of the import of a personal LoRA, for example to end a review or to revoke it.
+
+        Args:
+            id: ID of the import.
+            status: ``"queued"``, ``"validating"``, ``"review"``, ``"ready"``, ``"rejected"`` or ``"revoked"``.
+            failure_code: Why it is rejected, for programs. Default: none.
+            reason: Why it is rejected or revoked, for display. Default: none.
+
+        Raises:
+            KeyError: There is no such import.
+
+        Example:
+            >>> supernet.set_subscription(Membership())
+            >>> lora = client.projects.personal_loras.add(
+            ...     url="https://civitai.com/models/1",
+            ...     name="Ink",
+            ...     model_id="krea2_turbo_fp8_scaled",
+            ...     rights_confirmed=True,
+            ... )
+            >>> supernet.set_personal_lora(lora.id, "revoked", reason="withdrawn by its author")
+            >>> client.projects.personal_loras.get(lora.id).status
+            'revoked'
+        """
+        self._in_server(lambda state: state.personal_loras.set_status(id, status, failure_code, reason))
+
     def drop_connections(self, code: int | None = None, reason: str = "") -> None:
         """Cut every WebSocket, or close it with a code. Projects continue.
 
@@ -601,6 +630,7 @@ class LocalSupernet(Live):
                 running.server.pool.cancel_all()
             running.state.projects.clear()
             running.state.announcements.clear()
+            running.state.personal_loras.clear()
             self._accounts.keep_only(self._account)
             running.server.pace.running.set()
 

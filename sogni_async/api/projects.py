@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, TypeVar, Unpack, overload
 
 from sogni.base import overloaded_with_fields, to_attach
 from sogni.core.catalogue import flows as catalogue
+from sogni.core.catalogue import loras
 from sogni.core.catalogue.model_families import asset_config, is_audio_id, is_video_id
 from sogni.core.checks import reject_none_items
 from sogni.core.outbox import CLOSED, CONNECTION, Listeners
@@ -21,6 +22,7 @@ from sogni.emitter import Decorator, EventEmitter, Remover
 from sogni.errors import ClientClosedError, SogniError, SogniTimeoutError, ValidationError
 from sogni.models.base import BillingMode
 from sogni.models.catalogue import AvailableModel, ModelOptions, SizePreset, SupportedModel, VideoAssetConfig
+from sogni.models.loras import Lora, LoraCatalog, LoraConstraints
 from sogni.models.params import (
     AudioProjectParams,
     ImageProjectParams,
@@ -40,6 +42,7 @@ from sogni.models.projects import (
     ResultKind,
 )
 from sogni.settings import Network, TokenType, check_seconds
+from sogni_async.api.loras import PersonalLoras
 from sogni_async.api.project import Project, ProjectResult
 from sogni_async.transport.engine import Engine, logger
 from sogni_async.transport.waiting import Deadline, TopicSignal
@@ -218,6 +221,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._personal_loras = PersonalLoras(engine)
 
     def _listeners(self) -> Listeners:
         return self._engine.state.projects.listeners
@@ -699,6 +703,91 @@ class Projects(EventEmitter[OnProjectsEvent]):
         """
         listed = self._engine.state.catalogue.kinds.get(model_id)
         return listed == "audio" if listed is not None else is_audio_id(model_id)
+
+    # -- LoRAs -----------------------------------------------------------------
+
+    @property
+    def personal_loras(self) -> PersonalLoras:
+        """LoRAs that the account has imported."""
+        return self._personal_loras
+
+    async def available_loras(
+        self, model_id: str | None = None, *, include_personal: bool = False, force_refresh: bool = False
+    ) -> LoraCatalog:
+        """Get the LoRAs that projects can use. Needs no account, unless `include_personal`.
+
+        Args:
+            model_id: Return only the LoRAs for this model. There are none for an unknown model. Default: all.
+            include_personal: Add the personal LoRAs of the account, which are fetched each time. Default False.
+            force_refresh: Fetch the catalog even if the one at hand is less than 5 minutes old. Default False.
+
+        Returns:
+            The LoRAs, the models that take any, and the limits of a project.
+
+        Raises:
+            ValidationError: An argument is invalid.
+            PermissionDeniedError: The account has no plan, which `include_personal` needs.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> catalog = await client.projects.available_loras("krea2_turbo_fp8_scaled")
+            >>> [(lora.lora_id, lora.ui.min, lora.ui.max, lora.ui.default) for lora in catalog][0]
+            ('krea2-ink-wash', 0, 1.5, 0.8)
+        """
+        return await self._engine.run(loras.available_loras(model_id, include_personal, force_refresh))
+
+    async def get_lora(self, id: str) -> Lora | None:
+        """Get a LoRA by its id. An id that starts with `"personal-"` is looked up in the account's own.
+
+        Args:
+            id: Id of the LoRA, `Lora.lora_id`.
+
+        Returns:
+            The LoRA, or None if there is no such LoRA.
+
+        Raises:
+            ValidationError: An argument is invalid.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> (await client.projects.get_lora("krea2-ink-wash")).name
+            'Ink Wash'
+        """
+        return await self._engine.run(loras.find_lora(id))
+
+    async def supports_loras(self, model_id: str) -> bool:
+        """Check whether there are LoRAs for a model.
+
+        Args:
+            model_id: Id of the model.
+
+        Returns:
+            True if the catalog names the model.
+
+        Raises:
+            ValidationError: An argument is invalid.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> await client.projects.supports_loras("krea2_turbo_fp8_scaled")
+            True
+        """
+        return await self._engine.run(loras.supports_loras(model_id))
+
+    async def lora_constraints(self) -> LoraConstraints:
+        """Get the limits of the LoRAs of a project.
+
+        Returns:
+            The maximum number of LoRAs, and the range of strengths; that of a LoRA (`Lora.ui`) is narrower.
+
+        Raises:
+            ApiError: The service refused the request.
+
+        Example:
+            >>> (await client.projects.lora_constraints()).max_per_request
+            8
+        """
+        return await self._engine.run(loras.lora_constraints())
 
     # -- prices ----------------------------------------------------------------
 

@@ -3,8 +3,8 @@
 Examples are `>>>` prompts, whose output is compared as doctest does (with ELLIPSIS and
 NORMALIZE_WHITESPACE), or ```python fences, which only have to run. `await`, `async with` and `async for`
 may stand at the top level. An example finds the public names of its module and its package, the account `ada`
-with the password "correct horse battery", and `supernet`, `client`, `project` (one finished image) and `job` where it
-uses them without making them.
+with the password "correct horse battery", a plan if it imports LoRAs, and `supernet`, `client`, `project` (one
+finished image) and `job` where it uses them without making them.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ def test_examples_run(module, place, text, supernet, monkeypatch, tmp_path):
     supernet.reset()
     if PASSWORD in text:
         supernet.add_account("ada", PASSWORD)
+    if "personal_loras" in text:
+        supernet.set_subscription(pytest.importorskip("sogni.emulator").Membership())
     namespace = names_for(module)
     with asyncio.Runner() as runner:
         runner.run(play(place, text, namespace, supernet))

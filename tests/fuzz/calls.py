@@ -52,6 +52,8 @@ CALLS: dict[str, Call] = {
     "elsewhere": lambda c, ids: c.projects.list_elsewhere(),
     "missing": lambda c, ids: c.projects.resolve_missing([ids["project"]], delay=0.0),
     "recent": lambda c, ids: c.projects.list_recent(),
+    "loras": lambda c, ids: c.projects.available_loras(force_refresh=True),
+    "personal_loras": lambda c, ids: c.projects.personal_loras.list(),
     "download_url": lambda c, ids: c.projects.download_url(
         image_id=ids["image"], job_id=ids["project"], type="complete"
     ),

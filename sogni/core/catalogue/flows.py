@@ -26,7 +26,7 @@ OLD = 60.0
 """Age in seconds from which a refusal no longer rests on cached models and limits."""
 
 
-def _shared(call: HttpCall, send: Callable[[HttpCall], Flow[T]]) -> Flow[T]:
+def share_request(call: HttpCall, send: Callable[[HttpCall], Flow[T]]) -> Flow[T]:
     """What `send` makes of a call; callers that want the same at the same time share one request and its outcome.
 
     If whoever sends it is interrupted, or fails without having tried again, one of the others sends it.
@@ -77,7 +77,7 @@ def supported_models(force_refresh: bool = False, *, tries: bool = True) -> Flow
         if kept is not None:
             return list(kept)
     call = evolve(get("/api/v1/models/list", host="socket"), repeatable=tries)
-    return list((yield from _shared(call, _ask_models)))
+    return list((yield from share_request(call, _ask_models)))
 
 
 def _ask_models(call: HttpCall) -> Flow[list[SupportedModel]]:
@@ -91,7 +91,7 @@ def tiers() -> Flow[Mapping[str, Any]]:
     kept = yield from change(lambda state, now: state.catalogue.tiers(now))
     if kept is not None:
         return kept
-    return (yield from _shared(get("/api/v2/models/tiers", host="socket"), _ask_tiers))
+    return (yield from share_request(get("/api/v2/models/tiers", host="socket"), _ask_tiers))
 
 
 def _ask_tiers(call: HttpCall) -> Flow[Mapping[str, Any]]:
@@ -149,7 +149,7 @@ def size_presets(network: str, model_id: str, force_refresh: bool = False) -> Fl
         yield from change(lambda state, now: state.catalogue.keep_presets(network, model_id, presets, now))
         return presets
 
-    return list((yield from _shared(call, ask_presets)))
+    return list((yield from share_request(call, ask_presets)))
 
 
 def available_models(network: str) -> Flow[list[AvailableModel]]:

@@ -10,11 +10,13 @@ from sogni.core.data import table
 from sogni.errors import ProtocolError, SogniError, ValidationError
 from sogni.models.catalogue import AvailableModel, Choice, ModelOptions, SizePreset, SupportedModel
 from sogni.models.converter import read
+from sogni.models.loras import LoraCatalog
 
 T = TypeVar("T")
 
 LIST_LIFETIME = 24 * 3600.0
 PRESETS_LIFETIME = 600.0
+LORAS_LIFETIME = 300.0
 
 
 class SharedRequest:
@@ -38,6 +40,7 @@ class CatalogueState:
         self._tiers: tuple[float, Mapping[str, Any]] | None = None
         self._options: dict[str, ModelOptions] = {}
         self._presets: dict[tuple[str, str], tuple[float, list[SizePreset]]] = {}
+        self._loras: dict[str | None, tuple[float, LoraCatalog]] = {}
         self._under_way: dict[str, SharedRequest] = {}
         self.kinds: dict[str, str] = {}
         """Media kind by model id, as listed."""
@@ -106,6 +109,21 @@ class CatalogueState:
     def keep_presets(self, network: str, model_id: str, presets: list[SizePreset], now: float) -> None:
         """Remember the size presets of a model."""
         self._presets[network, model_id] = (now, presets)
+
+    def loras(self, model_id: str | None, now: float) -> LoraCatalog | None:
+        """The LoRAs for a model, or all of them for None, unless they are too old."""
+        return _fresh(self._loras.get(model_id), now, LORAS_LIFETIME)
+
+    def keep_loras(self, model_id: str | None, catalogue: LoraCatalog, now: float) -> None:
+        """Remember the LoRAs for a model, or all of them for None."""
+        self._loras[model_id] = (now, catalogue)
+
+    def forget_loras_older_than(self, age: float, now: float) -> bool:
+        """Forget all LoRAs that were fetched more than `age` seconds ago; False if there were none."""
+        recent = {model_id: kept for model_id, kept in self._loras.items() if now - kept[0] <= age}
+        old = len(recent) < len(self._loras)
+        self._loras = recent
+        return old
 
 
 def _fresh(kept: tuple[float, T] | None, now: float, lifetime: float) -> T | None:

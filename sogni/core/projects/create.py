@@ -11,6 +11,7 @@ import attrs
 
 from sogni.core.attribution import workload
 from sogni.core.catalogue.flows import checked_options, shared_options, size_presets
+from sogni.core.catalogue.loras import check_loras
 from sogni.core.catalogue.model_families import is_spark_only
 from sogni.core.checks import invalid_value, reject_none_items, short_repr
 from sogni.core.connection.flows import prepare_to_send, send_frame
@@ -179,6 +180,8 @@ def create_project(
     try:
         yield from _open_sources(uploads, sources)
         yield from _checked_options(checked, options)
+        if params.loras:
+            yield from check_loras(params)
         if (token := token_to_send(params, settings)) != params.token_type:
             params = attrs.evolve(params, token_type=token)
             checked = Checked(params)

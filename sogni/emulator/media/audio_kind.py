@@ -16,7 +16,7 @@ from sogni.emulator.fields import Fields
 from sogni.emulator.media.music import make_audio
 from sogni.emulator.projects.estimates import AudioWork, Quote, audio_quote
 from sogni.emulator.projects.orders import AudioOrder, Network, Product
-from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, amounts, common_values, limited, loras, sampling
+from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, amounts, common_values, limited, sampling
 
 FORMATS = ("mp3", "wav", "flac")
 MAX_VERSIONS = 4
@@ -38,7 +38,6 @@ def check_audio(
         limited(frame, key, key, model, catalogue)
     frame.flag("composerMode")
     sampling(frame, model, catalogue)
-    loras(frame)
     texts = [frame.text(key, required=key == "stylePrompt") or "" for key in ("positivePrompt", "stylePrompt")]
     lyrics = frame.text("lyrics") or ""
     if read is None:

@@ -19,6 +19,7 @@ import numpy as np
 from attrs import define, frozen
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
+from sogni.emulator.catalogue.loras import applied
 from sogni.emulator.media.codecs import SAMPLE_RATE, Samples, audio_blocks, video_frames, write_video
 from sogni.emulator.media.music import Score, play
 from sogni.emulator.media.pictures import Color, Picture, cover, draw, palette, rng_for
@@ -258,6 +259,7 @@ def film_of(order: VideoOrder, seed: int, inputs: Mapping[str, Path]) -> Film:
         prompt=order.prompt,
         negative_prompt=order.negative_prompt,
         style_prompt=order.style_prompt,
+        loras=applied(order.request["keyFrames"][0]),
     )
     return Film(
         picture=picture,

@@ -18,12 +18,13 @@ from attrs import evolve, frozen
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
+from sogni.emulator.catalogue.loras import applied
 from sogni.emulator.catalogue.models import Catalogue, Model
 from sogni.emulator.fields import Fields
 from sogni.emulator.media.pictures import Picture, render, unreadable
 from sogni.emulator.projects.estimates import ImageWork, Quote, performed_steps, quote
 from sogni.emulator.projects.orders import Control, ImageOrder, Network, Product, Segmentation
-from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, amounts, common_values, loras, receipt, sampling
+from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, amounts, common_values, receipt, sampling
 
 Mask = NDArray[np.bool_]
 
@@ -185,7 +186,6 @@ def check_image(
     control = _control_net(frame)
     sampling(frame, model, catalogue)
     frame.text("vae", null=True)
-    loras(frame)
     receipt(frame)
     _gpt_image(frame, model)
     segmentation = check_segmentation(frame, model)
@@ -362,4 +362,5 @@ class ImageKind:
             context_images=tuple(inputs[f"contextImage{slot}"] for slot in order.context_images),
             control_image=inputs.get("cnImage"),
             control_strength=0.5 if order.control is None else order.control.strength,
+            loras=applied(order.request["keyFrames"][0]),
         )

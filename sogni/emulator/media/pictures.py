@@ -171,6 +171,7 @@ class Picture:
     context_images: tuple[Path, ...] = ()
     control_image: Path | None = None
     control_strength: float = 0.5
+    loras: tuple[tuple[str, float], ...] = ()
     done: float = 1.0
 
 
@@ -207,6 +208,7 @@ def draw(picture: Picture) -> Image.Image:
     canvas = _compose(picture, width, height, colors, rng)
     image = Image.fromarray((np.clip(canvas, 0, 1) * 255).astype(np.uint8), "RGB")
     image = image.resize((picture.width, picture.height), Image.Resampling.BICUBIC)
+    image = _with_loras(image, picture)
     image = _with_context(image, picture)
     image = _with_control(image, picture)
     if picture.starting_image is not None:
@@ -347,6 +349,16 @@ def _opened(path: Path) -> Image.Image:
 def cover(path: Path, size: tuple[int, int]) -> Image.Image:
     """Return an image file, cropped and scaled to fill a size."""
     return ImageOps.fit(_opened(path), size, Image.Resampling.BICUBIC)
+
+
+def _with_loras(image: Image.Image, picture: Picture) -> Image.Image:
+    """Tint the image with the color of each LoRA, in order; negative strengths use the opposite color."""
+    for lora_id, strength in picture.loras:
+        digest = hashlib.blake2b(lora_id.encode(), digest_size=3).digest()
+        color = tuple(part if strength >= 0 else 255 - part for part in digest)
+        share = abs(strength) / (abs(strength) + 2)
+        image = Image.blend(image, Image.new("RGB", image.size, color), share)
+    return image
 
 
 def _with_context(image: Image.Image, picture: Picture) -> Image.Image:

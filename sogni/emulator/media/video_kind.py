@@ -44,7 +44,6 @@ from sogni.emulator.projects.request_checks import (
     amounts,
     common_values,
     limited,
-    loras,
     receipt,
     sampling,
 )
@@ -237,7 +236,6 @@ def check_video(
     assets = read_assets(frame)
     details = _details(frame, model, catalogue, workflow, assets, limits)
     sampling(frame, model, catalogue)
-    loras(frame)
     receipt(frame)
     if read is None:
         return None

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from sogni.emulator.account.accounts import Token
 from sogni.emulator.attribution import check_attribution_fields
+from sogni.emulator.catalogue.loras import LORAS, Lora, check_loras
 from sogni.emulator.catalogue.models import Catalogue, Media, Model, Options
 from sogni.emulator.fields import Fields, Finding
 from sogni.emulator.projects.orders import MediaKind, Network, Order
@@ -100,9 +101,16 @@ def check_project_id(id: object) -> str | None:
 
 
 def check_request(
-    payload: Mapping[str, Any], catalogue: Catalogue, kinds: Mapping[Media, MediaKind], network: Network
+    payload: Mapping[str, Any],
+    catalogue: Catalogue,
+    kinds: Mapping[Media, MediaKind],
+    network: Network,
+    loras: Mapping[str, Lora] = LORAS,
 ) -> Checked:
-    """Check a ``jobRequest`` payload that has a project ID; ``network`` is that of its connection."""
+    """Check a ``jobRequest`` payload that has a project ID.
+
+    ``network`` is that of its connection, ``loras`` are those that its account can use.
+    """
     findings: list[Finding] = []
     request = Fields(payload, "$", findings)
     wrong_id = check_project_id(request.raw("jobID"))
@@ -125,6 +133,7 @@ def check_request(
         message = f"No worker on the {network} network currently serves the model {model.id}"
         return Checked(None, findings, NOT_AVAILABLE, message)
     _check_top_level(request, model)
+    check_loras(request, frame, model, loras)
     order = kind.check(request, frame, model, network)
     request.leftover()
     frame.leftover()
@@ -165,7 +174,6 @@ def _refusal(findings: list[Finding], code: int = INVALID_REQUEST) -> Checked:
     return Checked(None, findings, code, f"Invalid request: {'; '.join(refused[:3])}{more}")
 
 
-MAX_LORAS = 8
 SEED_LIMIT = 2**32 - 1
 
 
@@ -253,14 +261,6 @@ def _choice(frame: Fields, key: str, options: Options) -> None:
     value = frame.text(key, required=True, null=True)
     if value is not None and not options.accepts(value):
         frame.refuse(key, f"must be one of {', '.join(sorted(options.allowed))}, got {value!r}")
-
-
-def loras(frame: Fields) -> None:
-    """Read LoRA IDs and strengths."""
-    ids = frame.texts("loras", limit=MAX_LORAS)
-    strengths = frame.numbers("loraStrengths")
-    if ids and len(strengths) > len(ids):
-        frame.refuse("loraStrengths", f"has {len(strengths)} entries for {len(ids)} LoRAs")
 
 
 def receipt(frame: Fields) -> None:

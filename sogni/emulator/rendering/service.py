@@ -9,6 +9,7 @@ from typing import Any
 from attrs import define
 
 from sogni.emulator.account.accounts import InsufficientFundsError
+from sogni.emulator.catalogue.loras import LORAS
 from sogni.emulator.connections import Connection
 from sogni.emulator.faults import CancelDenial, ProjectRefusal
 from sogni.emulator.projects.orders import Order
@@ -46,7 +47,8 @@ class ProjectService:
         if known is not None:
             self._again(connection, known, payload)
             return
-        checked = check_request(payload, self.state.catalogue, self.state.kinds, connection.network)
+        loras = {**LORAS, **self.state.personal_loras.usable(connection.account)}
+        checked = check_request(payload, self.state.catalogue, self.state.kinds, connection.network, loras)
         for finding in checked.findings:
             self.state.recorder.violation(f"jobRequest {finding.where}", finding.message)
         if checked.order is None:

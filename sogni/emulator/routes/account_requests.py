@@ -13,7 +13,7 @@ from sogni.emulator.account.wallets import WalletSupportMissingError
 from sogni.emulator.fields import Fields
 from sogni.emulator.middleware import Handler
 from sogni.emulator.recorder import Recorder
-from sogni.emulator.responses import RefusedError, error
+from sogni.emulator.responses import RefusedError, detailed_error, error
 from sogni.emulator.state import State
 
 UNAUTHORIZED = 101
@@ -75,7 +75,7 @@ def answering(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except RefusedError as refused:
-            return error(refused.status, refused.message, refused.code)
+            return detailed_error(refused.status, refused.message, refused.code, refused.details, refused.retry_after)
         except WalletSupportMissingError as missing:
             return error(501, str(missing))
 

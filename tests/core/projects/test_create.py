@@ -120,6 +120,16 @@ def test_context_images_go_side_by_side_and_keep_their_position() -> None:
     )
 
 
+def test_loras_are_checked_before_anything_is_uploaded() -> None:
+    stage = Stage().connects().knows_models()
+    listed = ("GET rest/v1/loras/comfy", ok({"loras": [{"loraId": "ink", "modelIds": [MODEL]}]}))
+    error = stage.fail(ValidationError, create(loras=["inc"], starting_image=PNG), listed)
+    assert str(error) == "loras[0]: the service knows no LoRA 'inc'; did you mean 'ink'?"
+    assert [source.closed for source in stage.sources] == [True]
+    stage.play(create(loras=["ink"]), SENT)
+    assert stage.frames[0][1]["keyFrames"][0]["loras"] == ["ink"]
+
+
 def test_a_source_is_uploaded_again_after_a_passing_failure() -> None:
     stage = Stage().connects().knows_models()
     to = "PUT the bytes given as starting_image to https://store/startingImage"

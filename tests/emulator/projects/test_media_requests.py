@@ -250,7 +250,7 @@ def test_unusual_values_are_reported_and_accepted(
 ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     (f"{WAN}_t2v", {"width": ..., "height": ..., "frames": ..., "fps": 32}),
     (f"{WAN}_t2v", {"negativePrompt": ..., "steps": None, "guidanceScale": None, "teacacheThreshold": 0.15}),
-    (f"{WAN}_t2v", {"comfySampler": "uni_pc", "comfyScheduler": "beta", "loras": ["l1"], "loraStrengths": [0.8]}),
+    (f"{WAN}_t2v", {"comfySampler": "uni_pc", "comfyScheduler": "beta", "loras": ["wan22-film-grain"]}),
     (f"{LTX}_t2v_dev", {"fps": 50, "frames": 105, "identityGuidanceScale": 3, "generateAudio": False}),
     (f"{LTX}_t2v_dev", {"worldGenerationReceipt": {"stage": "target_still"}}),
     ("seedance-2-0-mini", dict(zip(URLS, [["https://a.b/c"] * n for n in (7, 3, 2)], strict=True))),

@@ -86,7 +86,7 @@ ACCEPTED_FRAMES: list[dict[str, Any]] = [
     {"width": 640.5},
     {"sizePreset": "portrait_7_9", "width": ..., "height": ...},
     {"currentControlNetsJob": [CONTROL]},
-    {"loras": ["ink"], "loraStrengths": [-0.5]},
+    {"loras": ["flux-age-slider"], "loraStrengths": [-0.5]},
 ]
 
 
