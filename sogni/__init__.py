@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sogni.api.runs import ChatRuns
     from sogni.api.streams import ChatStream, EventStream
     from sogni.api.workflows import Templates, Workflows
+    from sogni.api.worlds import WorldBuilds, Worlds
     from sogni.client import SogniClient
     from sogni.core.catalogue.video_models import calculate_video_frames, frames_for_audio_guide
     from sogni.core.connection.messages import FrameType
@@ -268,6 +269,17 @@ if TYPE_CHECKING:
         WorkflowStepRecord,
         WorkflowTemplate,
     )
+    from sogni.models.worlds import (
+        HotspotKind,
+        WorldAction,
+        WorldBuild,
+        WorldBuildDecision,
+        WorldBuildEvent,
+        WorldBuildTask,
+        WorldBuildWaiting,
+        WorldHotspot,
+        WorldReviewDecision,
+    )
     from sogni.plans import WorkflowInput
     from sogni.settings import VERSION as __version__  # noqa: N811
     from sogni.settings import (
@@ -354,6 +366,7 @@ __all__ = [
     "HostedToolExecution",
     "HostedToolOutcome",
     "HostedWorkflow",
+    "HotspotKind",
     "ImageAddress",
     "ImageFormat",
     "ImagePart",
@@ -538,7 +551,17 @@ __all__ = [
     "WorkflowTemplate",
     "Workflows",
     "WorkloadKind",
+    "WorldAction",
+    "WorldBuild",
+    "WorldBuildDecision",
+    "WorldBuildEvent",
+    "WorldBuildTask",
+    "WorldBuildWaiting",
+    "WorldBuilds",
     "WorldGenerationReceipt",
+    "WorldHotspot",
+    "WorldReviewDecision",
+    "Worlds",
     "__version__",
     "as_completed",
     "build_sogni_tools",

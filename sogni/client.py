@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sogni.api.projects import Projects
     from sogni.api.replay import Replay
     from sogni.api.workflows import Workflows
+    from sogni.api.worlds import Worlds
     from sogni.models.account import SubscriptionLimitNotice
     from sogni.models.announcements import Announcement
     from sogni.models.connection import Connected, Disconnected, HealthReport, Reconnecting, ToastMessage
@@ -406,6 +407,13 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
         from sogni.api.replay import Replay
 
         return self._namespace(Replay)
+
+    @property
+    def worlds(self) -> Worlds:
+        """Hosted world builds."""
+        from sogni.api.worlds import Worlds
+
+        return self._namespace(Worlds)
 
     @property
     def announcements(self) -> Announcements:

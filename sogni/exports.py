@@ -18,6 +18,7 @@ FRONT_END = {
     "api.runs": ("ChatRuns",),
     "api.streams": ("ChatStream", "EventStream"),
     "api.workflows": ("Templates", "Workflows"),
+    "api.worlds": ("WorldBuilds", "Worlds"),
     "client": ("SogniClient",),
 }  # fmt: skip
 """Defined in either package, by modules of the same name."""
@@ -97,6 +98,10 @@ SHARED = {
         "WorkflowDependency", "WorkflowError", "WorkflowEvent", "WorkflowRecord", "WorkflowReseed",
         "WorkflowResumption", "WorkflowSseEvent", "WorkflowStatus", "WorkflowStep", "WorkflowStepRecord",
         "WorkflowTemplate",
+    ),
+    "models.worlds": (
+        "HotspotKind", "WorldAction", "WorldBuild", "WorldBuildDecision", "WorldBuildEvent", "WorldBuildTask",
+        "WorldBuildWaiting", "WorldHotspot", "WorldReviewDecision",
     ),
     "plans": ("WorkflowInput",),
     "settings": (

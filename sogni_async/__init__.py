@@ -255,6 +255,17 @@ if TYPE_CHECKING:
         WorkflowStepRecord,
         WorkflowTemplate,
     )
+    from sogni.models.worlds import (
+        HotspotKind,
+        WorldAction,
+        WorldBuild,
+        WorldBuildDecision,
+        WorldBuildEvent,
+        WorldBuildTask,
+        WorldBuildWaiting,
+        WorldHotspot,
+        WorldReviewDecision,
+    )
     from sogni.plans import WorkflowInput
     from sogni.settings import VERSION as __version__  # noqa: N811
     from sogni.settings import (
@@ -282,6 +293,7 @@ if TYPE_CHECKING:
     from sogni_async.api.runs import ChatRuns
     from sogni_async.api.streams import ChatStream, EventStream
     from sogni_async.api.workflows import Templates, Workflows
+    from sogni_async.api.worlds import WorldBuilds, Worlds
     from sogni_async.client import SogniClient
 
 __all__ = [
@@ -354,6 +366,7 @@ __all__ = [
     "HostedToolExecution",
     "HostedToolOutcome",
     "HostedWorkflow",
+    "HotspotKind",
     "ImageAddress",
     "ImageFormat",
     "ImagePart",
@@ -538,7 +551,17 @@ __all__ = [
     "WorkflowTemplate",
     "Workflows",
     "WorkloadKind",
+    "WorldAction",
+    "WorldBuild",
+    "WorldBuildDecision",
+    "WorldBuildEvent",
+    "WorldBuildTask",
+    "WorldBuildWaiting",
+    "WorldBuilds",
     "WorldGenerationReceipt",
+    "WorldHotspot",
+    "WorldReviewDecision",
+    "Worlds",
     "__version__",
     "as_completed",
     "build_sogni_tools",

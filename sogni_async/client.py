@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sogni_async.api.projects import Projects
     from sogni_async.api.replay import Replay
     from sogni_async.api.workflows import Workflows
+    from sogni_async.api.worlds import Worlds
     from sogni_async.transport.engine import Engine
 
 N = TypeVar("N")
@@ -405,6 +406,13 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
         from sogni_async.api.replay import Replay
 
         return self._namespace(Replay)
+
+    @property
+    def worlds(self) -> Worlds:
+        """Hosted world builds."""
+        from sogni_async.api.worlds import Worlds
+
+        return self._namespace(Worlds)
 
     @property
     def announcements(self) -> Announcements:

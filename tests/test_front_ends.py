@@ -30,7 +30,7 @@ sogni_async = pytest.importorskip("sogni_async")
 # Never awaited; the iterators are, where they are iterated.
 PLAIN = {"local", "on", "once", "off", "to_dict", "events", "stream_events", "map", "as_completed", "record"}
 # Named like an iterator, but a list that is requested from the service.
-REQUESTED = {"Workflows.events"}
+REQUESTED = {"Workflows.events", "WorldBuilds.events"}
 
 
 def modules(package: str) -> Iterator[ModuleType]:

@@ -204,13 +204,13 @@ def naming(what: str, flow: Flow[T]) -> Flow[T]:
     try:
         return (yield from flow)
     except NotFoundError as error:
-        raise named(what, error) from error
+        raise named(f"there is no {what}", error) from error
 
 
 def named(what: str, error: NotFoundError) -> NotFoundError:
-    """Return the error with `what` in its message."""
+    """Return the error with `what` at the beginning of its message."""
     return NotFoundError(
-        f"there is no {what}: {error.message}",
+        f"{what}: {error.message}",
         status=error.status,
         error_code=error.error_code,
         payload=error.payload,

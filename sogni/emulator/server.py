@@ -52,10 +52,12 @@ from sogni.emulator.routes.projects import (
     add_storage_routes,
 )
 from sogni.emulator.routes.sign_in import add_sign_in_routes, add_token_routes
+from sogni.emulator.routes.worlds import add_world_routes
 from sogni.emulator.services import ChatServices, DurableServices
 from sogni.emulator.socket import SocketEndpoint
 from sogni.emulator.state import IdSource, State
 from sogni.emulator.tools.runner import ToolRunner
+from sogni.emulator.worlds import WorldBuilds
 
 T = TypeVar("T")
 _TURNS_TO_CLOSE = 3
@@ -119,6 +121,7 @@ class Server:
         self.tools: ToolRunner | None = None
         self.durable_services: DurableServices | None = None
         self.language: ChatServices | None = None
+        self.worlds: WorldBuilds | None = None
         self.rest_endpoint: str = ""
         self.socket_endpoint: str = ""
 
@@ -219,6 +222,8 @@ class Server:
                 await self.durable_services.engine.stop()
             if self.language is not None:
                 await self.language.stop()
+            if self.worlds is not None:
+                await self.worlds.stop()
             if self.pool is not None:
                 await self.pool.stop()
             servers = [server for listener in listeners if (server := listener.runner.server) is not None]
@@ -251,6 +256,7 @@ class Server:
             workers=self._setup.workers,
             token_rate=self._setup.token_rate,
         )
+        self.worlds = WorldBuilds(state, self.pace)
         endpoint = SocketEndpoint(state, self._setup.binary_frames, self.language.chats)
         endpoint.serve_projects(ProjectService(state, pool))
         return endpoint, pool
@@ -313,6 +319,8 @@ class Server:
         add_lora_routes(app, state)
         if self.durable_services is not None:
             self.durable_services.add_routes(app, state)
+        if self.worlds is not None:
+            add_world_routes(app, state, self.worlds)
         return app
 
     def _socket_app(self, state: State, endpoint: SocketEndpoint) -> web.Application:

@@ -609,8 +609,8 @@ class LocalSupernet(Live):
         """Reset the emulator, for tests that share one. Connections stay open.
 
         Removes faults, scripted answers, recorded requests, projects, completions, workflows and their saved data,
-        announcements, sessions, and every account except that of the API key, whose history is cleared and whose
-        initial balance is restored. Work in progress is canceled, and workers are resumed.
+        world builds, announcements, sessions, and every account except that of the API key, whose history is cleared
+        and whose initial balance is restored. Work in progress is canceled, and workers are resumed.
 
         Example:
             >>> supernet.reset()
@@ -626,6 +626,8 @@ class LocalSupernet(Live):
                 running.server.language.clear()
             if running.server.durable_services is not None:
                 running.server.durable_services.clear()
+            if running.server.worlds is not None:
+                running.server.worlds.clear()
             if running.server.pool is not None:
                 running.server.pool.cancel_all()
             running.state.projects.clear()

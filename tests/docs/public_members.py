@@ -11,7 +11,7 @@ from typing import Any
 PACKAGES = ("sogni", "sogni_async")
 FRONT_END = (
     "account", "announcements", "api_client", "chat", "conversation", "project", "projects", "replay", "runs",
-    "streams", "workflows",
+    "streams", "workflows", "worlds",
 )  # fmt: skip
 MODULES = (
     *PACKAGES,

@@ -19,7 +19,8 @@ TEMPLATE = {
     "inputs": [{"name": "what", "type": "text", "required": True}],
     "stages": [{"id": "still", "toolName": "generate_image", "arguments": {"prompt": "$inputs.what"}}],
 }
-IDS = dict.fromkeys(("workflow", "run", "template", "record", "project", "image"), "0" * 32)
+HOTSPOT = {"kind": "moment", "object": "o", "action": {"verb": "v", "subject": "s", "intent": "i"}}
+IDS = dict.fromkeys(("workflow", "run", "template", "record", "project", "image", "world"), "0" * 32)
 """What the calls are about; the recorder replaces them by what its emulator knows."""
 
 Call = Callable[[Any, dict[str, str]], Any]
@@ -86,7 +87,21 @@ CALLS: dict[str, Call] = {
     "run_wait": lambda c, ids: c.chat.runs.wait(ids["run"], timeout=5),
     "run_cancel": lambda c, ids: c.chat.runs.cancel(ids["run"]),
     "hosted_chat": lambda c, ids: c.chat.hosted.create(messages=ASKED),
+    "world_start": lambda c, ids: c.worlds.builds.start(
+        world_id="w", node_id="n", hotspots=[HOTSPOT], idempotency_key="k"
+    ),
+    "world_list": lambda c, ids: c.worlds.builds.list(),
+    "world_get": lambda c, ids: c.worlds.builds.get(ids["world"]),
+    "world_events": lambda c, ids: c.worlds.builds.events(ids["world"]),
+    "world_stream": lambda c, ids: c.worlds.builds.stream_events(ids["world"]),
+    "world_wait": lambda c, ids: c.worlds.builds.wait(ids["world"], timeout=5),
+    "world_cancel": lambda c, ids: c.worlds.builds.cancel(ids["world"]),
     "replay_list": lambda c, ids: c.replay.list(),
     "replay_get": lambda c, ids: c.replay.get(ids["record"]),
     "replay_write": lambda c, ids: c.replay.write({"run_id": "r1", "rounds": []}),
 }
+
+
+def needs_session(name: str) -> bool:
+    """Whether a call is refused with an API key; it is made by a client with cookies instead."""
+    return name.startswith("world_")

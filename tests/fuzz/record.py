@@ -15,9 +15,10 @@ import requests
 
 from sogni import SogniClient, SogniError
 from sogni.emulator import LocalSupernet
+from tests.emulator.account.helpers import sign_in
 from tests.emulator.chat.helpers import ask
 from tests.emulator.wire import Wire, job_request
-from tests.fuzz.calls import ASKED, CALLS, IDS, MODEL, PLAN, TEMPLATE
+from tests.fuzz.calls import ASKED, CALLS, HOTSPOT, IDS, MODEL, PLAN, TEMPLATE, needs_session
 from tests.fuzz.service import Answer, serving
 
 CORPUS = Path(__file__).with_name("corpus.json")
@@ -105,6 +106,7 @@ def recorded_answers() -> dict[str, list[list[Any]]]:
     answers: dict[str, list[list[Any]]] = {}
     with LocalSupernet(step_time=0, seed=1) as supernet, supernet.client() as client:
         ids = prepared(supernet, client)
+        token = ended_build(supernet, ids)
         heard: list[list[Any]] = []
 
         def forward(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
@@ -112,6 +114,8 @@ def recorded_answers() -> dict[str, list[list[Any]]]:
             if path.startswith("/api/"):
                 base = supernet.socket_endpoint.replace("ws", "http", 1)
             sent = {name: value for name, value in headers.items() if name.lower() not in ("host", "content-length")}
+            if path.startswith("/v1/world-builds"):
+                sent["Authorization"] = token
             reply = requests.request(method, base + path, headers=sent, data=body, timeout=30)
             kind = reply.headers.get("Content-Type", "")
             text = reply.text
@@ -124,7 +128,8 @@ def recorded_answers() -> dict[str, list[list[Any]]]:
             options = {"rest_endpoint": proxy.url, "socket_endpoint": proxy.url.replace("http", "ws", 1)}
             for name, call in CALLS.items():
                 heard.clear()
-                with SogniClient(api_key=supernet.api_key, disable_socket=True, **options) as fresh:
+                credentials = {"auth_type": "cookies"} if needs_session(name) else {"api_key": supernet.api_key}
+                with SogniClient(**credentials, disable_socket=True, **options) as fresh:
                     try:
                         outcome = call(fresh, ids)
                         if hasattr(outcome, "__iter__") and not isinstance(outcome, dict | str):
@@ -150,6 +155,24 @@ def prepared(supernet: LocalSupernet, client: SogniClient) -> dict[str, str]:
     ids["record"] = "r0"
     ids["template"] = client.workflows.templates.create(TEMPLATE).id or ""
     return ids
+
+
+def ended_build(supernet: LocalSupernet, ids: dict[str, str]) -> str:
+    """Have a world build that was rendered and canceled, and return the token of its account."""
+    with Wire(supernet) as wire:
+        token = sign_in(wire)["token"]
+        body = {"worldId": "w", "nodeId": "n", "hotspots": [HOTSPOT]}
+        path = f"/v1/world-builds/{wire.ask('POST', '/v1/world-builds', body).json()['data']['run']['runId']}"
+        ids["world"] = path.rpartition("/")[2]
+
+        def waits_for(reason: str) -> bool:
+            return wire.data(path)["run"].get("waiting", {}).get("reason") == reason
+
+        supernet.wait_for(lambda: waits_for("cost_approval_required"))
+        wire.ask("POST", f"{path}/confirm-cost", {"decision": "confirm"})
+        supernet.wait_for(lambda: waits_for("review_required"))
+        wire.ask("POST", f"{path}/cancel", {})
+    return token
 
 
 def trimmed(value: Any, depth: int = 0) -> Any:

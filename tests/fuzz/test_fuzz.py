@@ -19,7 +19,7 @@ import pytest
 
 import sogni.core.connection.state as connection
 from sogni.errors import SogniError
-from tests.fuzz.calls import CALLS, IDS, MODEL
+from tests.fuzz.calls import CALLS, IDS, MODEL, needs_session
 from tests.fuzz.mutations import encoded, mutated, mutated_bytes, odd_value
 from tests.fuzz.service import Answer, Service, message, serving, wrapped
 from tests.scenarios.conftest import Sdk
@@ -283,7 +283,11 @@ async def test_mutated_answers(sdk: Sdk) -> None:
         timeouts = sdk.Timeouts(request=PATIENCE, idle=PATIENCE)
         number = 0
         while play.mutations < BODIES:
-            async with opened(sdk, service, disable_socket=True, timeout=timeouts) as client:
+            options = {"disable_socket": True, "timeout": timeouts}
+            async with (
+                opened(sdk, service, **options) as client,
+                opened(sdk, service, **options, api_key=None, auth_type="cookies") as session,
+            ):
                 # A new client from time to time: what one remembers it does not ask for again.
                 for _ in range(40):
                     name = names[number % len(names)]
@@ -291,7 +295,7 @@ async def test_mutated_answers(sdk: Sdk) -> None:
                     play.begin(ANSWERS[name])
                     try:
                         async with asyncio.timeout(PATIENCE):
-                            outcome = await called(sdk, client, name)
+                            outcome = await called(sdk, session if needs_session(name) else client, name)
                     except SogniError as error:
                         str(error), repr(error)
                         pickle.loads(pickle.dumps(error))
@@ -304,7 +308,7 @@ async def test_mutated_answers(sdk: Sdk) -> None:
 
 async def called(sdk: Sdk, client: Any, name: str) -> Any:
     """What a call returns; of what is iterated, all of it."""
-    if name in ("transactions", "template_iterate", "workflow_stream", "run_stream"):
+    if name in ("transactions", "template_iterate", "workflow_stream", "run_stream", "world_stream"):
         outcome = CALLS[name](client, IDS)
         return await sdk.collect(outcome)
     return await sdk.call(lambda: CALLS[name](client, IDS))

@@ -16,6 +16,7 @@ from sogni.core.requests import (
     JITTER,
     TEMPORARY_STATUSES,
     ensure_fresh_credentials,
+    named,
     pause_before,
     process_reply,
     requested_wait,
@@ -23,7 +24,7 @@ from sogni.core.requests import (
 )
 from sogni.core.time_limit import limited
 from sogni.core.workflows.event_readers import EventReader, SseDecoder
-from sogni.errors import ApiError, SogniConnectionError, SogniError, SogniTimeoutError
+from sogni.errors import ApiError, NotFoundError, SogniConnectionError, SogniError, SogniTimeoutError
 from sogni.settings import RetryPolicy
 
 T = TypeVar("T")
@@ -239,7 +240,8 @@ def _rejected(feed: EventFeed[T], reply: HttpReply, policy: RetryPolicy) -> floa
     longest = MAX_RETRY_AFTER if feed.was_open else policy.longest
     last = feed.failures >= feed.max_failures(policy) or (retry_after or 0) > longest
     if reply.status not in TEMPORARY_STATUSES or last:
-        raise error_of(feed.reader.call(), reply)
+        error = error_of(feed.reader.call(), reply)
+        raise named(feed.reader.what, error) if isinstance(error, NotFoundError) else error
     return retry_after
 
 

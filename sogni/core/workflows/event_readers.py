@@ -13,7 +13,7 @@ import re
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import frozen
 
@@ -197,15 +197,29 @@ def _is_cut(data: str) -> bool:
     return data.lstrip()[:1] in tuple('{["') and isinstance(json_or_text(data), str)
 
 
-class RunEventReader(EventReader[ChatRunEvent]):
-    """Reads the events of a chat run, which are identified by their `sequence`."""
+class SequencedEvent(Protocol):
+    """An event of a run."""
 
-    keeps_credentials = True
+    @property
+    def sequence(self) -> int | None:
+        """Number of the event."""
 
-    def __init__(self, run_id: Any, last_event_id: Any = None) -> None:
+    @property
+    def type(self) -> str:
+        """Type of the event."""
+
+
+E = TypeVar("E", bound=SequencedEvent)
+
+
+class SequencedReader(EventReader[E]):
+    """Reads the events of a run, which are identified by their `sequence`."""
+
+    def __init__(self, kind: type[E], path: str, what: str, last_event_id: Any = None) -> None:
         super().__init__(event_id("last_event_id", last_event_id))
-        self._path = f"/v1/chat/runs/{path_segment('run_id', run_id)}/events/stream"
-        self.what: str = f"the events of chat run {run_id}"
+        self._kind = kind
+        self._path = path
+        self.what: str = what
 
     @property
     def may_finish(self) -> bool:
@@ -217,14 +231,14 @@ class RunEventReader(EventReader[ChatRunEvent]):
         last = {} if self.position is None else {"Last-Event-ID": self.position}
         return HttpCall(method="GET", path=self._path, headers={**STREAM_HEADERS, **last}, repeatable=True)
 
-    def _event(self, block: str, fields: Fields) -> ChatRunEvent | None:
+    def _event(self, block: str, fields: Fields) -> E | None:
         data = json_or_text(fields.data)
         if not isinstance(data, Mapping):
             return None
         if fields.event.strip() == "run_status":
             self.status = _status(data)
             return None
-        event = read(ChatRunEvent, data, self.what)
+        event = read(self._kind, data, self.what)
         by_id = event.sequence is None
         if not self._is_new(fields.id if by_id else str(event.sequence), block if by_id else ""):
             return None
@@ -233,9 +247,19 @@ class RunEventReader(EventReader[ChatRunEvent]):
         return event
 
 
-def _status_of(event: ChatRunEvent) -> str | None:
+class RunEventReader(SequencedReader[ChatRunEvent]):
+    """Reads the events of a chat run."""
+
+    keeps_credentials = True
+
+    def __init__(self, run_id: Any, last_event_id: Any = None) -> None:
+        path = f"/v1/chat/runs/{path_segment('run_id', run_id)}/events/stream"
+        super().__init__(ChatRunEvent, path, f"the events of chat run {run_id}", last_event_id)
+
+
+def _status_of(event: SequencedEvent) -> str | None:
     """Return the status of a run that the type of an event implies."""
-    if event.type in ("run_waiting_for_user", "run_awaiting_cost_confirmation"):
+    if event.type in ("run_waiting_for_user", "run_waiting", "run_awaiting_cost_confirmation"):
         return "waiting_for_user"
     end = _RUN_END.fullmatch(event.type)
     if end is None:

@@ -91,11 +91,13 @@ def public_route(state: State, handler: BodyHandler) -> Handler:
     return answering(handle)
 
 
-def for_account(state: State, handler: AccountHandler) -> Handler:
-    """Wrap a GET route that needs an account, with any credentials."""
+def for_account(state: State, handler: AccountHandler, *, session_only: bool = False) -> Handler:
+    """Wrap a GET route that needs an account; ``session_only`` refuses API keys."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        return await handler(request, _account(state, request))
+        account = _account(state, request)
+        _check_session(request, session_only)
+        return await handler(request, account)
 
     return answering(handle)
 
@@ -106,11 +108,15 @@ def for_account_body(state: State, handler: AccountBodyHandler, *, session_only:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         account = _account(state, request)
-        if session_only and "api-key" in request.headers:
-            raise RefusedError(403, "This operation requires a signed-in session; an API key is not enough")
+        _check_session(request, session_only)
         return await handler(request, await _body(state, request), account)
 
     return answering(handle)
+
+
+def _check_session(request: web.Request, session_only: bool) -> None:
+    if session_only and "api-key" in request.headers:
+        raise RefusedError(403, "This operation requires a signed-in session; an API key is not enough")
 
 
 def _account(state: State, request: web.Request) -> Account:

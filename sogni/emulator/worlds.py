@@ -1,0 +1,305 @@
+"""Hosted world builds: quoted, approved, rendered, reviewed, canceled.
+
+A build belongs to one account and continues whether or not a client listens. Nothing is drawn: a build is its record
+and its events. Everything here belongs to the server's event loop.
+"""
+# Protocol notes: account §18; workflows §9.
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any, Literal
+
+from attrs import define, field
+
+from sogni.emulator.account.accounts import Account, InsufficientFundsError, Token, decimal_text
+from sogni.emulator.fields import Fields
+from sogni.emulator.persistence import Event, EventLog, iso
+from sogni.emulator.projects.estimates import USD_PER_TOKEN, cents
+from sogni.emulator.rendering.workers import Pace
+from sogni.emulator.responses import NOT_FOUND, RefusedError
+from sogni.emulator.state import State
+
+CONFLICT = 409
+NOT_ENTITLED = 4078
+_QUOTE_SECONDS = 600.0
+_USD = {"path": Decimal("0.10"), "moment": Decimal("0.05"), "collectible": Decimal("0.02")}
+"""Price of a task by the kind of its hotspot."""
+Status = Literal["queued", "running", "waiting_for_user", "completed", "partial_failure", "failed", "cancelled"]
+ENDED: tuple[Status, ...] = ("completed", "partial_failure", "failed", "cancelled")
+TaskStatus = Literal["pending", "awaiting_review", "approved", "rejected", "cancelled"]
+
+
+def read_start(body: Fields) -> Mapping[str, Any]:
+    """Read the body of a start, with findings for whatever the service would refuse."""
+    for key in ("worldId", "nodeId"):
+        if body.text(key, required=True) == "":
+            body.refuse(key, "must not be empty")
+    hotspots = body.raw("hotspots")
+    if not isinstance(hotspots, list) or not hotspots:
+        body.refuse("hotspots", "must be a list of at least one hotspot")
+    else:
+        for index, hotspot in enumerate(hotspots):
+            _read_hotspot(body.object("hotspots", hotspot, f"[{index}]"))
+    body.raw("look")
+    body.raw("audience")
+    body.text("tokenType", allowed=("sogni", "spark"))
+    body.text("billingMode", allowed=("auto", "subscription", "tokens"))
+    return body.values
+
+
+def _read_hotspot(hotspot: Fields | None) -> None:
+    if hotspot is None:
+        return
+    kind = hotspot.text("kind", required=True, allowed=tuple(_USD))
+    if hotspot.text("object", required=True) == "":
+        hotspot.refuse("object", "must not be empty")
+    action = hotspot.object("action", hotspot.raw("action"))
+    if action is not None:
+        for key in ("verb", "subject", "intent"):
+            if action.text(key, required=True) == "":
+                action.refuse(key, "must not be empty")
+        action.leftover()
+    if hotspot.has("leadsTo") and kind != "path":
+        hotspot.refuse("leadsTo", "is for paths only")
+    hotspot.leftover()
+
+
+@define(eq=False)
+class Task:
+    """One hotspot of a build. ``takes`` counts what has been rendered for it."""
+
+    id: str
+    hotspot: Mapping[str, Any]
+    status: TaskStatus = "pending"
+    takes: int = 0
+    note: str | None = None
+
+    def wire(self) -> dict[str, object]:
+        key = "generationId" if self.hotspot["kind"] == "path" else "interactionId"
+        record: dict[str, object] = {key: self.id, "kind": self.hotspot["kind"], "status": self.status}
+        return {**record, "takes": self.takes, **({} if self.note is None else {"note": self.note})}
+
+
+@define(eq=False)
+class WorldBuild:
+    """One build. ``reserved`` is what is reserved for it, ``quoted_until`` the time until which the quote is valid."""
+
+    id: str
+    account: Account
+    body: Mapping[str, Any]
+    key: str | None
+    tasks: list[Task]
+    log: EventLog
+    created: float
+    updated: float
+    token: Token
+    price: Decimal
+    status: Status = "queued"
+    waiting: dict[str, Any] | None = None
+    quoted_until: float = 0.0
+    reserved: bool = False
+    reason: str | None = None
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED
+
+    def quote(self) -> dict[str, object]:
+        return {"amount": decimal_text(self.price), "tokenType": self.token, "validUntil": iso(self.quoted_until)}
+
+    def happened(self, type: str, payload: Mapping[str, Any], *, ends: bool = False) -> None:
+        self.log.append(type, payload, ends=ends)
+        self.updated = self.log.clock()
+
+    def record(self, *, events: bool = True) -> dict[str, object]:
+        """Return the build in the form of the REST API."""
+        record: dict[str, object] = {
+            "runId": self.id,
+            "worldId": self.body["worldId"],
+            "nodeId": self.body["nodeId"],
+            "status": self.status,
+            "tasks": [task.wire() for task in self.tasks],
+            "quote": self.quote(),
+            "createdAt": iso(self.created),
+            "updatedAt": iso(self.updated),
+            **({} if self.waiting is None else {"waiting": self.waiting}),
+            **({} if self.reason is None else {"cancellationReason": self.reason}),
+        }
+        return {**record, "events": [wire_of(event) for event in self.log.since()]} if events else record
+
+
+def wire_of(event: Event) -> dict[str, object]:
+    """Return an event in the form of lists and streams."""
+    return {"sequence": event.sequence, "type": event.type, "at": iso(event.at), "payload": dict(event.payload)}
+
+
+@define(eq=False)
+class WorldBuilds:
+    """The builds of all accounts."""
+
+    state: State
+    pace: Pace
+    _builds: dict[str, WorldBuild] = field(factory=dict)
+
+    def start(self, account: Account, body: Mapping[str, Any], key: str | None) -> WorldBuild:
+        """Start a build, or return the one that an earlier request with the same key has started."""
+        known = next((it for it in self._builds.values() if key and it.account is account and it.key == key), None)
+        if known is not None:
+            if json.dumps(known.body, sort_keys=True) != json.dumps(body, sort_keys=True):
+                self.state.recorder.violation("Idempotency-Key", "was used before with a different body")
+            return known
+        if body.get("billingMode") == "subscription" and not (account.membership and account.membership.active):
+            raise RefusedError(402, "The account has no active subscription", NOT_ENTITLED)
+        now = self.state.clock()
+        token: Token = "sogni" if body.get("tokenType") == "sogni" else "spark"
+        usd = sum((_USD[hotspot["kind"]] for hotspot in body["hotspots"]), Decimal(0))
+        build = WorldBuild(
+            id=f"wb_{self.state.ids.uuid().lower()}",
+            account=account,
+            body=body,
+            key=key,
+            tasks=[Task(self.state.ids.uuid().lower(), hotspot) for hotspot in body["hotspots"]],
+            log=EventLog(self.state.clock),
+            created=now,
+            updated=now,
+            token=token,
+            price=Decimal(0) if body.get("billingMode") == "subscription" else cents(usd / USD_PER_TOKEN[token]),
+        )
+        self._builds[build.id] = build
+        build.happened("run_started", {"worldId": body["worldId"], "nodeId": body["nodeId"]})
+        self._proceed(build, self._plan(build))
+        return build
+
+    def of(self, account: Account, world_id: str | None) -> Iterator[WorldBuild]:
+        """Yield the builds of an account, newest first."""
+        for build in reversed(self._builds.values()):
+            if build.account is account and world_id in (None, build.body["worldId"]):
+                yield build
+
+    def find(self, account: Account, id: str) -> WorldBuild:
+        build = self._builds.get(id)
+        if build is None or build.account is not account:
+            raise RefusedError(404, "World build not found", NOT_FOUND)
+        return build
+
+    # Decisions
+
+    def decide(self, build: WorldBuild, decision: str) -> None:
+        """Confirm, cancel or renew a quote."""
+        if (build.waiting or {}).get("reason") not in ("cost_approval_required", "insufficient_credit"):
+            raise RefusedError(CONFLICT, "The build is not waiting for approval of its cost", CONFLICT)
+        if decision == "cancel":
+            self.cancel(build, "cost_rejected")
+        elif decision == "requote":
+            self._quote(build)
+        elif self.state.clock() > build.quoted_until:
+            raise RefusedError(CONFLICT, "The quote has expired; request a new one", CONFLICT)
+        else:
+            self._confirm(build)
+
+    def _confirm(self, build: WorldBuild) -> None:
+        try:
+            build.account.reserve(build.token, build.price)
+        except InsufficientFundsError as error:
+            self._wait(build, "insufficient_credit", str(error), {"quote": build.quote()})
+            return
+        build.reserved = True
+        self._run(build, "cost_confirmed", {"quote": build.quote()})
+
+    def review(self, build: WorldBuild, task_id: str, decision: str, note: str | None) -> None:
+        """Approve or reject the latest take of a task. The first rejection with a note buys another take."""
+        task = next((it for it in build.tasks if it.id == task_id), None)
+        if task is None:
+            raise RefusedError(404, "The build has no such task", NOT_FOUND)
+        if task.status != "awaiting_review":
+            raise RefusedError(CONFLICT, f"The task is not waiting for a review: it is {task.status}", CONFLICT)
+        again = decision == "rejected" and note is not None and task.takes == 1
+        task.status, task.note = ("pending" if again else "approved" if decision == "approved" else "rejected"), note
+        build.happened("task_reviewed", {**task.wire(), "decision": decision})
+        statuses = {it.status for it in build.tasks}
+        if "awaiting_review" in statuses:
+            self._wait_for_review(build)
+        elif "pending" in statuses:
+            self._run(build, "run_resumed", {})
+        else:
+            mixed: Status = "partial_failure" if "approved" in statuses else "failed"
+            self._end(build, "completed" if statuses == {"approved"} else mixed)
+
+    def cancel(self, build: WorldBuild, reason: str | None) -> None:
+        """Cancel a build; one that has ended stays as it is."""
+        if build.ended:
+            return
+        build.reason = reason or "cancelled_by_user"
+        if build.task is not None:
+            build.task.cancel()
+        for task in build.tasks:
+            task.status = task.status if task.status in ("approved", "rejected") else "cancelled"
+        self._end(build, "cancelled")
+
+    # Progress
+
+    def _proceed(self, build: WorldBuild, work: Any) -> None:
+        build.task = asyncio.get_running_loop().create_task(work)
+
+    async def _step(self) -> None:
+        await asyncio.sleep(self.pace.step_time)
+        await self.pace.running.wait()
+
+    async def _plan(self, build: WorldBuild) -> None:
+        await self._step()
+        self._quote(build)
+
+    def _quote(self, build: WorldBuild) -> None:
+        build.quoted_until = self.state.clock() + _QUOTE_SECONDS
+        self._wait(build, "cost_approval_required", "The cost must be approved", {"quote": build.quote()})
+
+    def _run(self, build: WorldBuild, type: str, payload: Mapping[str, Any]) -> None:
+        build.status, build.waiting = "running", None
+        build.happened(type, payload)
+        self._proceed(build, self._render(build))
+
+    async def _render(self, build: WorldBuild) -> None:
+        for task in build.tasks:
+            if task.status == "pending":
+                await self._step()
+                task.takes += 1
+                task.status = "awaiting_review"
+                build.happened("task_rendered", task.wire())
+        self._wait_for_review(build)
+
+    def _wait_for_review(self, build: WorldBuild) -> None:
+        ids = [task.id for task in build.tasks if task.status == "awaiting_review"]
+        self._wait(build, "review_required", "Results must be reviewed", {"taskIds": ids})
+
+    def _wait(self, build: WorldBuild, reason: str, message: str, details: Mapping[str, Any]) -> None:
+        build.status = "waiting_for_user"
+        build.waiting = {"reason": reason, "message": message, "details": dict(details)}
+        build.happened("run_waiting", build.waiting)
+        self.state.recorder.notify()
+
+    def _end(self, build: WorldBuild, status: Status) -> None:
+        build.status, build.waiting = status, None
+        if build.reserved:
+            # Each task costs the same share, whatever becomes of its takes; what was not rendered is free.
+            rendered = sum(_USD[task.hotspot["kind"]] for task in build.tasks if task.takes)
+            spent = cents(rendered / USD_PER_TOKEN[build.token]) if build.price else build.price
+            build.account.settle(build.token, build.price, spent, description="World build")
+        build.happened(f"run_{status}", {"status": status}, ends=True)
+        self.state.recorder.notify()
+
+    def clear(self) -> None:
+        """Cancel and remove every build."""
+        for build in self._builds.values():
+            self.cancel(build, "reset")
+        self._builds.clear()
+
+    async def stop(self) -> None:
+        tasks = [build.task for build in self._builds.values() if build.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
