@@ -14,7 +14,7 @@ import requests
 from PIL import Image, ImageDraw
 
 from sogni.emulator import LocalSupernet
-from tests.scenarios.conftest import SOON, Sdk, until
+from tests.scenarios.conftest import MODEL, SOON, Sdk, until
 
 
 async def test_a_prompt_becomes_a_file_of_the_requested_size(sdk: Sdk, client: Any, tmp_path: Path) -> None:
@@ -76,6 +76,16 @@ async def test_events_are_replayed_to_a_late_reader(sdk: Sdk, client: Any) -> No
     assert [event for event in late if event.name != "progress"] == kept
     assert [event.name for event in kept] == ["job_started", "job_completed", "completed"]
     assert early[-1].value == project.result_urls
+
+
+async def test_a_project_costs_what_was_estimated_in_the_same_token(sdk: Sdk, client: Any) -> None:
+    estimated = await sdk.call(client.projects.estimate_cost, MODEL, width=256, height=256)
+    before = await sdk.call(client.account.account_balance)
+    project = await sdk.create(client)
+    await sdk.call(project.wait, timeout=SOON)
+    after = await sdk.call(client.account.account_balance)
+    assert before.sogni.net - after.sogni.net == estimated.token > 0
+    assert before.spark == after.spark
 
 
 async def test_the_same_request_and_seed_give_the_same_bytes(sdk: Sdk, client: Any) -> None:

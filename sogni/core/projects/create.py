@@ -13,7 +13,7 @@ from sogni.core.attribution import workload
 from sogni.core.catalogue.flows import checked_options, shared_options, size_presets
 from sogni.core.catalogue.loras import check_loras
 from sogni.core.catalogue.model_families import is_spark_only
-from sogni.core.checks import invalid_value, reject_none_items, short_repr
+from sogni.core.checks import invalid_value, one_of, optional, reject_none_items, short_repr, text
 from sogni.core.connection.flows import prepare_to_send, send_frame
 from sogni.core.flow import Flow, State, change, compute, new_id, open_media, write_frame
 from sogni.core.http import HttpCall
@@ -42,7 +42,7 @@ from sogni.errors import CostLimitError, JobError, ValidationError
 from sogni.models.catalogue import ModelOptions, SizePreset
 from sogni.models.params import ProjectParams
 from sogni.models.projects import CostEstimation
-from sogni.settings import NETWORKS, Settings, TokenType
+from sogni.settings import NETWORKS, TOKENS, Settings, TokenType
 
 DEFAULT_TOKEN: TokenType = "sogni"
 """The token that pays for a project by default (projects-4.2 §3.1)."""
@@ -66,7 +66,11 @@ def paying_token(params: ProjectParams, settings: Settings) -> TokenType:
 
 def token_to_send(params: ProjectParams, settings: Settings) -> TokenType | None:
     """Return the token that the request names; None to leave it to the service."""
-    return params.token_type or ("spark" if is_spark_only(params.model_id) else settings.token_type)
+    return _token_for(params.model_id, params.token_type, settings)
+
+
+def _token_for(model_id: str, given: TokenType | None, settings: Settings) -> TokenType | None:
+    return given or ("spark" if is_spark_only(model_id) else settings.token_type)
 
 
 def _checked_options(checked: Checked[Any], known: ModelOptions | None = None) -> Flow[ModelOptions]:
@@ -76,16 +80,23 @@ def _checked_options(checked: Checked[Any], known: ModelOptions | None = None) -
 
 def estimate_project(given: ProjectParams | None, fields: Mapping[str, Any]) -> Flow[CostEstimation]:
     """Estimate the cost of the project that `create` makes of the same arguments."""
-    return (yield from estimate_params(checked_params(given, fields)))
+    return (yield from estimate_params(checked_params(given, fields, "estimate")))
 
 
-def _settings() -> Flow[Settings]:
-    return (yield from change(lambda state, _: state.settings))
+def _with_paying_token(call: str, model: str, given: Mapping[str, Any]) -> Flow[dict[str, Any]]:
+    """Return the arguments of an estimate with the token in which `create` pays for the model."""
+    if isinstance(model, Mapping):
+        raise TypeError(f"model must be the id of a model, got a mapping; use {call}(**params)")
+    token = given.get("token_type")
+    optional(one_of, "token_type", token, allowed=TOKENS)
+    text("model", model, empty=False)
+    settings = yield from change(lambda state, _: state.settings)
+    return {**given, "token_type": _token_for(model, token, settings) or DEFAULT_TOKEN}
 
 
 def estimate_image(model: str, **given: Any) -> Flow[CostEstimation]:
     """Estimate the cost of images of a model."""
-    given = dict((yield from _settings()).with_token(given))
+    given = yield from _with_paying_token("estimate_cost", model, given)
     size_preset = given.pop("size_preset", None)
     options = yield from shared_options(model)
     preset = yield from _preset(size_preset, given.get("network") or "fast", model)
@@ -95,18 +106,19 @@ def estimate_image(model: str, **given: Any) -> Flow[CostEstimation]:
 
 def estimate_video(model: str, **given: Any) -> Flow[CostEstimation]:
     """Estimate the cost of videos of a model; its options are only fetched for missing arguments."""
+    given = yield from _with_paying_token("estimate_video_cost", model, given)
     return (yield from _estimate_media(video_estimate_call, model, given))
 
 
 def estimate_audio(model: str, **given: Any) -> Flow[CostEstimation]:
     """Estimate the cost of music or speech of a model; its options are only fetched for missing arguments."""
+    given = yield from _with_paying_token("estimate_audio_cost", model, given)
     return (yield from _estimate_media(audio_estimate_call, model, given))
 
 
 def _estimate_media(call_for: Callable[..., HttpCall], model: str, given: dict[str, Any]) -> Flow[CostEstimation]:
     options = (yield from shared_options(model)) if needs_options(call_for, given) else None
     announced = yield from change(lambda state, _: state.announced_network)
-    given = dict((yield from _settings()).with_token(given))
     # The service may announce a network that this version does not know; it then uses its default.
     known = announced if announced in NETWORKS else None
     network = given.pop("network", None) or known

@@ -136,11 +136,13 @@ AUDIO = ProjectKind[AudioProjectParams](
 _KINDS: dict[str, ProjectKind[Any]] = {"image": IMAGE, "video": VIDEO, "audio": AUDIO}
 
 
-def checked_params(given: ProjectParams | Checked[Any] | None, fields: Mapping[str, Any]) -> Checked[Any]:
+def checked_params(
+    given: ProjectParams | Checked[Any] | None, fields: Mapping[str, Any], call: str = "create"
+) -> Checked[Any]:
     """Parse and check what was passed as one object or as keywords, unless that has been done."""
     if isinstance(given, Checked):
         return given
-    params = project_params(given, fields)
+    params = project_params(given, fields, call)
     return kind_of(params).check(params)
 
 

@@ -80,30 +80,33 @@ _MEDIA_FIELDS = frozenset(
 )  # fmt: skip
 """Never part of a snapshot: media inputs may be large, and files of this machine only."""
 
+_OF_CREATE = ("max_cost",)
+"""Keywords of `create` that are no fields, so that a misspelled one is recognized."""
 
-def project_params(given: ProjectParams | None, fields: Mapping[str, Any]) -> ProjectParams:
-    """Return the params that were passed as one object or as keywords.
+
+def project_params(given: ProjectParams | None, fields: Mapping[str, Any], call: str = "create") -> ProjectParams:
+    """Return the params that were passed as one object or as keywords; `call` names the method in error messages.
 
     TypeError for both at once, an unknown keyword (naming the nearest), or a missing `type` or `model_id`;
     ValidationError for a type of project that does not exist.
     """
     if given is not None:
-        return _of_object(given, fields)
+        return _of_object(given, fields, call)
     if "type" not in fields:
         raise TypeError(f"a params object or the keyword 'type' ({_types()}) is missing")
     kind = _kind(fields["type"])
-    refuse_unknown(fields, _FIELD_NAMES[kind], f"{fields['type']} projects have no keyword")
+    refuse_unknown(fields, _FIELD_NAMES[kind], f"{fields['type']} projects have no keyword", also=_OF_CREATE)
     if "model_id" not in fields:
         raise TypeError("the keyword 'model_id' is missing")
     values = {name: value for name, value in fields.items() if name != "type"}
     return _with_nested(kind(**values))
 
 
-def _of_object(given: ProjectParams, fields: Mapping[str, Any]) -> ProjectParams:
+def _of_object(given: ProjectParams, fields: Mapping[str, Any], call: str) -> ProjectParams:
     if fields:
         raise TypeError(f"give a params object or keywords, not both (keywords: {', '.join(sorted(fields))})")
     if isinstance(given, Mapping):
-        raise TypeError("the params must be an object or keywords, got a mapping; use create(**params)")
+        raise TypeError(f"the params must be an object or keywords, got a mapping; use {call}(**params)")
     if not isinstance(given, tuple(PARAMS_BY_TYPE.values())):
         raise TypeError(f"the params must be {_classes()}, got {short_repr(given)}")
     return _with_nested(given)

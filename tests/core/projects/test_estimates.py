@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from sogni.core.projects.create import estimate_enhancement, estimate_image, estimate_project
+from sogni.core.projects.create import (
+    estimate_audio,
+    estimate_enhancement,
+    estimate_image,
+    estimate_project,
+    paying_token,
+    token_to_send,
+)
 from sogni.errors import ValidationError
+from sogni.models.params import ImageProjectParams
+from sogni.settings import Settings, TokenType
 from tests.core.play import MODEL, MODELS, TIERS, Stage, bare, estimate
+from tests.tables import each_row
 
 SIZES = bare([{"id": "square", "width": 512, "height": 256}])
 
@@ -37,17 +47,41 @@ def test_wrong_params_are_refused_before_anything_is_asked() -> None:
     assert Stage().fail(ValidationError, estimate_project(None, fields)).field == "number_of_media"
 
 
-def test_images_of_a_model_cost_spark_on_the_fast_network() -> None:
-    asked = f"GET socket/api/v2/job/estimate/spark/fast/{MODEL}/3/0/0/0/0/0/0"
+def test_images_of_a_model_cost_sogni_on_the_fast_network() -> None:
+    asked = f"GET socket/api/v2/job/estimate/sogni/fast/{MODEL}/3/0/0/0/0/0/0"
     Stage().play(estimate_image(MODEL, image_count=3), MODELS, TIERS, (asked, estimate()))
 
 
 def test_images_may_have_a_named_size() -> None:
     stage = Stage().knows_models()
     sizes = (f"GET socket/api/v1/size-presets/network/fast/model/{MODEL}", SIZES)
-    asked = f"GET socket/api/v2/job/estimate/spark/fast/{MODEL}/1/0/0/0/0/512/256"
+    asked = f"GET socket/api/v2/job/estimate/sogni/fast/{MODEL}/1/0/0/0/0/512/256"
     stage.play(estimate_image(MODEL, size_preset="square", network=None), sizes, (asked, estimate()))
     assert stage.fail(ValidationError, estimate_image(MODEL, size_preset="oval")).field == "size_preset"
+
+
+TOKENS: list[tuple[str, str, TokenType | None, TokenType | None]] = [
+    ("sogni", "flux", None, None),
+    ("spark", "flux", None, "spark"),
+    ("sogni", "flux", "sogni", "spark"),
+    ("spark", "flux", "spark", None),
+    ("spark", "gpt-image-2", None, None),
+    ("spark", "gpt-image-2", None, "sogni"),
+]
+
+
+@each_row(("paying", "model", "given", "of_client"), TOKENS)
+def test_all_estimates_and_projects_agree_on_the_token(
+    paying: str, model: str, given: TokenType | None, of_client: TokenType | None
+) -> None:
+    """The model, the call and the client decide; nothing else does."""
+    settings = Settings(token_type=of_client)
+    params = ImageProjectParams(model_id=model, token_type=given)
+    assert paying_token(params, settings) == paying
+    assert paying in (token_to_send(params, settings), "sogni")
+    asked = f"GET socket/api/v1/job-audio/estimate/{paying}/{model}/60/8/1"
+    flow = estimate_audio(model, duration=60, steps=8, token_type=given)
+    Stage(token_type=of_client).play(flow, (asked, estimate()))
 
 
 def test_an_enhancement_has_a_price_of_its_own() -> None:

@@ -121,14 +121,14 @@ def test_a_project_costs_what_its_params_say(fields: dict[str, Any], tier: dict[
 
 
 def test_a_video_of_which_everything_is_said_needs_no_model() -> None:
-    asked = f"GET socket/api/v1/job-video/estimate/spark/{T2V}/640/480/81/16"
+    asked = f"GET socket/api/v1/job-video/estimate/sogni/{T2V}/640/480/81/16"
     Stage().play(estimate_video(T2V, width=640, height=480, fps=16, duration=5), (asked, estimate()))
 
 
 def test_the_model_says_the_rest() -> None:
-    asked = f"GET socket/api/v1/job-video/estimate/spark/{T2V}/640/480/81/16?network=fast"
+    asked = f"GET socket/api/v1/job-video/estimate/sogni/{T2V}/640/480/81/16?network=fast"
     Stage().play(estimate_video(T2V, network="fast"), *catalogue(T2V, VIDEO_TIER), (asked, estimate()))
-    asked = f"GET socket/api/v1/job-audio/estimate/spark/{ACE}/60/8/1"
+    asked = f"GET socket/api/v1/job-audio/estimate/sogni/{ACE}/60/8/1"
     Stage().play(estimate_audio(ACE, duration=60), *catalogue(ACE, AUDIO_TIER), (asked, estimate()))
 
 
@@ -136,5 +136,5 @@ def test_the_model_says_the_rest() -> None:
 def test_the_network_is_the_one_last_announced(announced: str, query: str) -> None:
     """Projects-5x §16; one that nobody knows is left to the service."""
     stage = Stage().connects().receives("changeNetwork", {"network": announced})
-    asked = f"GET socket/api/v1/job-audio/estimate/spark/{ACE}/60/8/1{query}"
+    asked = f"GET socket/api/v1/job-audio/estimate/sogni/{ACE}/60/8/1{query}"
     stage.play(estimate_audio(ACE, duration=60, steps=8), (asked, estimate()))
