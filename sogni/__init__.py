@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from sogni.exports import home_of
+from sogni.exports import public_object
 
 if TYPE_CHECKING:
     from sogni.api.account import Account, CurrentAccount
@@ -584,7 +584,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name == "__version__":
         return import_module("sogni.settings").VERSION
-    value = getattr(import_module(home_of(name, __name__)), name)
+    value = public_object(name, __name__)
     globals()[name] = value
     return value
 

@@ -26,6 +26,7 @@ from sogni.errors import (
     SogniTimeoutError,
     ValidationError,
 )
+from sogni.keywords import suggest_keywords
 from sogni.local.batch_journal import BatchJournal
 from sogni.transport.waiting import Deadline
 
@@ -38,6 +39,7 @@ _OF_ONE_REQUEST = (ValidationError, NotFoundError)
 """Errors that concern a single request; the batch continues with the others."""
 
 
+@suggest_keywords
 @frozen(kw_only=True)
 class BatchItem:
     """Outcome of one request.
@@ -59,6 +61,7 @@ class BatchItem:
     earlier: bool = False
 
 
+@suggest_keywords
 class Batch:
     """The requests of one file and their running projects.
 

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 FRONT_END = {
     "api.account": ("Account", "CurrentAccount"),
     "api.announcements": ("Announcements",),
@@ -123,3 +126,19 @@ def home_of(name: str, package: str) -> str:
         return _SHARED_HOMES[name]
     except KeyError:
         raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name) from None
+
+
+def public_object(name: str, package: str) -> Any:
+    """The object that a package offers under a public name. AttributeError if the package has no such name.
+
+    Shared classes and functions learn here to suggest keywords, so that those that nobody calls, such as the classes
+    of results, stay as fast as they are. Classes of the front ends do so where they are defined.
+    """
+    home = import_module(home_of(name, package))
+    value = getattr(home, name)
+    if name in _SHARED_HOMES and callable(value):
+        from sogni.keywords import suggest_keywords
+
+        value = suggest_keywords(value)
+        setattr(home, name, value)
+    return value

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 import sogni_async.transport  # noqa: F401  reports a missing library at once
 from sogni.core.outbox import CLIENT_EVENTS, Listeners
 from sogni.emitter import Decorator, EventEmitter, Remover
+from sogni.keywords import suggest_keywords
 from sogni.live import Live, importing
 from sogni.redaction import Environment, redact, secret, secret_url
 from sogni.settings import (
@@ -75,6 +76,7 @@ class OnClientEvent(Protocol):
     def __call__(self, event: Literal["subscription_limit_notice"]) -> Decorator[SubscriptionLimitNotice]: ...
 
 
+@suggest_keywords
 class SogniClient(Live, EventEmitter[OnClientEvent]):
     """A client of the Sogni Supernet. Thread-safe; constructing one does no I/O and starts no thread.
 

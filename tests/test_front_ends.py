@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from sogni.keywords import suggest_keywords
 from sogni.models import chat, params
 from sogni.models.project_fields import AudioProjectFields, ImageProjectFields, VideoProjectFields
 from tests.tables import each_row
@@ -66,6 +67,13 @@ def test_both_front_ends_have_the_same_callables() -> None:
 def test_what_never_waits_is_plain_in_both(name: str) -> None:
     if name.rpartition(".")[2] in {*PLAIN, "__init__"} and name not in REQUESTED:
         assert not inspect.iscoroutinefunction(ASYNCIO[name])
+
+
+@each_row("package", ["sogni", "sogni_async"])
+def test_every_call_suggests_keywords(package: str) -> None:
+    """Decorate a new class with `sogni.keywords.suggest_keywords`."""
+    methods = {name: it for name, it in public_callables(package).items() if "." in name and name[:2] != "On"}
+    assert [name for name, it in methods.items() if suggest_keywords(it) is not it] == []
 
 
 def test_nothing_is_awaited_in_the_blocking_front_end() -> None:

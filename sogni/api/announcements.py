@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from sogni.core import announcements
+from sogni.keywords import suggest_keywords
 from sogni.models.announcements import Announcement
 from sogni.transport.engine import Engine
 
 
+@suggest_keywords
 class Announcements:
     """Announcements of the service. They need no socket.
 

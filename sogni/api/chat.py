@@ -27,6 +27,7 @@ from sogni.core.tools import flows as tools
 from sogni.core.tools.hosted import as_tool_call
 from sogni.core.tools.results import names_of, results_of
 from sogni.emitter import Decorator, EventEmitter, Remover
+from sogni.keywords import suggest_keywords
 from sogni.local.files import next_number
 from sogni.local.recording import recorded_request
 from sogni.models.chat import (
@@ -49,6 +50,7 @@ from sogni.transport.driver import check_callbacks
 from sogni.transport.engine import Engine
 
 
+@suggest_keywords
 class ChatTools:
     """Local execution of tool calls of a language model, through `client.projects`.
 
@@ -209,6 +211,7 @@ class ChatTools:
         return self._engine.run(save_urls(urls, path_for))
 
 
+@suggest_keywords
 class HostedChat:
     """Chats over REST, with tools that run in the service. They are never streamed."""
 
@@ -305,6 +308,7 @@ class HostedChat:
         return self._engine.run(flow)
 
 
+@suggest_keywords
 class Completions:
     """Chat completions over the socket."""
 
@@ -417,6 +421,7 @@ class OnChatEvent(Protocol):
     def __call__(self, event: Literal["models_updated"]) -> Decorator[dict[str, LLMModelInfo]]: ...
 
 
+@suggest_keywords
 class Chat(EventEmitter[OnChatEvent]):
     """Language models: completions, conversations, durable runs and tools.
 

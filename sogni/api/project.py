@@ -16,6 +16,7 @@ from sogni.core.projects.image_requests import EnhancementStrength
 from sogni.core.projects.job import JobState
 from sogni.core.projects.project import ProjectState
 from sogni.errors import ClientClosedError
+from sogni.keywords import suggest_keywords
 from sogni.models.converter import to_dict
 from sogni.models.projects import (
     AnyProjectEvent,
@@ -30,6 +31,7 @@ from sogni.transport.engine import Engine
 from sogni.transport.waiting import Deadline
 
 
+@suggest_keywords
 class EnhancedImage:
     """The enhanced version of an image; made by `Job.enhance`."""
 
@@ -78,6 +80,7 @@ class EnhancedImage:
         return f"<EnhancedImage {self.status} {self.progress}%>"
 
 
+@suggest_keywords
 class Job(BaseJob):
     """One result of a project.
 
@@ -237,6 +240,7 @@ class Job(BaseJob):
         )
 
 
+@suggest_keywords
 class Project(BaseProject[Job]):
     """A media project.
 
@@ -431,6 +435,7 @@ class Project(BaseProject[Job]):
         return self._host().run(transfers.save_project(jobs, paths_in(directory, name), overwrite=overwrite))
 
 
+@suggest_keywords
 class ProjectResult:
     """The results of a project, which this client need not track; made by `Projects.get_result`.
 

@@ -23,6 +23,7 @@ from sogni.core.projects.registry import PROJECTS_EVENTS
 from sogni.core.projects.waiting import check_reachable, ensure_connection
 from sogni.emitter import Decorator, EventEmitter, Remover
 from sogni.errors import ClientClosedError, SogniError, SogniTimeoutError, ValidationError
+from sogni.keywords import suggest_keywords
 from sogni.models.base import BillingMode
 from sogni.models.catalogue import AvailableModel, ModelOptions, SizePreset, SupportedModel, VideoAssetConfig
 from sogni.models.loras import Lora, LoraCatalog, LoraConstraints
@@ -52,6 +53,7 @@ ReturnWhen = Literal["ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION"]
 RETURN_WHEN: tuple[ReturnWhen, ...] = ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION")
 
 
+@suggest_keywords
 def wait(
     projects: Iterable[Project], timeout: float | None = None, return_when: ReturnWhen = "ALL_COMPLETED"
 ) -> tuple[set[Project], set[Project]]:
@@ -99,6 +101,7 @@ def wait(
             watcher.sleep(deadline.left())
 
 
+@suggest_keywords
 def as_completed(projects: Iterable[Project], timeout: float | None = None) -> Iterator[Project]:
     """Yield projects as they finish, as `concurrent.futures.as_completed` does. Failed projects are yielded, too.
 
@@ -211,6 +214,7 @@ class OnProjectsEvent(Protocol):
     def __call__(self, event: Literal["job"]) -> Decorator[JobEvent]: ...
 
 
+@suggest_keywords
 class Projects(EventEmitter[OnProjectsEvent]):
     """Media projects of one client.
 
@@ -852,7 +856,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             image_count: Number of images, at least 1. Default 1.
             step_count: Number of inference steps. Default: that of the model.
             preview_count: Number of previews. Default 0.
-            token_type: Token to estimate in, `"sogni"` or `"spark"`. Default `"spark"`.
+            token_type: Token to estimate in, `"sogni"` or `"spark"`. Default: the one that `create` would pay with.
             network: `"fast"` (default) or `"relaxed"`.
             cn_enabled: There is a control net. Default False.
             starting_image_strength: Strength of the starting image, 0 to 1. Default: there is none.
@@ -935,7 +939,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             frames: Number of frames; takes precedence over `duration`.
             steps: Number of inference steps. Default: that of the model.
             number_of_media: Number of videos, at least 1. Default 1.
-            token_type: Token to estimate in, `"sogni"` or `"spark"`. Default `"spark"`.
+            token_type: Token to estimate in, `"sogni"` or `"spark"`. Default: the one that `create` would pay with.
             network: `"fast"` or `"relaxed"`. Default: that of the connection.
             billing_mode: `"auto"`, `"subscription"` or `"tokens"`. Default: that of the service.
             has_video_input: There is an input video. Default: True with `reference_video` or `reference_video_urls`.
@@ -1001,7 +1005,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             duration: Duration in seconds. Default: that of the model.
             steps: Number of inference steps. Default: that of the model.
             number_of_media: Number of results, at least 1. Default 1.
-            token_type: Token to estimate in, `"sogni"` or `"spark"`. Default `"spark"`.
+            token_type: Token to estimate in, `"sogni"` or `"spark"`. Default: the one that `create` would pay with.
             network: `"fast"` or `"relaxed"`. Default: that of the connection.
             billing_mode: `"auto"`, `"subscription"` or `"tokens"`. Default: that of the service.
 

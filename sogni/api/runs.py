@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from sogni.api.streams import EventStream
-from sogni.core.checks import reject_unknown_keywords
 from sogni.core.workflows import runs
+from sogni.keywords import suggest_keywords
 from sogni.models.base import BillingMode
 from sogni.models.chat import ChatMessage, MediaContext
 from sogni.models.runs import ChatRunEvent, ChatRunRecord, CostApprovalPreview, RunRuntimeConfig
@@ -17,6 +17,7 @@ from sogni.settings import Attribution, TokenType, check_seconds
 from sogni.transport.engine import Engine
 
 
+@suggest_keywords
 class ChatRuns:
     """Durable chat runs: the service runs the model and its tools. They need no socket.
 
@@ -30,7 +31,6 @@ class ChatRuns:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    @reject_unknown_keywords
     def create(
         self,
         *,
@@ -132,7 +132,6 @@ class ChatRuns:
         """
         return self._engine.run(runs.cancel_run(run_id, reason))
 
-    @reject_unknown_keywords
     def confirm_cost(
         self,
         run_id: str,

@@ -14,6 +14,7 @@ from sogni.core.chat.tool_rounds import ToolRounds
 from sogni.core.flow import Flow
 from sogni.core.workflows.event_feed import EventFeed, next_event
 from sogni.display import show_stream_in_notebook, stream_html
+from sogni.keywords import suggest_keywords
 from sogni.live import Live
 from sogni.models.chat import ChatCompletionChunk, ChatCompletionResult, ChatCost
 from sogni.models.tools import ToolCall
@@ -22,6 +23,7 @@ from sogni.transport.engine import Engine
 from sogni.transport.waiting import Lock
 
 
+@suggest_keywords
 class ChatStream(Live):
     """An answer that arrives in chunks. It can be iterated once.
 
@@ -180,6 +182,7 @@ class ChatStream(Live):
 T = TypeVar("T")
 
 
+@suggest_keywords
 class EventStream(Live, Generic[T]):
     """The events of a run or a workflow, as an iterator. Use `close` or `with` to leave it early.
 

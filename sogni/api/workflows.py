@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from sogni.api.streams import EventStream
-from sogni.core.checks import reject_unknown_keywords
 from sogni.core.workflows import flows as workflows
 from sogni.core.workflows import templates
 from sogni.core.workflows.requests import artifact_paths
+from sogni.keywords import suggest_keywords
 from sogni.models.base import BillingMode
 from sogni.models.workflows import (
     Listing,
@@ -30,6 +30,7 @@ from sogni.settings import Attribution, TokenType, check_seconds
 from sogni.transport.engine import Engine
 
 
+@suggest_keywords
 class Templates:
     """Saved workflows. `workflows.start(workflow_id=template.id, inputs=…)` runs one."""
 
@@ -184,6 +185,7 @@ class Templates:
         return self._engine.run(templates.fork_template(template_id, new_name))
 
 
+@suggest_keywords
 class Workflows:
     """Durable workflows: the service runs their steps, whether or not a client is connected. They need no socket.
 
@@ -204,7 +206,6 @@ class Workflows:
         """Saved workflows."""
         return self._templates
 
-    @reject_unknown_keywords
     def start(
         self,
         *,
@@ -376,7 +377,6 @@ class Workflows:
         seconds = check_seconds("timeout", timeout)
         return self._engine.run(workflows.wait_for_workflow(workflow_id, seconds))
 
-    @reject_unknown_keywords
     def resume(
         self,
         workflow_id: str,
@@ -413,7 +413,6 @@ class Workflows:
         given = {name: value for name, value in locals().items() if name not in ("self", "workflow_id")}
         return self._engine.run(workflows.resume_workflow(workflow_id, given))
 
-    @reject_unknown_keywords
     def reseed(
         self,
         workflow_id: str,

@@ -8,7 +8,7 @@ from typing import Any
 
 from sogni.api.streams import EventStream
 from sogni.core import worlds
-from sogni.core.checks import reject_unknown_keywords
+from sogni.keywords import suggest_keywords
 from sogni.models.base import BillingMode
 from sogni.models.worlds import (
     WorldBuild,
@@ -21,6 +21,7 @@ from sogni.settings import Attribution, TokenType, check_seconds
 from sogni.transport.engine import Engine
 
 
+@suggest_keywords
 class WorldBuilds:
     """Builds of worlds, which the service carries out. They need no socket, but a signed-in session.
 
@@ -46,7 +47,6 @@ class WorldBuilds:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    @reject_unknown_keywords
     def start(
         self,
         *,
@@ -190,7 +190,6 @@ class WorldBuilds:
         """
         return self._engine.run(worlds.confirm_cost(run_id, decision))
 
-    @reject_unknown_keywords
     def review(
         self, run_id: str, *, task_id: str, decision: WorldReviewDecision, note: str | None = None
     ) -> WorldBuild:
@@ -292,6 +291,7 @@ class WorldBuilds:
         return self._engine.run(worlds.list_builds(world_id, limit))
 
 
+@suggest_keywords
 class Worlds:
     """Worlds of the account."""
 

@@ -7,8 +7,6 @@ subject.
 
 from __future__ import annotations
 
-import functools
-import inspect
 import json
 import math
 import re
@@ -16,13 +14,13 @@ import reprlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from numbers import Integral, Real
-from typing import Any, NoReturn, ParamSpec, SupportsInt, TypeVar, cast
+from typing import Any, NoReturn, SupportsInt, TypeVar, cast
 from urllib.parse import quote
 
 import attrs
 
 from sogni.errors import ValidationError
-from sogni.models.converter import to_dict
+from sogni.models.converter import snake, to_dict
 
 T = TypeVar("T")
 
@@ -162,22 +160,9 @@ def did_you_mean(name: Any, known: Iterable[str], most: int = _MAX_SUGGESTIONS) 
     return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def reject_unknown_keywords(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a function reject unknown keywords with a `TypeError` that suggests the closest known one."""
-    known = tuple(inspect.signature(function).parameters)[1:]
-
-    @functools.wraps(function)
-    def checked(*args: P.args, **keywords: P.kwargs) -> R:
-        for name in keywords:
-            if name not in known:
-                raise TypeError(f"{function.__qualname__}() has no parameter {name!r}{did_you_mean(name, known)}")
-        return function(*args, **keywords)
-
-    return checked
+def did_you_mean_keyword(name: Any, known: Iterable[str]) -> str:
+    """Return the hint of `did_you_mean` for a keyword or field, which may be written in camelCase."""
+    return did_you_mean(snake(name) if isinstance(name, str) else name, known, 1)
 
 
 # JSON values
@@ -255,11 +240,14 @@ def event_id(field: str, value: Any) -> str | None:
     raise invalid_value(field, value, "an event id (a number or a string)")
 
 
-def refuse_unknown(fields: Mapping[str, Any], known: Collection[str], prefix: str) -> None:
-    """Raise `TypeError` for an unknown name, suggesting the closest known one; `prefix` begins the message."""
+def refuse_unknown(fields: Mapping[str, Any], known: Collection[str], prefix: str, also: Collection[str] = ()) -> None:
+    """Raise `TypeError` for an unknown name, suggesting the closest known one; `prefix` begins the message.
+
+    `also` are names that are suggested as well: parameters that `fields` cannot contain.
+    """
     for name in fields:
         if name not in known:
-            raise TypeError(f"{prefix} {name!r}{did_you_mean(name, known, 1)}")
+            raise TypeError(f"{prefix} {name!r}{did_you_mean_keyword(name, [*known, *also])}")
 
 
 def nested(kind: type[T], field: str, given: Any, noun: str | None = None) -> T | None:

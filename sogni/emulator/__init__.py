@@ -5,6 +5,8 @@ Requires the extra ``emulator`` (aiohttp, NumPy, Pillow, PyAV).
 
 from __future__ import annotations
 
+from sogni.keywords import suggest_keywords
+
 _LIBRARIES = {"aiohttp": "aiohttp", "av": "PyAV", "numpy": "NumPy", "PIL": "Pillow"}
 
 try:
@@ -40,3 +42,6 @@ __all__ = [
     "Reward",
     "Violation",
 ]
+
+for _name in __all__:
+    suggest_keywords(globals()[_name])

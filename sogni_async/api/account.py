@@ -10,6 +10,7 @@ from sogni.core.account import flows, sign_in, token_transfers
 from sogni.core.account.state import ACCOUNT_EVENTS
 from sogni.core.outbox import Listeners
 from sogni.emitter import Decorator, EventEmitter, Remover
+from sogni.keywords import suggest_keywords
 from sogni.models.account import (
     AccountInfo,
     Balances,
@@ -49,6 +50,7 @@ class OnAccountEvent(Protocol):
     def __call__(self, event: Literal["updated"]) -> Decorator[set[str]]: ...
 
 
+@suggest_keywords
 class CurrentAccount(EventEmitter[OnAccountEvent]):
     """The signed-in account, kept up to date by REST responses and the socket. Reading it never blocks.
 
@@ -146,6 +148,7 @@ class CurrentAccount(EventEmitter[OnAccountEvent]):
         return f"<CurrentAccount {self.username or 'nobody'} {self.network_status}>"
 
 
+@suggest_keywords
 class Account:
     """Authentication, balances, transactions, rewards and subscriptions."""
 
@@ -745,6 +748,7 @@ class Account:
 # Statistics: `client.stats`
 
 
+@suggest_keywords
 class Stats:
     """Statistics of the service."""
 

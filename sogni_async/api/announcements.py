@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from sogni.core import announcements
+from sogni.keywords import suggest_keywords
 from sogni.models.announcements import Announcement
 from sogni_async.transport.engine import Engine
 
 
+@suggest_keywords
 class Announcements:
     """Announcements of the service. They need no socket.
 

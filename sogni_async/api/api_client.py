@@ -14,12 +14,14 @@ from sogni.core.outbox import CONNECTION_EVENTS, Listeners
 from sogni.core.requests import get_json
 from sogni.core.time_limit import limited
 from sogni.emitter import Decorator, EventEmitter, Remover
+from sogni.keywords import suggest_keywords
 from sogni.models.account import TokenPair
 from sogni.models.connection import Connected, Disconnected, Reconnecting
 from sogni.settings import check_seconds
 from sogni_async.transport.engine import Engine
 
 
+@suggest_keywords
 class RestClient:
     """REST requests with the credentials, retries and errors of the client."""
 
@@ -124,6 +126,7 @@ class RestClient:
         return await self._engine.run(limited(get_json(call), call.timeout))
 
 
+@suggest_keywords
 class SocketClient:
     """Frames to and from the service."""
 
@@ -204,6 +207,7 @@ class OnAuthEvent(Protocol):
     def __call__(self, event: Literal["updated"]) -> Decorator[bool]: ...
 
 
+@suggest_keywords
 class AuthState(EventEmitter[OnAuthEvent]):
     """The credentials of the client.
 
@@ -282,6 +286,7 @@ class OnConnectionEvent(Protocol):
     def __call__(self, event: FrameType) -> Decorator[Any]: ...
 
 
+@suggest_keywords
 class ApiClient(EventEmitter[OnConnectionEvent]):
     """Direct access to REST (`.rest`), socket (`.socket`) and credentials (`.auth`), for what has no method of its own.
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, Unpack, overload
 from sogni.base import with_fields
 from sogni.core.chat.conversation import History, add_answer, add_answer_when_done, messages_for, question_of
 from sogni.core.flow import compute
+from sogni.keywords import suggest_keywords
 from sogni.local.chat_files import image_parts, read_conversation, write_conversation
 from sogni.models.chat import ChatCompletionResult, ChatMessage, CompletionFields
 from sogni.models.converter import to_dict
@@ -17,6 +18,7 @@ from sogni_async.api.streams import ChatStream
 from sogni_async.transport.engine import Engine
 
 
+@suggest_keywords
 class Conversation:
     """A conversation with a language model; made by `client.chat.conversation`.
 

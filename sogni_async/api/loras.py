@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from sogni.core.catalogue import loras
+from sogni.keywords import suggest_keywords
 from sogni.models.loras import LoraCatalog, PersonalLora, PersonalLoraList
 from sogni_async.transport.engine import Engine
 
 
+@suggest_keywords
 class PersonalLoras:
     """LoRAs that the account has imported from Hugging Face or Civitai. Importing and using them needs a plan."""
 

@@ -7,11 +7,13 @@ from types import TracebackType
 from typing import Any
 
 from sogni.core import replay
+from sogni.keywords import suggest_keywords
 from sogni.local.recording import Recording, note_unwritten
 from sogni.models.replay import ReplayRecord, ReplayRecords, ReplayWriteResult, RunRecord
 from sogni_async.transport.engine import Engine
 
 
+@suggest_keywords
 class RunRecorder(Recording):
     """Records the chats inside an `async with` block and stores the record at its end; made by `client.replay.record`.
 
@@ -41,6 +43,7 @@ class RunRecorder(Recording):
             note_unwritten(self.run_id, error, failure)
 
 
+@suggest_keywords
 class Replay:
     """Replay records of the account. They need no socket."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from sogni.core.checks import reject_unknown_keywords
 from sogni.core.workflows import runs
+from sogni.keywords import suggest_keywords
 from sogni.models.base import BillingMode
 from sogni.models.chat import ChatMessage, MediaContext
 from sogni.models.runs import ChatRunEvent, ChatRunRecord, CostApprovalPreview, RunRuntimeConfig
@@ -16,6 +16,7 @@ from sogni_async.api.streams import EventStream
 from sogni_async.transport.engine import Engine
 
 
+@suggest_keywords
 class ChatRuns:
     """Durable chat runs: the service runs the model and its tools. They need no socket.
 
@@ -29,7 +30,6 @@ class ChatRuns:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    @reject_unknown_keywords
     async def create(
         self,
         *,
@@ -131,7 +131,6 @@ class ChatRuns:
         """
         return await self._engine.run(runs.cancel_run(run_id, reason))
 
-    @reject_unknown_keywords
     async def confirm_cost(
         self,
         run_id: str,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sogni.core import worlds
-from sogni.core.checks import reject_unknown_keywords
+from sogni.keywords import suggest_keywords
 from sogni.models.base import BillingMode
 from sogni.models.worlds import (
     WorldBuild,
@@ -20,6 +20,7 @@ from sogni_async.api.streams import EventStream
 from sogni_async.transport.engine import Engine
 
 
+@suggest_keywords
 class WorldBuilds:
     """Builds of worlds, which the service carries out. They need no socket, but a signed-in session.
 
@@ -45,7 +46,6 @@ class WorldBuilds:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    @reject_unknown_keywords
     async def start(
         self,
         *,
@@ -189,7 +189,6 @@ class WorldBuilds:
         """
         return await self._engine.run(worlds.confirm_cost(run_id, decision))
 
-    @reject_unknown_keywords
     async def review(
         self, run_id: str, *, task_id: str, decision: WorldReviewDecision, note: str | None = None
     ) -> WorldBuild:
@@ -291,6 +290,7 @@ class WorldBuilds:
         return await self._engine.run(worlds.list_builds(world_id, limit))
 
 
+@suggest_keywords
 class Worlds:
     """Worlds of the account."""
 

@@ -70,7 +70,7 @@ def missing_of_constructor(kind: type, text: str) -> list[str]:
     constructor = vars(kind).get("__init__")
     if constructor is None or attrs.has(kind):
         return []
-    expected = parameters_of(constructor)
+    expected = parameters_of(inspect.unwrap(constructor))
     if expected[:1] == ["engine"]:  # made by a client
         return []
     described = text if "Args:" in text else inspect.getdoc(constructor) or ""

@@ -50,10 +50,13 @@ _RENAMED = {
 FIELDS = frozenset({*CompletionFields.__annotations__, "stream"})
 """Keywords of a completion; those of `ToolFields` control local tool execution and are never sent."""
 
+_NAMED = ("text", "images", "system", "model", "stream", "timeout")
+"""Further parameters of the methods that take these keywords, so that misspelled ones are recognized."""
+
 
 def check_names(options: Mapping[str, Any], known: Collection[str]) -> None:
     """Raise TypeError for an unknown keyword, suggesting the closest known one."""
-    refuse_unknown(options, known, "no parameter")
+    refuse_unknown(options, known, "a chat has no parameter", also=_NAMED)
 
 
 def chat_request(

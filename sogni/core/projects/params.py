@@ -80,7 +80,7 @@ _MEDIA_FIELDS = frozenset(
 )  # fmt: skip
 """Never part of a snapshot: media inputs may be large, and files of this machine only."""
 
-_OF_CREATE = ("max_cost",)
+_OF_CREATE = ("max_cost", "idempotency_key")
 """Keywords of `create` that are no fields, so that a misspelled one is recognized."""
 
 

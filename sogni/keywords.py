@@ -1,0 +1,87 @@
+"""Unknown keywords of public calls: the error names the parameter that was probably meant.
+
+Python raises `TypeError` for an unknown keyword before the function runs, so it takes a second function to change the
+message. It adds one call to the cost of a correct one, and does not look at its arguments. Because these may be
+secrets, which error trackers would find in its frame, the frame is removed from the traceback of every error.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from types import FunctionType
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
+
+_OURS = ("sogni", "sogni_async")
+_MARK = "_suggests_keywords"
+
+
+def suggest_keywords(target: T) -> T:
+    """Make a function, or the constructor and the public methods of a class, name the nearest parameter.
+
+    Functions that take a params object or any keywords are returned unchanged, because they check both on their own.
+    """
+    if isinstance(target, type):
+        for kind in target.__mro__:
+            if kind.__module__.partition(".")[0] in _OURS:
+                _wrap_members(kind)
+        return target
+    return cast(T, _wrapped(target)) if isinstance(target, FunctionType) else target
+
+
+def _wrap_members(kind: type) -> None:
+    for name, member in list(vars(kind).items()):
+        if name.startswith("_") and name != "__init__":
+            continue
+        inner = member.__func__ if isinstance(member, classmethod | staticmethod) else member
+        if isinstance(inner, FunctionType) and (wrapped := _wrapped(inner)) is not inner:
+            setattr(kind, name, wrapped if inner is member else type(member)(wrapped))
+
+
+def _wrapped(function: FunctionType) -> Callable[..., Any]:
+    code = function.__code__
+    if hasattr(function, _MARK) or (code.co_posonlyargcount and code.co_flags & inspect.CO_VARKEYWORDS):
+        return function
+
+    @functools.wraps(function)
+    def call(*args: Any, **keywords: Any) -> Any:
+        try:
+            return function(*args, **keywords)
+        except BaseException as error:
+            error.__traceback__ = error.__traceback__.tb_next if error.__traceback__ is not None else None
+            if isinstance(error, TypeError) and (message := _message(function, args, keywords)) is not None:
+                error.args = (message,)
+            raise
+
+    setattr(call, _MARK, True)
+    return _as_coroutine_function(call) if inspect.iscoroutinefunction(function) else call
+
+
+def _message(function: FunctionType, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> str | None:
+    """Say what is wrong with the arguments of a call; None if they fit, or if Python's own message says it."""
+    from sogni.core.checks import did_you_mean_keyword
+
+    parameters = list(inspect.signature(function).parameters.values())
+    known = [it.name for it in parameters if it.kind in (it.POSITIONAL_OR_KEYWORD, it.KEYWORD_ONLY)]
+    name = function.__qualname__.removesuffix(".__init__")
+    for keyword in keywords if all(it.kind is not it.VAR_KEYWORD for it in parameters) else ():
+        if keyword not in known:
+            return f"{name}() has no parameter {keyword!r}{did_you_mean_keyword(keyword, known)}"
+    positional = [it for it in parameters if it.kind in (it.POSITIONAL_ONLY, it.POSITIONAL_OR_KEYWORD)]
+    if any(isinstance(it, Mapping) for it in args[len(positional) :]):
+        return f"{name}() takes no mapping; use {name.rpartition('.')[2]}(**params)"
+    return None
+
+
+def _as_coroutine_function(function: Any) -> Any:
+    """Mark a function that returns a coroutine, so that frameworks await its result."""
+    if sys.version_info >= (3, 12):
+        return inspect.markcoroutinefunction(function)
+    # Before 3.12 only `asyncio.iscoroutinefunction` knows a mark.
+    function._is_coroutine = vars(import_module("asyncio.coroutines"))["_is_coroutine"]
+    return function
