@@ -188,6 +188,7 @@ if TYPE_CHECKING:
         AnyProjectEvent,
         CanceledEvent,
         CompletedEvent,
+        ConsentRequired,
         CostEstimation,
         ErrorData,
         EtaRange,
@@ -217,6 +218,7 @@ if TYPE_CHECKING:
         ResultKind,
         UpdatedEvent,
         UrlUnavailable,
+        VendorFailureCategory,
         WaitingReason,
     )
     from sogni.models.replay import ReplayRecord, ReplayRecords, ReplayRecordSummary, ReplayWriteResult, RunRecord
@@ -337,6 +339,7 @@ __all__ = [
     "ConflictError",
     "Connected",
     "ConnectionRejectedError",
+    "ConsentRequired",
     "ControlNetMode",
     "ControlNetName",
     "ControlNetParams",
@@ -524,6 +527,7 @@ __all__ = [
     "UrlUnavailable",
     "UsernameValidation",
     "ValidationError",
+    "VendorFailureCategory",
     "VideoAssetConfig",
     "VideoAssets",
     "VideoCompression",

@@ -25,10 +25,14 @@ Every error unpickles to an equal one. Errors contain no secrets: messages are r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 from sogni.redaction import redact, without_query
+
+if TYPE_CHECKING:
+    from sogni.models.projects import ConsentRequired
 
 __all__ = [
     "ApiError",
@@ -63,6 +67,9 @@ Phase = Literal["connect", "request", "ready", "queue", "run", "transfer", "tota
 RETRYABLE_CHAT_ERRORS = frozenset({"server_restarting", "transport_lost"})
 """Error types after which a chat request can be sent again as a new one."""  # chat §14.3
 _SUBSCRIPTION_CODES = frozenset({"4078", "4079", "4080", "4081"})
+PLAN_LIMIT = 4081
+CONSENT_MISSING = 4103
+PROJECT_LOST = "projectLost"
 
 
 class PartialResultWarning(UserWarning):
@@ -86,6 +93,12 @@ class SogniError(Exception):
     Attributes:
         message: The message alone, without the context that `str()` may add.
         code: Error code from the service; None if it sent none.
+        consent_required: The agreement that must be accepted, in a Sogni app, before the model may be used; None if
+            that is not the reason.
+        vendor_failure_category: Why a vendor failed to process the request, for example `"content_policy"`; None if
+            unknown.
+        subscription_limit: True if the plan of the subscription does not include the request.
+        extra: Further details from the service, in wire form.
 
     Example:
         ```python
@@ -98,11 +111,22 @@ class SogniError(Exception):
 
     code: int | str | None
     message: str
+    consent_required: ConsentRequired | None = None
+    vendor_failure_category: str | None = None
+    subscription_limit: bool = False
+    extra: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, message: str = "", *, code: int | str | None = None) -> None:
         self.message = redact(message)
         self.code = code
+        if str(code) == str(PLAN_LIMIT):
+            self.subscription_limit = True
         super().__init__(self.message)
+
+    @property
+    def project_lost(self) -> bool:
+        """True if the service no longer knows the project."""
+        return getattr(self, "original_code", None) == PROJECT_LOST
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self.args, self.__dict__)
@@ -323,8 +347,8 @@ class ChatError(SogniError):
         code: Error code from the service, as sent.
         error_type: Type of the error, for example `"transport_lost"` or `"model_unavailable"`.
         worker_name: Name of the worker that processed the request, if known.
-        subscription_limit: True if the subscription does not cover the request.
-        required_plans: Plans that cover the request.
+        subscription_limit: True if the plan of the subscription does not include the request.
+        required_plans: Plans that include it, cheapest first.
         feature: Stable key of the feature that the subscription lacks.
         limitation: Description of the limitation, for users.
         payload: Decoded error data.
@@ -354,7 +378,7 @@ class ChatError(SogniError):
         self.job_id = job_id
         self.error_type = error_type
         self.worker_name = worker_name
-        self.subscription_limit = subscription_limit
+        self.subscription_limit = subscription_limit or self.subscription_limit
         self.required_plans: tuple[str, ...] = tuple(required_plans)
         self.feature = feature
         self.limitation = limitation

@@ -81,11 +81,12 @@ SHARED = {
         "VideoProjectParams", "WorldGenerationReceipt",
     ),
     "models.projects": (
-        "AnyProjectEvent", "CanceledEvent", "CompletedEvent", "CostEstimation", "ErrorData", "EtaRange", "Event",
-        "FailedEvent", "JobCompletedEvent", "JobEvent", "JobEventName", "JobFailedEvent", "JobRecord",
-        "JobResult", "JobStartedEvent", "JobStatus", "MaskSelection", "MissingProject", "MissingState", "ProgressEvent",
-        "ProjectEvent", "ProjectEventName", "ProjectRecord", "ProjectStatus", "ProjectStatusRecord", "ProjectType",
-        "Provenance", "RecentJob", "RecentProject", "ResultKind", "UpdatedEvent", "UrlUnavailable", "WaitingReason",
+        "AnyProjectEvent", "CanceledEvent", "CompletedEvent", "ConsentRequired", "CostEstimation", "ErrorData",
+        "EtaRange", "Event", "FailedEvent", "JobCompletedEvent", "JobEvent", "JobEventName", "JobFailedEvent",
+        "JobRecord", "JobResult", "JobStartedEvent", "JobStatus", "MaskSelection", "MissingProject", "MissingState",
+        "ProgressEvent", "ProjectEvent", "ProjectEventName", "ProjectRecord", "ProjectStatus", "ProjectStatusRecord",
+        "ProjectType", "Provenance", "RecentJob", "RecentProject", "ResultKind", "UpdatedEvent", "UrlUnavailable",
+        "VendorFailureCategory", "WaitingReason",
     ),
     "models.replay": ("ReplayRecord", "ReplayRecordSummary", "ReplayRecords", "ReplayWriteResult", "RunRecord"),
     "models.runs": (

@@ -174,6 +174,7 @@ if TYPE_CHECKING:
         AnyProjectEvent,
         CanceledEvent,
         CompletedEvent,
+        ConsentRequired,
         CostEstimation,
         ErrorData,
         EtaRange,
@@ -203,6 +204,7 @@ if TYPE_CHECKING:
         ResultKind,
         UpdatedEvent,
         UrlUnavailable,
+        VendorFailureCategory,
         WaitingReason,
     )
     from sogni.models.replay import ReplayRecord, ReplayRecords, ReplayRecordSummary, ReplayWriteResult, RunRecord
@@ -337,6 +339,7 @@ __all__ = [
     "ConflictError",
     "Connected",
     "ConnectionRejectedError",
+    "ConsentRequired",
     "ControlNetMode",
     "ControlNetName",
     "ControlNetParams",
@@ -524,6 +527,7 @@ __all__ = [
     "UrlUnavailable",
     "UsernameValidation",
     "ValidationError",
+    "VendorFailureCategory",
     "VideoAssetConfig",
     "VideoAssets",
     "VideoCompression",

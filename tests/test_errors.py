@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 
 import sogni.errors as errors
+from sogni.core.chat.state import failure_of
 from sogni.core.failures import (
     api_error,
     chat_api_error,
     chat_error,
+    job_error,
     project_error,
     unsent_chat_error,
     with_resources_named,
 )
+from sogni.core.projects.job import error_data
 from sogni.errors import (
     ApiError,
     AuthenticationError,
@@ -43,6 +46,8 @@ from sogni.errors import (
     ValidationError,
     is_retryable_chat_error,
 )
+from sogni.models.chat import ChatFailure
+from sogni.models.projects import ConsentRequired, ErrorData
 from tests.tables import each_row
 
 SECRET = "sk-live-0123456789"
@@ -141,7 +146,7 @@ def test_an_account_that_cannot_pay_can_be_caught_as_such(code: Any, message: st
     error = of_status(400, message, code)
     assert isinstance(error, InsufficientBalanceError)
     assert isinstance(error, ApiError)
-    failed = project_error(message, code=0, original_code=code, project=None)
+    failed = project_error(message, ErrorData(code=0, original_code=code), None)
     assert isinstance(failed, InsufficientBalanceError)
     assert isinstance(failed, ProjectFailedError)
 
@@ -152,11 +157,11 @@ def test_an_account_that_cannot_pay_can_be_caught_as_such(code: Any, message: st
         (None, "insufficient_balance", True),
         (123, "invalid_request", True),
         ("4078", "subscription_unavailable", False),
-        (None, None, False),
+        (None, "", False),
     ],
 )
-def test_a_chat_fails_with_its_tag(code: Any, tag: str | None, cannot_pay: bool) -> None:
-    error = chat_error("no", job_id="C", code=code, error_type=tag, worker_name="w")
+def test_a_chat_fails_with_its_tag(code: Any, tag: str, cannot_pay: bool) -> None:
+    error = chat_error(ChatFailure(job_id="C", error=tag, message="no", error_code=code, worker_name="w"))
     assert cannot_pay is isinstance(error, InsufficientBalanceError)
     assert ("C", code, tag, "w") == (error.job_id, error.code, error.error_type, error.worker_name)
     assert error == pickle.loads(pickle.dumps(error))
@@ -165,7 +170,7 @@ def test_a_chat_fails_with_its_tag(code: Any, tag: str | None, cannot_pay: bool)
 @pytest.mark.parametrize("tag", ["server_restarting", "transport_lost", "model_unavailable", None])
 def test_two_types_of_chat_errors_may_be_tried_again(tag: str | None) -> None:
     """chat §14.3."""
-    error = chat_error("no", job_id="C", code=None, error_type=tag, worker_name=None)
+    error = chat_error(ChatFailure(job_id="C", error=tag or "", message="no"))
     expected = tag in ("server_restarting", "transport_lost")
     assert (error.retryable, is_retryable_chat_error(error), is_retryable_chat_error(ValueError())) == (
         expected, expected, False,
@@ -176,8 +181,13 @@ def test_two_types_of_chat_errors_may_be_tried_again(tag: str | None) -> None:
 @pytest.mark.parametrize(("code", "number"), [("4081", 4081), (4078, 4078), ("4082", None), (None, None)])
 def test_codes_about_the_subscription_are_numbers(code: Any, number: int | None) -> None:
     """chat §14.4."""
-    plans = {"subscription_limit": True, "required_plans": ["unlimited"], "feature": "f", "limitation": "text"}
-    error = chat_error("no", job_id="C", code=code, error_type="t", worker_name=None, **plans)
+    plans: dict[str, Any] = {
+        "subscription_limit": True,
+        "required_plans": ["unlimited"],
+        "feature": "f",
+        "limitation": "text",
+    }
+    error = chat_error(ChatFailure(job_id="C", error="t", message="no", error_code=code, **plans))
     assert error.subscription_error_code == number
     assert (error.subscription_limit, error.required_plans, error.feature, error.limitation) == (
         True, ("unlimited",), "f", "text",
@@ -213,13 +223,79 @@ def test_a_hosted_chat_fails_as_both(status: int, code: Any, shown: Any) -> None
 
 
 def test_a_project_fails_with_its_codes() -> None:
-    error = project_error("broken", code=5002, original_code="workerDisconnected", project="P")
+    error = project_error("broken", ErrorData(code=5002, original_code="workerDisconnected"), "P")
     assert (ProjectFailedError, 5002, "workerDisconnected", "P") == (
         type(error),
         error.code,
         error.original_code,
         error.project,
     )
+
+
+AGREEMENT = {"key": "k", "version": 2, "modelId": "m"}
+CONSENT = ConsentRequired(key="k", version=2, model_id="m")
+ADVICE: list[tuple[Any, dict[str, Any], str]] = [
+    (4078, {}, "no; get a plan (account.create_subscription_checkout), or pay with tokens: billing_mode='tokens'"),
+    (4079, {}, "no; wait until some of the projects that the plan pays have finished, or use billing_mode='tokens'"),
+    (4080, {}, "no; the renewal of the plan is being retried: until it succeeds, use billing_mode='tokens'"),
+    (4081, {}, "no; get a plan that includes this, or use billing_mode='tokens'"),
+    (
+        "4081",
+        {"requiredPlans": ["unlimited", "unlimited_pro"]},
+        "no; get a plan that includes this (unlimited, unlimited_pro), or use billing_mode='tokens'",
+    ),
+    (4100, {}, "no; no connected worker supports keyframes: try again later, or omit keyframes"),
+    (4103, {}, "no; accept the agreement in a Sogni app first; repeating the request does not help"),
+    (
+        "4103",
+        {"consentRequired": AGREEMENT},
+        "no; accept the agreement 'k' (version 2) for m in a Sogni app first; repeating the request does not help",
+    ),
+    (4104, {}, "no; repeating the request does not help: choose a model from projects.available_models"),
+    (4077, {}, "no."),
+]
+
+
+@each_row(("code", "given", "message"), ADVICE, ids=str)
+def test_a_message_says_what_to_do(code: Any, given: dict[str, Any], message: str) -> None:
+    """additions-5x §4, transport §16."""
+    data = error_data({"error": code, "error_message": "no.", **given})
+    failure = failure_of("C", {"error": "t", "error_message": "no.", "error_code": code, **given})
+    body = {"status": "error", "message": "no.", **given}
+    failed = (
+        project_error(data.message, data, None),
+        chat_error(failure),
+        api_error(400, "no.", error_code=code, payload=body, retry_after=None, method="GET", url="https://h/p"),
+    )
+    assert {error.message for error in failed} == {message}
+    assert job_error("broken", data, None).message == f"broken: {message}"
+    for error in failed:
+        assert (error.consent_required, error.subscription_limit) == (data.consent_required, str(code) == "4081")
+
+
+@each_row("place", [lambda it: it, lambda it: {"details": it}, lambda it: {"error": {"subscription": it, **it}}])
+def test_details_in_a_response_wherever_they_are(place: Any) -> None:
+    details = {"consentRequired": AGREEMENT, "vendorFailureCategory": "timeout", "subscriptionLimit": True}
+    body = {"status": "error", "message": "no", "new": 1, **place(details)}
+    error = api_error(400, "no", error_code=None, payload=body, retry_after=None, method="GET", url="https://h/p")
+    assert (error.consent_required, error.vendor_failure_category, error.subscription_limit, error.extra["new"]) == (
+        CONSENT, "timeout", True, 1,
+    )  # fmt: skip
+    assert pickle.loads(pickle.dumps(error)) == error
+
+
+@each_row("kind", [kind for kind, _ in TREE if issubclass(kind, SogniError)], ids=lambda kind: kind.__name__)
+def test_every_error_has_the_reasons_that_may_not_apply(kind: type[SogniError]) -> None:
+    error = kind("why")
+    assert (error.consent_required, error.vendor_failure_category, dict(error.extra)) == (None, None, {})
+    assert (error.subscription_limit, error.project_lost) == (False, False)
+
+
+def test_an_error_of_a_lost_project_says_so() -> None:
+    data = ErrorData(code=0, original_code="projectLost", extra={"new": 1})
+    for error in (project_error("gone", data, None), job_error("gone", data, None)):
+        assert (error.project_lost, error.extra) == (True, {"new": 1})
+    assert job_error("no result", None, None) == JobError("no result")
 
 
 def test_an_api_error_says_status_and_address_without_the_query() -> None:
@@ -251,7 +327,8 @@ SAMPLES: list[SogniError] = [
     SogniTimeoutError("why", phase="queue", timeout=3.0),
     ConnectionRejectedError("why", close_code=4010),
     of_status(400, error_code=123),
-    project_error("insufficient balance", code=0, original_code=None, project=None),
+    project_error("insufficient balance", None, None),
+    project_error("why", ErrorData(code=4103, consent_required=CONSENT, vendor_failure_category="timeout"), None),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Map failures to error classes, by HTTP status, code and operation.
+"""Map failures to error classes, by HTTP status, code and operation, and say what to do about them.
 
 Some errors belong to two classes, such as a chat error that is also an API error. Their classes are defined here and
 private: callers catch one of the bases.
@@ -9,14 +9,19 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+from attrs import evolve, fields
 
 from sogni.errors import (
+    CONSENT_MISSING,
+    PLAN_LIMIT,
     ApiError,
     AuthenticationError,
     ChatError,
     ConflictError,
     InsufficientBalanceError,
+    JobError,
     NotFoundError,
     PermissionDeniedError,
     ProjectFailedError,
@@ -27,6 +32,11 @@ from sogni.errors import (
     SogniTimeoutError,
     ValidationError,
 )
+from sogni.models.chat import ChatFailure
+from sogni.models.converter import read, wire_name
+from sogni.models.projects import ErrorData
+
+E = TypeVar("E", bound=SogniError)
 
 # account §19; the strings are the error tags of chat
 _INSUFFICIENT_CODES = frozenset({123, "123", "insufficient_balance", "insufficientBalance"})
@@ -99,6 +109,54 @@ _API_ERRORS: set[type[ApiError]] = {ApiError, ServerError, _InsufficientBalanceA
 _CHAT_API_ERRORS = {kind: _as_chat_error(kind) for kind in _API_ERRORS}
 
 
+# Details of an error: additions-5x §4, transport §16.
+
+
+DETAILS = frozenset(map(wire_name, fields(ErrorData))) - {"code", "message", "originalCode", "extra"}
+"""The fields of an error that `ErrorData` declares beside code and message."""
+
+_ADVICE: Mapping[str, str] = {
+    "4078": "get a plan (account.create_subscription_checkout), or pay with tokens: billing_mode='tokens'",
+    "4079": "wait until some of the projects that the plan pays have finished, or use billing_mode='tokens'",
+    "4080": "the renewal of the plan is being retried: until it succeeds, use billing_mode='tokens'",
+    "4100": "no connected worker supports keyframes: try again later, or omit keyframes",
+    "4104": "repeating the request does not help: choose a model from projects.available_models",
+}
+
+
+def details_of(code: object, given: Mapping[str, Any]) -> ErrorData:
+    """Return the details in an error of the service; values of unexpected types are in `extra`."""
+    found = {name: given[name] for name in DETAILS if name in given}
+    number = int(code) if str(code) in (str(PLAN_LIMIT), str(CONSENT_MISSING)) and isinstance(code, int | str) else 0
+    if number == PLAN_LIMIT:
+        found.pop("subscriptionLimit", None)  # the code says so
+    return read(ErrorData, {**found, "code": number}, "the error")
+
+
+def explained(message: str, code: object, details: ErrorData) -> str:
+    """Return an error message with what to do about the error, if its code tells."""
+    advice = _ADVICE.get(str(code), "")
+    if details.consent_required is not None:
+        agreement = details.consent_required
+        version = "" if agreement.version is None else f" (version {agreement.version:g})"
+        which = f" {agreement.key!r}{version}" if agreement.key else ""
+        model = f" for {agreement.model_id}" if agreement.model_id else ""
+        advice = f"accept the agreement{which}{model} in a Sogni app first; repeating the request does not help"
+    elif details.subscription_limit and not advice:
+        plans = ", ".join(details.required_plans or ())
+        advice = f"get a plan that includes this{f' ({plans})' if plans else ''}, or use billing_mode='tokens'"
+    return f"{message.rstrip('. ')}; {advice}" if advice else message
+
+
+def with_details(error: E, details: ErrorData) -> E:
+    """Set what an error says about its reason."""
+    for name in ("consent_required", "vendor_failure_category", "subscription_limit", "extra"):
+        value = getattr(details, name)
+        if value:
+            setattr(error, name, value)
+    return error
+
+
 def _means_insufficient(code: int | str | None, message: str) -> bool:
     return code in _INSUFFICIENT_CODES or "insufficient balance" in message.lower()
 
@@ -108,7 +166,7 @@ def api_error(
     message: str,
     *,
     error_code: int | str | None,
-    payload: Any,
+    payload: Mapping[str, Any],
     retry_after: float | None,
     method: str,
     url: str,
@@ -117,8 +175,9 @@ def api_error(
     kind = _BY_STATUS.get(status, ServerError if status >= 500 else ApiError)
     if _means_insufficient(error_code, message):
         kind = _InsufficientBalanceApiError
-    return kind(
-        message,
+    details = _details_in_body(error_code, payload)
+    error = kind(
+        explained(message, error_code, details),
         status=status,
         error_code=error_code,
         payload=payload,
@@ -126,22 +185,50 @@ def api_error(
         method=method,
         url=url,
     )
+    return with_details(error, details)
 
 
-def chat_error(
-    message: str,
-    *,
-    job_id: str,
-    code: int | str | None,
-    error_type: str | None,
-    worker_name: str | None,
-    **subscription: Any,
-) -> ChatError:
+_IN_BODY = frozenset({"status", "message", "errorCode", "error", "error_code", "error_message", "retryAfter"})
+
+
+def _details_in_body(code: object, body: Mapping[str, Any]) -> ErrorData:
+    """Return the details in the body of a response, where they may be at the top, in `details` or in `error`."""
+    inner = body.get("error")
+    given: dict[str, Any] = {}
+    for part in (inner.get("subscription") if isinstance(inner, Mapping) else None, inner, body.get("details"), body):
+        given |= part if isinstance(part, Mapping) else {}
+    details = details_of(code, given)
+    others = {name: value for name, value in body.items() if name not in DETAILS | _IN_BODY}
+    return evolve(details, extra={**others, **details.extra})
+
+
+def chat_error(failure: ChatFailure, payload: Any = None) -> ChatError:
     """Return the error for a failed chat job, including one for an insufficient balance."""
-    kind: type[ChatError] = _LostChatError if error_type == "transport_lost" else ChatError
-    if _means_insufficient(error_type, message) or _means_insufficient(code, message):
+    code, tag = failure.error_code, failure.error
+    kind: type[ChatError] = _LostChatError if tag == "transport_lost" else ChatError
+    if _means_insufficient(tag, failure.message) or _means_insufficient(code, failure.message):
         kind = _InsufficientBalanceChatError
-    return kind(message, job_id=job_id, code=code, error_type=error_type, worker_name=worker_name, **subscription)
+    details = ErrorData(
+        code=0,
+        subscription_limit=failure.subscription_limit,
+        required_plans=failure.required_plans,
+        vendor_failure_category=failure.vendor_failure_category,
+        consent_required=failure.consent_required,
+        extra=failure.extra,
+    )
+    error = kind(
+        explained(failure.message, code, details),
+        job_id=failure.job_id,
+        code=code,
+        error_type=tag,
+        worker_name=failure.worker_name,
+        subscription_limit=failure.subscription_limit,
+        required_plans=failure.required_plans,
+        feature=failure.feature,
+        limitation=failure.limitation,
+        payload=payload,
+    )
+    return with_details(error, details)
 
 
 def unsent_chat_error(cause: SogniConnectionError | SogniTimeoutError, job_id: str) -> ChatError:
@@ -166,9 +253,25 @@ def _both(kind: type[ChatError], chat: ChatError, other: SogniError) -> ChatErro
     return combined
 
 
-def project_error(message: str, *, code: int | None, original_code: str | None, project: Any) -> ProjectFailedError:
-    """Return the error for a failed project."""
+def project_error(message: str, error: ErrorData | None, project: Any) -> ProjectFailedError:
+    """Return the error for a failed project, `error` being its reason if it is known."""
+    reason = error or ErrorData(code=0)
     kind: type[ProjectFailedError] = ProjectFailedError
-    if _means_insufficient(original_code or code, message):
+    if _means_insufficient(reason.original_code or reason.code, message):
         kind = _InsufficientBalanceProjectError
-    return kind(message, code=code, original_code=original_code, project=project)
+    failure = kind(
+        explained(message, reason.code, reason),
+        code=error.code if error else None,
+        original_code=reason.original_code,
+        project=project,
+    )
+    return with_details(failure, reason)
+
+
+def job_error(message: str, error: ErrorData | None, job: Any) -> JobError:
+    """Return the error for a job without a result, `error` being the reason if it failed."""
+    if error is None:
+        return JobError(message, job=job)
+    why = f"{message}: {error.message}" if error.message else message
+    failure = JobError(explained(why, error.code, error), code=error.code, original_code=error.original_code, job=job)
+    return with_details(failure, error)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import threading
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, get_args
 
 from attrs import define, field
 
@@ -18,6 +20,38 @@ from sogni.emulator.fields import Json
 Stage = Literal[
     "request_received", "queued", "initiating", "started", "progress", "tokens", "result", "completed", "canceled"
 ]
+
+
+class FailureDetails(TypedDict, total=False):
+    """Further fields of an error of the service.
+
+    `consent_required` has the keys `key`, `version` and `model_id`; `fair_use` has any.
+    """
+
+    # Protocol notes: additions-5x §4.
+
+    consent_required: Mapping[str, Json]
+    vendor_failure_category: str
+    subscription_limit: bool
+    required_plans: list[str]
+    feature: str
+    limitation: str
+    fair_use: Mapping[str, Json]
+
+
+def _wire(details: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    """Return details with the keys of the wire form; raise TypeError for an unknown one."""
+    unknown = sorted(details.keys() - set(known))
+    if unknown:
+        raise TypeError(f"unknown details {', '.join(unknown)}; there are {', '.join(known)}")
+    return {re.sub(r"_([a-z])", lambda it: it[1].upper(), name): value for name, value in details.items()}
+
+
+def _failure_details(details: FailureDetails) -> dict[str, Any]:
+    wire = _wire(details, FailureDetails.__annotations__)
+    if "consentRequired" in wire:
+        wire["consentRequired"] = _wire(wire["consentRequired"], ("key", "version", "model_id"))
+    return wire
 
 
 @define(eq=False)
@@ -126,6 +160,7 @@ class JobFault(Rule):
     retry: bool = False
     nsfw: bool = False
     is_from_worker: bool = True
+    details: Mapping[str, Any] = field(factory=dict)
 
 
 @define(eq=False)
@@ -134,6 +169,7 @@ class ProjectRefusal(Rule):
 
     error: int | str = 1001
     message: str = "The server is restarting"
+    details: Mapping[str, Any] = field(factory=dict)
 
 
 @define(eq=False)
@@ -532,6 +568,7 @@ class Faults:
         message: str = "The image could not be generated",
         is_from_worker: bool = True,
         times: int = 1,
+        **details: Unpack[FailureDetails],
     ) -> JobFault:
         """Let a job fail after its first step.
 
@@ -541,15 +578,28 @@ class Faults:
             message: Error message.
             is_from_worker: Report the error as one of the worker. Default True.
             times: Number of uses. Default 1.
+            **details: Further fields of the error: `vendor_failure_category`, `consent_required` (a mapping with
+                `key`, `version` and `model_id`), `subscription_limit`, `required_plans`, `feature`, `limitation`,
+                `fair_use`.
 
         Returns:
             The rule.
 
+        Raises:
+            TypeError: There is no such detail.
+
         Example:
-            >>> rule = supernet.faults.fail_job(index=1)
+            >>> rule = supernet.faults.fail_job(index=1, vendor_failure_category="timeout")
         """
         return self._add(
-            JobFault(index=index, error=error, message=message, is_from_worker=is_from_worker, times=times)
+            JobFault(
+                index=index,
+                error=error,
+                message=message,
+                is_from_worker=is_from_worker,
+                times=times,
+                details=_failure_details(details),
+            )
         )
 
     def fail_tool(
@@ -616,7 +666,12 @@ class Faults:
         return self._add(JobFault(index=index, nsfw=True, times=times))
 
     def refuse_project(
-        self, *, error: int | str = 1001, message: str = "The server is restarting", times: int = 1
+        self,
+        *,
+        error: int | str = 1001,
+        message: str = "The server is restarting",
+        times: int = 1,
+        **details: Unpack[FailureDetails],
     ) -> ProjectRefusal:
         """Refuse a project before the service knows it.
 
@@ -624,14 +679,19 @@ class Faults:
             error: Error code, a number or a string. Default 1001.
             message: Error message.
             times: Number of uses. Default 1.
+            **details: Further fields of the error, as in `fail_job`.
 
         Returns:
             The rule.
 
+        Raises:
+            TypeError: There is no such detail.
+
         Example:
-            >>> rule = supernet.faults.refuse_project()
+            >>> agreement = {"key": "vendor-terms", "version": 2, "model_id": "seedance-2-0"}
+            >>> rule = supernet.faults.refuse_project(error=4103, message="No", consent_required=agreement)
         """
-        return self._add(ProjectRefusal(error=error, message=message, times=times))
+        return self._add(ProjectRefusal(error=error, message=message, times=times, details=_failure_details(details)))
 
     def deny_cancel(self, *, message: str = "The project can no longer be canceled", times: int = 1) -> CancelDenial:
         """Answer a cancellation with ``didCancel: false``.

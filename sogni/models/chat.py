@@ -15,6 +15,7 @@ from sogni.errors import ProtocolError
 from sogni.models.answers import read_answer
 from sogni.models.base import BillingMode, LooseModel, Model, local, redacted_repr, wire
 from sogni.models.converter import to_dict
+from sogni.models.projects import ConsentRequired, VendorFailureCategory
 from sogni.models.tools import ToolCall, ToolExecutionProgress, ToolRound
 from sogni.settings import Attribution, TokenType
 
@@ -333,6 +334,8 @@ class ChatFailure(Model):
         required_plans: Subscription plans that cover it.
         feature: Key of the feature that the plan lacks.
         limitation: Description of the limitation, for users.
+        vendor_failure_category: Why a vendor failed to process the request.
+        consent_required: The agreement that must be accepted first; None if that is not the reason.
     """
 
     job_id: str = field(metadata=wire("jobID"))
@@ -344,6 +347,8 @@ class ChatFailure(Model):
     required_plans: list[str] = field(factory=list)
     feature: str | None = None
     limitation: str | None = None
+    vendor_failure_category: VendorFailureCategory | str | None = None
+    consent_required: ConsentRequired | None = None
 
 
 @frozen(kw_only=True)

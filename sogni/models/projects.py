@@ -9,9 +9,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
-from sogni.errors import ProtocolError
+from sogni.errors import CONSENT_MISSING, PLAN_LIMIT, PROJECT_LOST, ProtocolError
 from sogni.models.base import EPOCH, LooseModel, MediaKind, Model, redacted_repr, wire
 from sogni.models.converter import read
 
@@ -76,28 +76,68 @@ class Provenance(Model):
 
 
 @frozen(kw_only=True)
-class ErrorData(Model):
+class ConsentRequired(LooseModel):
+    """The agreement that must be accepted, in a Sogni app, before a model may be used.
+
+    Attributes:
+        key: Key of the agreement.
+        version: Version of the agreement.
+        model_id: Id of the model.
+    """
+
+    key: str | None = None
+    version: float | None = None
+    model_id: str | None = None
+
+
+VendorFailureCategory = Literal[
+    "content_policy",
+    "input_validation",
+    "timeout",
+    "result_storage",
+    "cancelled",
+    "vendor_failed",
+    "asset_resolution",
+    "vendor_transient",
+]
+
+
+@frozen(kw_only=True)
+class ErrorData(LooseModel):
     """The reason why a project or job failed.
 
-    Further details from the service, such as `consentRequired`, `vendorFailureCategory` and `fairUse`, are in `extra`.
+    Further details from the service, such as `fairUse`, are in `extra`.
 
     Attributes:
         code: Numeric error code; 0 if there is none.
         message: Error message.
         original_code: Symbolic error code, if the service sent one.
-        subscription_limit: Whether a limit of the subscription was reached.
-        required_plans: Plans that allow the request.
-        feature: Feature that the plan does not include.
-        limitation: Limit that was exceeded.
+        subscription_limit: Whether the plan of the subscription does not include the request.
+        required_plans: Plans that include it, cheapest first.
+        feature: Key of the feature that the plan does not include.
+        limitation: Description of the limitation, for users.
+        vendor_failure_category: Why a vendor failed to process the request.
+        consent_required: The agreement that must be accepted first; None if that is not the reason.
     """
 
     code: int
     message: str = ""
     original_code: str | None = None
-    subscription_limit: bool | None = None
+    subscription_limit: bool | None = field(
+        default=Factory(lambda self: True if self.code == PLAN_LIMIT else None, takes_self=True)
+    )
     required_plans: list[str] | None = None
     feature: str | None = None
     limitation: str | None = None
+    vendor_failure_category: VendorFailureCategory | str | None = None
+    consent_required: ConsentRequired | None = field(
+        default=Factory(lambda self: ConsentRequired() if self.code == CONSENT_MISSING else None, takes_self=True)
+    )
+
+    @property
+    def project_lost(self) -> bool:
+        """True if the service no longer knows the project."""
+        return self.original_code == PROJECT_LOST
 
 
 @frozen(kw_only=True)

@@ -774,7 +774,7 @@ def test_an_error_event_has_the_details_of_the_error() -> None:
     details = {"vendorFailureCategory": "timeout"}
     (of_job,) = project_events(("jobError", {"imgID": "A", "error": 5, "error_message": "m", **details}))
     (of_project,) = project_events(("jobError", {"error": 5, "error_message": "m", **details}))
-    assert of_job.error == of_project.error == ErrorData(code=5, message="m", extra=details)
+    assert of_job.error == of_project.error == ErrorData(code=5, message="m", vendor_failure_category="timeout")
 
 
 @each_row(("kind", "payload", "event"), EVENTS, ids=[f"{row[0]}-{row[2].type}" for row in EVENTS])

@@ -202,6 +202,23 @@ def test_a_plan_can_be_emptied(supernet: LocalSupernet) -> None:
     assert not supernet.faults.pending
 
 
+def test_errors_carry_the_details_of_their_rule(wire: Wire, supernet: LocalSupernet) -> None:
+    agreement = {"key": "terms", "version": 2, "model_id": "m"}
+    supernet.faults.refuse_project(error=4103, message="no", consent_required=agreement, required_plans=["unlimited"])
+    wire.connect().create()
+    refused = wire.next("jobError")
+    assert (refused["consentRequired"], refused["requiredPlans"]) == (
+        {"key": "terms", "version": 2, "modelId": "m"}, ["unlimited"],
+    )  # fmt: skip
+    supernet.faults.fail_job(vendor_failure_category="timeout")
+    wire.create()
+    assert wire.next("jobError")["vendorFailureCategory"] == "timeout"
+    supernet.wait_for(lambda: supernet.projects[0]["completedWorkerJobs"][0].get("vendorFailureCategory") == "timeout")
+    for details in ({"consent": {}}, {"consent_required": {"modelId": "m"}}):
+        with pytest.raises(TypeError, match="unknown details"):
+            supernet.faults.fail_job(**details)  # type: ignore[arg-type]
+
+
 def test_an_upgrade_that_hangs_is_never_answered(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.faults.refuse_upgrade(hang=True)
     host, port = supernet.socket_endpoint.removeprefix("ws://").split(":")

@@ -54,6 +54,11 @@ NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
 
 @frozen(kw_only=True)
+class Part(Model):
+    code: int
+
+
+@frozen(kw_only=True)
 class Sample(Model):
     """Every kind of field there is."""
 
@@ -64,7 +69,7 @@ class Sample(Model):
     amount: Decimal = Decimal(0)
     at: datetime | None = None
     kind: Literal["a", "b"] | str = "a"
-    parts: list[ErrorData] = attrs.field(factory=list)
+    parts: list[Part] = attrs.field(factory=list)
     anything: Any = None
 
 

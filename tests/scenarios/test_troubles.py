@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sogni.emulator import Balance, LocalSupernet
+from sogni.emulator import Balance, LocalSupernet, Membership
 from tests.scenarios.conftest import SOON, Sdk, until
 
 
@@ -203,6 +203,44 @@ async def test_a_failed_project_raises_for_every_waiter(sdk: Sdk, client: Any, s
     assert [errors[0].code, project.status, project.error.code] == [5002, "failed", 5002]
     assert await sdk.call(project.wait, check=False) is project
     assert project.failed_jobs == project.jobs
+
+
+async def test_an_error_says_why_and_what_to_do(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
+    """additions-5x §4."""
+    agreement = {"key": "terms", "version": 2, "model_id": "m"}
+    supernet.faults.refuse_project(error="4103", message="No.", consent_required=agreement)
+    refused = await sdk.create(client)
+    with pytest.raises(
+        sdk.ProjectFailedError, match=r"^No; accept the agreement 'terms' \(version 2\) for m"
+    ) as caught:
+        await sdk.call(refused.wait, timeout=SOON)
+    consent = sdk.ConsentRequired(key="terms", version=2, model_id="m")
+    assert (caught.value.consent_required, refused.error.consent_required) == (consent, consent)
+    assert pickle.loads(pickle.dumps(refused)).error == refused.error
+    supernet.faults.fail_job(vendor_failure_category="timeout", fair_use={"limit": 5})
+    failed = await sdk.create(client)
+    with pytest.raises(sdk.ProjectFailedError) as caught:
+        await sdk.call(failed.wait, timeout=SOON)
+    assert (caught.value.vendor_failure_category, caught.value.extra["fairUse"]) == ("timeout", {"limit": 5})
+    with pytest.raises(sdk.JobError, match="could not be generated") as of_job:
+        await sdk.call(failed.jobs[0].get_result_url)
+    assert (of_job.value.vendor_failure_category, of_job.value.code) == ("timeout", 5000)
+
+
+async def test_a_subscription_pays_only_if_there_is_one(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
+    for membership, code, advice in (
+        (None, 4078, "get a plan"),
+        (Membership(status="grace"), 4080, "until it succeeds, use billing_mode='tokens'"),
+    ):
+        supernet.set_subscription(membership)
+        project = await sdk.create(client, billing_mode="subscription")
+        with pytest.raises(sdk.ProjectFailedError, match=advice) as caught:
+            await sdk.call(project.wait, timeout=SOON)
+        assert (caught.value.code, caught.value.subscription_limit) == (code, False)
+    before = supernet.account.balance
+    supernet.set_subscription(Membership())
+    await sdk.call((await sdk.create(client, billing_mode="subscription")).wait, timeout=SOON)
+    assert supernet.account.balance == before
 
 
 async def test_a_short_result_is_never_quiet(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:

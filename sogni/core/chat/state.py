@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sogni.core.checks import extra_fields, string_or_none
-from sogni.core.failures import chat_error
+from sogni.core.failures import chat_error, details_of
 from sogni.core.outbox import EndLostChats, Listeners, Outbox
 from sogni.errors import ChatError, ProtocolError
 from sogni.models.chat import (
@@ -29,7 +29,8 @@ from sogni.models.tools import ToolCall, ToolCallFunction
 _TOKENS_FIELDS = frozenset({"jobID", "content", "role", "finishReason", "usage", "tool_calls"})
 _RESULT_FIELDS = frozenset({"jobID", "usage", "timeTaken", "cost", "workerName"})
 _PLAN_FIELDS = frozenset({"subscriptionLimit", "requiredPlans", "feature", "limitation"})
-_ERROR_FIELDS = _PLAN_FIELDS | {"jobID", "error", "error_message", "error_code", "workerName"}
+_REASON_FIELDS = frozenset({"vendorFailureCategory", "consentRequired"})
+_ERROR_FIELDS = _PLAN_FIELDS | _REASON_FIELDS | {"jobID", "error", "error_message", "error_code", "workerName"}
 """The declared fields of each frame; all others are kept in `extra`."""
 
 
@@ -111,18 +112,7 @@ class ChatState:
         failure = self.failure
         if failure is None:
             return None
-        return chat_error(
-            failure.message,
-            job_id=self.id,
-            code=failure.error_code,
-            error_type=failure.error,
-            worker_name=failure.worker_name,
-            subscription_limit=failure.subscription_limit,
-            required_plans=failure.required_plans,
-            feature=failure.feature,
-            limitation=failure.limitation,
-            payload=self.failure_payload,
-        )
+        return chat_error(failure, self.failure_payload)
 
     def take(self) -> list[ChatCompletionChunk]:
         """Return and remove all unread chunks."""
@@ -238,14 +228,19 @@ def failure_of(job_id: str, payload: Mapping[str, Any]) -> ChatFailure:
     """Return the failure in an `llmJobError` frame."""
     tag, code = payload.get("error"), payload.get("error_code")
     error = "" if tag is None else str(tag)
+    reason = details_of(code, {name: payload[name] for name in _REASON_FIELDS & payload.keys()})
+    plan = subscription_fields(payload)
+    plan["subscription_limit"] |= bool(reason.subscription_limit)
     return ChatFailure(
         job_id=job_id,
         error=error,
         message=string_or_none(payload.get("error_message")) or error,
         worker_name=string_or_none(payload.get("workerName")),
         error_code=None if code is None else str(code),
-        **subscription_fields(payload),
-        extra=extra_fields(payload, _ERROR_FIELDS),
+        **plan,
+        vendor_failure_category=reason.vendor_failure_category,
+        consent_required=reason.consent_required,
+        extra={**extra_fields(payload, _ERROR_FIELDS), **reason.extra},
     )
 
 

@@ -12,7 +12,10 @@ from datetime import datetime
 from typing import Any, get_args
 from weakref import ref
 
+from attrs import evolve
+
 from sogni.core.checks import extra_fields
+from sogni.core.failures import DETAILS, details_of
 from sogni.core.outbox import Listeners
 from sogni.models.converter import read_time, snake
 from sogni.models.projects import ErrorData, EtaRange, JobEventName, JobSnapshot, JobStatus, MaskSelection, Provenance
@@ -293,35 +296,29 @@ SYMBOLS = {
 }
 UNKNOWN_SYMBOL = 5000
 RESTARTING = 1001
-LOST = "projectLost"
 
-_NAMED = frozenset({"jobID", "imgID", "error", "error_message"})
-_DETAILS = {
-    "subscriptionLimit": ("subscription_limit", bool),
-    "requiredPlans": ("required_plans", list),
-    "feature": ("feature", str),
-    "limitation": ("limitation", str),
-}
-
-DETAILS = (*_DETAILS, "fairUse", "vendorFailureCategory", "consentRequired")
-"""Fields that may accompany an error (additions-5x §4)."""
+_NAMED = DETAILS | {"jobID", "imgID", "error", "error_message"}
 
 
 def error_data(payload: Mapping[str, Any]) -> ErrorData:
     """Return the error of a `jobError` frame. Symbols are mapped to codes and kept in `original_code`.
 
-    Undeclared details (`consentRequired`, `fairUse`, …) are in `extra`.
+    Undeclared details (`fairUse`, …) are in `extra`.
     """
-    message = payload.get("error_message")
-    found = {key for key, (_, kind) in _DETAILS.items() if isinstance(payload.get(key), kind)}
-    details: dict[str, Any] = {_DETAILS[key][0]: payload[key] for key in found}
-    details["extra"] = extra_fields(payload, _NAMED | found)
-    error = payload.get("error")
+    message, error = payload.get("error_message"), payload.get("error")
     code = 0 if error is None and "error" in payload else _number(error)
+    original_code = None
     if code is None:
         code = SYMBOLS.get(str(error), UNKNOWN_SYMBOL)
-        details["original_code"] = None if error is None else str(error)
-    return ErrorData(code=code, message=message if isinstance(message, str) else "", **details)
+        original_code = None if error is None else str(error)
+    details = details_of(code, payload)
+    return evolve(
+        details,
+        code=code,
+        message=message if isinstance(message, str) else "",
+        original_code=original_code,
+        extra={**extra_fields(payload, _NAMED), **details.extra},
+    )
 
 
 def _number(error: Any) -> int | None:

@@ -19,7 +19,7 @@ from sogni.core.flow import Flow, State, app_id, catch_up, change, pause, until
 from sogni.core.http import get
 from sogni.core.outbox import CONNECTION
 from sogni.core.projects.cancel import cancel_frame
-from sogni.core.projects.job import LOST, RESTARTING
+from sogni.core.projects.job import RESTARTING
 from sogni.core.projects.lookups import (
     LOOKUP_PAUSE,
     LOOKUPS,
@@ -40,7 +40,7 @@ from sogni.core.projects.results import (
 )
 from sogni.core.projects.waiting import ensure_connection
 from sogni.core.requests import FAILURES, get_unwrapped_json
-from sogni.errors import NotFoundError
+from sogni.errors import PROJECT_LOST, NotFoundError
 from sogni.models.projects import ErrorData, ProjectRecord, Snapshot
 
 SNAPSHOT_DELAY = 5.0
@@ -261,7 +261,8 @@ def lost(project_id: str, state: State, now: float) -> None:
     """Fail a project that the service does not know."""
     project = state.projects.by_id.get(project_id)
     if project is not None and not project.settled:
-        project.fail(ErrorData(code=0, original_code=LOST, message="the service no longer knows this project"), now)
+        message = "the service no longer knows this project"
+        project.fail(ErrorData(code=0, original_code=PROJECT_LOST, message=message), now)
 
 
 def resend(project_id: str) -> Flow[None]:

@@ -14,9 +14,10 @@ from attrs import evolve
 
 from sogni.core.checks import path_segment
 from sogni.core.failsafe import failure_data
+from sogni.core.failures import DETAILS
 from sogni.core.flow import Flow, State, catch_up, change, pause, together
 from sogni.core.http import get
-from sogni.core.projects.job import DETAILS, JobState, error_data
+from sogni.core.projects.job import JobState, error_data
 from sogni.core.projects.params import params_from_record, record_type
 from sogni.core.projects.project import ProjectState, ProjectTotals
 from sogni.core.projects.uploads import download_url_call, read_signed_url
@@ -113,7 +114,8 @@ def _frames(
 def failure_of(job: JobRecord) -> dict[str, Any]:
     """Return the failure of a job in a record, as the fields of a frame."""
     reason = job.reason or "genfailure"
-    return {"error": reason, "error_message": reason, **{key: job.extra[key] for key in DETAILS if key in job.extra}}
+    details = {name: job.extra[name] for name in (*DETAILS, "fairUse") if name in job.extra}
+    return {"error": reason, "error_message": reason, **details}
 
 
 def other_result_fields(job: JobRecord) -> dict[str, Any]:

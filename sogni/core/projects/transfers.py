@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from attrs import evolve
 
 from sogni.core.checks import invalid_value
+from sogni.core.failures import job_error
 from sogni.core.flow import Flow, change, download, http, new_id, open_stream, spool, together, until, upload
 from sogni.core.http import HttpCall, HttpReply, error_of
 from sogni.core.media import MAX_BYTES, Remote
@@ -80,7 +81,8 @@ def result_url(job: JobState) -> Flow[str]:
     if job.result_url:
         return job.result_url
     if job.status != "completed":
-        raise JobError(f"job {job.id} is {job.status}; only a completed one has a result", job=job.user_object)
+        message = f"job {job.id} is {job.status}; only a completed one has a result"
+        raise job_error(message, job.error, job.user_object)
     if job.withheld:
         raise JobError(f"the result of job {job.id} is withheld by the content filter", job=job.user_object)
     url = yield from signed_url(job.project, job.id)
@@ -106,7 +108,7 @@ def with_media(job: JobState) -> Flow[str]:
     yield from _await_url(job)
     if not job.has_result_media:
         why = "withheld by the content filter" if job.withheld else f"unavailable: the job is {job.status}"
-        raise JobError(f"the result of job {job.id} is {why}", job=job.user_object)
+        raise job_error(f"the result of job {job.id} is {why}", job.error, job.user_object)
     return (yield from result_url(job))
 
 

@@ -97,14 +97,9 @@ def raise_for_outcome(project: ProjectState, *, strict: bool, balances: Balances
     error = project.error
     if project.status == "failed":
         message = (error.message if error else "") or "the project failed"
-        fields: dict[str, Any] = {
-            "code": error.code if error else None,
-            "original_code": error.original_code if error else None,
-            "project": project.user_object,
-        }
-        failure = project_error(message, **fields)
+        failure = project_error(message, error, project.user_object)
         if balances is not None and isinstance(failure, InsufficientBalanceError):
-            failure = project_error(message + _other_balance(project.params, balances), **fields)
+            failure = project_error(message + _other_balance(project.params, balances), error, project.user_object)
         raise failure
     if project.status == "canceled":
         raise ProjectCanceledError(
@@ -145,12 +140,7 @@ def check_results(project: ProjectState, *, stacklevel: int) -> None:
         return
     if not project.result_urls:
         error = next((job.error for job in project.job_list() if job.error is not None), None)
-        raise project_error(
-            missing,
-            code=error.code if error else None,
-            original_code=error.original_code if error else None,
-            project=project.user_object,
-        )
+        raise project_error(missing, error, project.user_object)
     warnings.warn(escape_controls(missing), PartialResultWarning, stacklevel=stacklevel + 1)
 
 

@@ -242,9 +242,7 @@ def _result_urls(project: ProjectState) -> list[str]:
     message = (error.message if error else "") or f"the project ended as {project.status} without a result"
     if project.status == "completed" and any(job.withheld for job in project.job_list()):
         message = "the content filter withheld the result"
-    raise project_error(
-        message, code=error.code if error else None, original_code=error.original_code if error else None, project=None
-    )
+    raise project_error(message, error, None)
 
 
 def _cancel_project(project: ProjectState) -> Flow[None]:

@@ -219,3 +219,17 @@ def _milliseconds(moment: float) -> int:
 
 def _iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+NOT_ENTITLED = 4078
+IN_GRACE = 4080
+
+
+def coverage_refusal(membership: Membership | None) -> tuple[int, str] | None:
+    """Return code and message of the refusal to pay with a subscription; None if it pays."""
+    # Protocol notes: transport §16.
+    if membership is not None and membership.active:
+        return None
+    if membership is not None and membership.status == "grace":
+        return IN_GRACE, "The subscription is in its grace period"
+    return NOT_ENTITLED, "No active subscription covers this request"

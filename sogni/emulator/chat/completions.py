@@ -16,6 +16,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from sogni.emulator.account.accounts import ZERO, Account, InsufficientFundsError
+from sogni.emulator.account.memberships import coverage_refusal
 from sogni.emulator.chat import structured
 from sogni.emulator.chat.messages import as_read
 from sogni.emulator.chat.models import Price
@@ -58,10 +59,6 @@ class ChatModel:
         return Answer(structured.answer(chat_request.response_format, source_text, chosen.text))
 
 
-NOT_ENTITLED = "4078"
-IN_GRACE = "4080"
-
-
 @define(eq=False)
 class Bill:
     """The bill of one completion. ``covered`` ones are paid by a subscription."""
@@ -76,7 +73,9 @@ class Bill:
     def open(cls, account: Account, chat_request: ChatRequest) -> Bill:
         """Reserve the highest possible price of the completion, or raise ``DeclinedError``."""
         if chat_request.billing == "subscription":
-            _demand_subscription(account)
+            refused = coverage_refusal(account.membership)
+            if refused is not None:
+                raise DeclinedError("subscription_unavailable", refused[1], str(refused[0]))
             return cls(account, chat_request, ZERO, covered=True)
         maximum = estimate(chat_request).in_token(chat_request.token)
         try:
@@ -107,16 +106,6 @@ class Bill:
 def estimate(chat_request: ChatRequest) -> Price:
     """Return the highest possible price of a completion."""
     return chat_request.model.price(chat_request.input_tokens, chat_request.output_limit)
-
-
-def _demand_subscription(account: Account) -> None:
-    membership = account.membership
-    if membership is not None and membership.active:
-        return
-    if membership is not None and membership.status == "grace":
-        message = "The subscription renewal is being retried; use token billing in the meantime"
-        raise DeclinedError("subscription_unavailable", message, IN_GRACE)
-    raise DeclinedError("subscription_unavailable", "No active subscription covers this completion", NOT_ENTITLED)
 
 
 OnDelta = Callable[[Mapping[str, Any]], object]

@@ -64,6 +64,8 @@ class Job:
     last_frame_url: str | None = None
     error: int | str | None = None
     message: str = ""
+    details: Mapping[str, Any] = field(factory=dict)
+    """Further fields of the error."""
 
     @property
     def finished(self) -> bool:
@@ -319,6 +321,7 @@ def job_record(project: Project, job: Job) -> JobRecord:
             "network": project.order.network,
             "resultUrl": job.result_url,
             "lastFrameUrl": job.last_frame_url,
+            **job.details,
         }
     )
     return cast(JobRecord, record)

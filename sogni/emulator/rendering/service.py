@@ -8,7 +8,8 @@ from typing import Any
 
 from attrs import define
 
-from sogni.emulator.account.accounts import InsufficientFundsError
+from sogni.emulator.account.accounts import ZERO, InsufficientFundsError
+from sogni.emulator.account.memberships import coverage_refusal
 from sogni.emulator.catalogue.loras import LORAS
 from sogni.emulator.connections import Connection
 from sogni.emulator.faults import CancelDenial, ProjectRefusal
@@ -22,6 +23,7 @@ from sogni.emulator.state import State
 INSUFFICIENT_BALANCE = 123
 """The service's error code for insufficient funds."""
 # Protocol notes: account §19.
+_NO_DETAILS: Mapping[str, Any] = {}
 
 
 @define(eq=False)
@@ -41,7 +43,7 @@ class ProjectService:
             return
         refusal = self.state.faults.take(ProjectRefusal)
         if refusal is not None:
-            _refuse(connection, project_id, refusal.error, refusal.message)
+            _refuse(connection, project_id, refusal.error, refusal.message, refusal.details)
             return
         known = self.state.projects.find(project_id)
         if known is not None:
@@ -61,7 +63,12 @@ class ProjectService:
         inputs = self._inputs(connection, order, kind.uploads(order))
         if inputs is None:
             return
-        cost = kind.quote(order).in_token(order.token)
+        covered = order.request.get("billingMode") == "subscription"
+        refused = coverage_refusal(connection.account.membership) if covered else None
+        if refused is not None:
+            _refuse(connection, order.project_id, *refused)
+            return
+        cost = ZERO if covered else kind.quote(order).in_token(order.token)
         try:
             free_credits = connection.account.reserve(order.token, cost, model_id=order.model.id)
         except InsufficientFundsError as error:
@@ -157,5 +164,8 @@ def result_seed(seed: int, index: int) -> int:
     return (seed + index * 0x9E3779B1) % 2**32
 
 
-def _refuse(connection: Connection, project_id: str, error: int | str, message: str) -> None:
-    connection.send("jobError", {"jobID": project_id, "isFromWorker": False, "error": error, "error_message": message})
+def _refuse(
+    connection: Connection, project_id: str, error: int | str, message: str, details: Mapping[str, Any] = _NO_DETAILS
+) -> None:
+    refusal = {"jobID": project_id, "isFromWorker": False, "error": error, "error_message": message}
+    connection.send("jobError", {**refusal, **details})

@@ -160,6 +160,7 @@ class JobRun:
         fault = self.state.faults.take_job(self.job.index)
         if fault is None:
             return None
+        self.job.details = fault.details
         self._fail(fault.error if fault.error is not None else "genfailure", fault.message, fault.is_from_worker)
         return False
 
@@ -188,7 +189,7 @@ class JobRun:
             "error": error,
             "error_message": message,
         }
-        self._send("jobError", payload)
+        self._send("jobError", {**payload, **self.job.details})
 
     def _deliver(self) -> None:
         order, job = self.project.order, self.job

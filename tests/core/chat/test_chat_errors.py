@@ -14,6 +14,8 @@ from tests.tables import each_row
 
 PLAN = {"subscriptionLimit": True, "requiredPlans": ["unlimited", 5], "feature": "f", "limitation": "text"}
 
+GRACE = "the renewal of the plan is being retried: until it succeeds, use billing_mode='tokens'"
+
 
 def refused(body: Any, status: int = 402) -> SogniError:
     reply = HttpReply(status=status, body=json.dumps(body).encode(), url="https://api.sogni.ai/v1/chat/completions")
@@ -23,16 +25,22 @@ def refused(body: Any, status: int = 402) -> SogniError:
 @each_row(
     ("body", "code", "tag", "message"),
     [
-        ({"error": {"code": "4081", "type": "t", "message": "m"}}, "4081", "t", "m"),
+        (
+            {"error": {"code": "4081", "type": "t", "message": "m"}}, "4081", "t",
+            "m; get a plan that includes this, or use billing_mode='tokens'",
+        ),
         ({"error": {"type": "t"}}, None, "t", "HTTP 402"),
         ({"error": {"code": "c"}, "message": "outer"}, "c", None, "outer"),
-        ({"error": {"code": 5, "type": 6, "subscription": PLAN}}, 5, None, "HTTP 402"),
+        (
+            {"error": {"code": 5, "type": 6, "subscription": PLAN}}, 5, None,
+            "HTTP 402; get a plan that includes this, or use billing_mode='tokens'",
+        ),
         ({"error": "t", "error_message": "m"}, None, "t", "m"),
-        ({"error": "t", "error_code": "4080"}, "4080", "t", "t"),
-        ({"error_code": "4080"}, "4080", None, "HTTP 402"),
-        (PLAN, None, None, "HTTP 402"),
+        ({"error": "t", "error_code": "4080"}, "4080", "t", f"t; {GRACE}"),
+        ({"error_code": "4080"}, "4080", None, f"HTTP 402; {GRACE}"),
+        (PLAN, None, None, "HTTP 402; get a plan that includes this, or use billing_mode='tokens'"),
     ],
-)
+)  # fmt: skip
 def test_two_shapes_are_known(body: Any, code: Any, tag: Any, message: str) -> None:
     error = refused(body)
     assert isinstance(error, ChatError)

@@ -22,6 +22,7 @@ from sogni.models.chat import (
     TokenUsage,
 )
 from sogni.models.converter import to_dict
+from sogni.models.projects import ConsentRequired
 from sogni.models.tools import ToolCall, ToolCallFunction
 from sogni.settings import Settings
 from tests.tables import each_row
@@ -231,6 +232,29 @@ def test_a_chunk_has_a_wire_form_whatever_its_deltas_are() -> None:
             {"error": "busy", "error_message": 5, "error_code": 4078, "workerName": "w"},
             ChatFailure(job_id="J", error="busy", message="busy", error_code="4078", worker_name="w"),
         ),
+        (
+            {"error": "consent", "error_code": "4103", "vendorFailureCategory": "timeout", "new": 1},
+            ChatFailure(
+                job_id="J",
+                error="consent",
+                message="consent",
+                error_code="4103",
+                vendor_failure_category="timeout",
+                consent_required=ConsentRequired(),
+                extra={"new": 1},
+            ),
+        ),
+        (
+            {"error": "busy", "error_code": "4081", "consentRequired": True},
+            ChatFailure(
+                job_id="J",
+                error="busy",
+                message="busy",
+                error_code="4081",
+                subscription_limit=True,
+                extra={"consentRequired": True},
+            ),
+        ),
     ],
 )
 def test_a_failure_says_what_the_service_said(payload: dict[str, Any], failure: ChatFailure) -> None:
@@ -242,6 +266,9 @@ def test_a_failure_says_what_the_service_said(payload: dict[str, Any], failure: 
     error = chat.error()
     assert isinstance(error, ChatError)
     assert (chat.failure, error.error_type, error.job_id) == (failure, failure.error, "J")
+    assert (error.consent_required, error.subscription_limit, error.extra) == (
+        failure.consent_required, failure.subscription_limit, failure.extra,
+    )  # fmt: skip
     assert (chat.final_result, chat.text(), chat.tool_calls, state.chats.by_id) == (None, "so far", [], {})
     assert told(state) == [("error", failure)]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sogni.core.projects.job import error_data
-from sogni.models.projects import ErrorData
+from sogni.models.converter import from_dict, to_dict
+from sogni.models.projects import ConsentRequired, ErrorData
 from tests.tables import each_row
 
 
@@ -70,18 +71,58 @@ def test_limits_of_a_plan_are_told() -> None:
 
 
 def test_details_of_another_type_are_kept_as_sent() -> None:
-    odd = {"subscriptionLimit": "yes", "requiredPlans": "pro", "feature": 5, "limitation": None}
+    odd = {"subscriptionLimit": "yes", "requiredPlans": "pro", "feature": 5, "vendorFailureCategory": 1}
     assert ErrorData(code=1, extra=odd) == error_data({"error": 1, **odd})
 
 
 def test_details_without_a_field_of_their_own_are_kept_as_sent() -> None:
     """projects-5x §7, §15."""
-    details = {
-        "consentRequired": {"key": "k", "version": 2, "modelId": "m"},
-        "vendorFailureCategory": "content_policy",
-        "fairUse": {"limit": 5},
-        "isFromWorker": True,
-        "somethingNew": None,
-    }
-    frame = {"jobID": "P", "imgID": "A", "error": 4103, "error_message": "consent", "feature": "f", **details}
-    assert ErrorData(code=4103, message="consent", feature="f", extra=details) == error_data(frame)
+    details = {"fairUse": {"limit": 5}, "isFromWorker": True, "somethingNew": None}
+    frame = {"jobID": "P", "imgID": "A", "error": 4100, "error_message": "m", "feature": "f", **details}
+    assert ErrorData(code=4100, message="m", feature="f", extra=details) == error_data(frame)
+
+
+AGREEMENT = {"key": "k", "version": 2, "modelId": "m"}
+
+
+@each_row(
+    ("code", "given", "consent"),
+    [
+        (4103, {"consentRequired": AGREEMENT}, ConsentRequired(key="k", version=2, model_id="m")),
+        ("genfailure", {"consentRequired": AGREEMENT}, ConsentRequired(key="k", version=2, model_id="m")),
+        (4103, {}, ConsentRequired()),
+        ("4103", {}, ConsentRequired()),
+        (4103, {"consentRequired": True}, ConsentRequired()),
+        (4103, {"consentRequired": {"key": 1, "more": 2}}, ConsentRequired(extra={"key": 1, "more": 2})),
+        (4104, {}, None),
+        (True, {}, None),
+        ("genfailure", {"consentRequired": True}, None),
+    ],
+    ids=str,
+)
+def test_which_errors_ask_for_consent(code: Any, given: dict[str, Any], consent: ConsentRequired | None) -> None:
+    """additions-5x §4."""
+    error = error_data({"error": code, **given})
+    assert error.consent_required == consent
+    assert from_dict(ErrorData, to_dict(error)) == error
+
+
+@each_row(
+    ("code", "given", "limited"),
+    [
+        (4081, {}, True),
+        ("4081", {"subscriptionLimit": False}, True),
+        (4078, {"subscriptionLimit": True}, True),
+        *((code, {}, None) for code in (4078, 4079, 4080, "genfailure", True)),
+    ],
+    ids=str,
+)
+def test_which_errors_are_limits_of_the_plan(code: Any, given: dict[str, Any], limited: bool | None) -> None:
+    """additions-5x §4."""
+    assert error_data({"error": code, **given}).subscription_limit is limited
+
+
+def test_the_category_of_a_vendor_and_a_lost_project() -> None:
+    error = error_data({"error": "projectLost", "vendorFailureCategory": "something_new"})
+    assert (error.project_lost, error.vendor_failure_category, error.extra) == (True, "something_new", {})
+    assert not error_data({"error": 5}).project_lost
