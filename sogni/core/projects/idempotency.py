@@ -54,12 +54,9 @@ class _Sent:
 
 
 # Shared by all clients of the process, in all threads: single operations on these are atomic.
-_held: dict[Place, object] = {}
+_held: dict[tuple[int, Place], object] = {}
+"""The calls that hold a key, by process: after a fork, those of the parent do not hold any in the child."""
 _sent: OrderedDict[Place, _Sent] = OrderedDict()
-
-if hasattr(os, "register_at_fork"):
-    # The calls that hold them belong to threads of the parent.
-    os.register_at_fork(after_in_child=_held.clear)
 
 
 def checked_key(key: Any) -> str:
@@ -98,15 +95,15 @@ class Claim:
         service = yield from change(lambda state, _: state.settings.rest_endpoint)
         place = (service, project_id)
         self._place = place
-        while _held.setdefault(place, self) is not self:
+        while _held.setdefault((os.getpid(), place), self) is not self:
             yield from pause(_WAIT)
         self.project = yield from self._find(place, project_id, params)
         return project_id
 
     def release(self) -> None:
         """Let other calls with the key continue."""
-        if self._place is not None and _held.get(self._place) is self:
-            del _held[self._place]
+        if self._place is not None and _held.get(held := (os.getpid(), self._place)) is self:
+            del _held[held]
 
     def sent(self, project: ProjectState) -> Flow[None]:
         """Remember a project that was sent, and check that its frames arrive here."""

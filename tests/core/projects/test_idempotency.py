@@ -159,6 +159,17 @@ def test_a_call_that_waits_goes_on_when_the_first_has_ended(stage: Stage) -> Non
     assert project.id == ID
 
 
+def test_a_call_does_not_wait_for_one_of_the_process_it_was_forked_from(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Claim("order 17")
+    stage.play(first.take(ImageProjectParams(model_id=MODEL)), UNKNOWN)
+    with monkeypatch.context() as child:
+        child.setattr("os.getpid", lambda: -1)
+        assert stage.play(create(), UNKNOWN, SENT).id == ID
+    first.release()
+
+
 def test_another_client_of_the_process_does_not_send_it_while_it_is_too_new_to_be_known(stage: Stage) -> None:
     stage.play(create(), UNKNOWN, SENT)
     other = Stage().connects().knows_models()
