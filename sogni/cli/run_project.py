@@ -1,7 +1,8 @@
 """Creation of a project, waiting for it and saving its results, for the commands that generate media.
 
 All available results are saved, also after an error. If the command is interrupted or times out, the project is
-canceled, because nobody would collect its results, and the message says whether that succeeded.
+canceled, because nobody would collect its results, and the message says whether that succeeded. A project with an
+idempotency key is not canceled: the same command, run again, collects it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 from attrs import frozen
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from sogni.client import SogniClient
 
 T = TypeVar("T")
+Leave: TypeAlias = "Callable[[Project], str]"
+"""Ends a project early, and returns what happened to it, as the end of a sentence."""
 
 CANCEL_SECONDS = 3.0
 """How long to wait for the confirmation of a cancellation, in seconds."""
@@ -49,7 +52,13 @@ class Collected:
 
 
 def collect(
-    client: SogniClient, fields: Mapping[str, Any], target: Target, *, max_cost: Any, timeout: float | None
+    client: SogniClient,
+    fields: Mapping[str, Any],
+    target: Target,
+    *,
+    max_cost: Any,
+    timeout: float | None,
+    idempotency_key: str | None = None,
 ) -> Collected:
     """Create a project, wait for it and save its results.
 
@@ -59,6 +68,7 @@ def collect(
         target: Where to save the results.
         max_cost: Maximum cost, in the token that pays. Default: no limit.
         timeout: Time limit in seconds. Default: no limit.
+        idempotency_key: Key of the project; None to create one in any case.
 
     Raises:
         Interrupted: Ctrl-C was pressed.
@@ -66,12 +76,14 @@ def collect(
         OSError: A result cannot be written.
     """
     deadline = Deadline(timeout)
-    creation = in_background(lambda: client.projects.create(**fields, max_cost=max_cost))
+    keys = {"max_cost": max_cost, "idempotency_key": idempotency_key}
+    creation = in_background(lambda: client.projects.create(**fields, **keys))
+    leave = cancel_and_describe if idempotency_key is None else describe_unfinished
     try:
         with project_display() as display:
-            return _collect(creation, target, display, deadline, timeout)
+            return _collect(creation, target, display, deadline, timeout, leave)
     except KeyboardInterrupt:
-        raise Interrupted(_interrupt_message(creation)) from None
+        raise Interrupted(_interrupt_message(creation, leave)) from None
 
 
 def in_background(work: Callable[[], T]) -> Future[T]:
@@ -91,17 +103,22 @@ def in_background(work: Callable[[], T]) -> Future[T]:
     return future
 
 
-def _interrupt_message(creation: Future[Project]) -> str:
+def _interrupt_message(creation: Future[Project], leave: Leave) -> str:
     """Return the message after Ctrl-C, which may have come before the project was known."""
     done, _ = wait([creation], CREATE_SECONDS)
     if not done or creation.exception() is not None:
         return "interrupted"
     project = creation.result()
-    return f"interrupted; project {project.id} {cancel_and_describe(project)}"
+    return f"interrupted; project {project.id} {leave(project)}"
 
 
 def _collect(
-    creation: Future[Project], target: Target, display: ProjectDisplay, deadline: Deadline, timeout: float | None
+    creation: Future[Project],
+    target: Target,
+    display: ProjectDisplay,
+    deadline: Deadline,
+    timeout: float | None,
+    leave: Leave,
 ) -> Collected:
     while not wait([creation], POLL_SECONDS).done:
         pass
@@ -112,7 +129,7 @@ def _collect(
     except PartialFailureError as partial:
         error = PartialFailureError(missing_results(project), code=partial.code, project=project)
     except SogniTimeoutError as late:
-        outcome = cancel_and_describe(project)
+        outcome = leave(project)
         message = f"project {project.id} did not finish within {timeout:g} seconds and {outcome}"
         error = SogniTimeoutError(message, phase=late.phase, timeout=timeout)
     except ProjectError as failure:
@@ -157,6 +174,11 @@ def cancel_and_describe(project: Project) -> str:
     return "was canceled" if project.status == "canceled" else "had already finished"
 
 
+def describe_unfinished(project: Project) -> str:
+    """Return what happens to a project that is not canceled, because the same command would follow it."""
+    return "had already finished" if project.finished else "continues: run the same command again to collect it"
+
+
 def missing_results(project: Project) -> str:
     """Return how many results of a project are missing, and why."""
     missing = project.failed_jobs
@@ -179,12 +201,20 @@ class Generation:
     target: Target
     timeout: float | None
     max_cost: str | None
+    idempotency_key: str | None = None
 
     def run(self, fields: Mapping[str, Any]) -> None:
         """Run a project and print the saved files. Raises the errors of `collect`, or why results are missing."""
         requested = {**fields, "network": self.connection.network}
         with self.connection.client(self.timeout) as client:
-            collected = collect(client, requested, self.target, max_cost=self.max_cost, timeout=self.timeout)
+            collected = collect(
+                client,
+                requested,
+                self.target,
+                max_cost=self.max_cost,
+                timeout=self.timeout,
+                idempotency_key=self.idempotency_key,
+            )
         if self.connection.as_json:
             print_json({**collected.project.to_dict(), "files": [str(path) for path in collected.files]})
         else:
@@ -198,12 +228,20 @@ def generation_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def command(
-        connection: ConnectionOptions, *, target: Target, timeout: float | None, max_cost: str | None, **given: Any
+        connection: ConnectionOptions,
+        *,
+        target: Target,
+        timeout: float | None,
+        max_cost: str | None,
+        idempotency_key: str | None,
+        **given: Any,
     ) -> Any:
-        generation = Generation(connection=connection, target=target, timeout=timeout, max_cost=max_cost)
+        generation = Generation(
+            connection=connection, target=target, timeout=timeout, max_cost=max_cost, idempotency_key=idempotency_key
+        )
         return function(generation, **given)
 
-    return saving(_TIMEOUT(_MAX_COST(connection_options(command))))
+    return saving(_TIMEOUT(_MAX_COST(_IDEMPOTENCY_KEY(connection_options(command)))))
 
 
 _TIMEOUT = click.option(
@@ -215,4 +253,10 @@ _TIMEOUT = click.option(
 )
 _MAX_COST = click.option(
     "--max-cost", metavar="AMOUNT", help="Refuse to start above this cost, in the token that pays. Default: no limit."
+)
+_IDEMPOTENCY_KEY = click.option(
+    "--idempotency-key",
+    metavar="KEY",
+    help="Pay once for all commands with this key; later ones collect the project of the first. "
+    "Ctrl-C and --timeout then cancel nothing.",
 )

@@ -236,6 +236,22 @@ def test_a_timeout_cancels_and_keeps_results(sogni: Run, supernet: LocalSupernet
     supernet.wait_for(lambda: [it["status"] for it in supernet.projects] == ["canceled"])
 
 
+def test_a_project_with_a_key_is_collected_by_the_next_command(sogni: Run, supernet: LocalSupernet) -> None:
+    supernet.pause_workers()
+    key = ("--idempotency-key", "tonight's cover")
+    late = sogni("image", "a lighthouse", "--timeout", "0.5", *key)
+    assert late.exit_code == 124
+    ending = "did not finish within 0.5 seconds and continues: run the same command again to collect it\n"
+    assert late.stderr.endswith(ending)
+    supernet.resume_workers()
+    saved = [sogni("image", "a lighthouse", *key).stdout.strip() for _ in range(2)]
+    assert saved[0] == saved[1]
+    assert len(requested(supernet)) == 1
+    other = sogni("image", "a castle", *key)
+    assert (other.exit_code, "positive_prompt='a lighthouse'" in other.stderr) == (2, True)
+    assert sogni("image", "a castle", "--idempotency-key", "").exit_code == 2
+
+
 def test_a_rejected_cancellation_is_reported(sogni: Run, supernet: LocalSupernet) -> None:
     supernet.pause_workers()
     supernet.faults.deny_cancel()

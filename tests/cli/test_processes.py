@@ -43,6 +43,20 @@ def test_an_interruption_cancels_the_project(start: Start, supernet: LocalSupern
     assert project["status"] == "canceled"
 
 
+def test_an_interruption_cancels_no_project_with_a_key(start: Start, supernet: LocalSupernet) -> None:
+    supernet.pause_workers()
+    command = ("image", "a lighthouse", "--name", "one", "--idempotency-key", "tonight")
+    process = start(*command)
+    supernet.wait_for(lambda: running(supernet))
+    process.send_signal(signal.SIGINT)
+    (project,) = supernet.projects
+    message = f"interrupted; project {project['id']} continues: run the same command again to collect it"
+    assert process.communicate(timeout=30) == ("", f"sogni: {message}\n")
+    supernet.resume_workers()
+    assert start(*command).communicate(timeout=30) == ("one.png\n", "")
+    assert len(supernet.projects) == 1
+
+
 def test_an_interruption_before_sending_cancels_nothing(start: Start, supernet: LocalSupernet) -> None:
     refusal = supernet.faults.refuse_upgrade(hang=True, times=5)
     process = start("image", "a lighthouse")
