@@ -371,11 +371,11 @@ class ImageProjectParams(CommonParams):
             default="a square of a size that suits the model",
         ),
     )
-    width: float | None = field(
+    width: int | None = field(
         default=None,
         metadata=param("Width of the image.", unit="pixels", by_model="256 to 2048 for most", needs=("height",)),
     )
-    height: float | None = field(
+    height: int | None = field(
         default=None,
         metadata=param("Height of the image.", unit="pixels", by_model="256 to 2048 for most", needs=("width",)),
     )
@@ -569,7 +569,8 @@ class VideoProjectParams(CommonParams):
         metadata=param(
             "Length of the video, from which the number of frames follows.",
             unit="seconds",
-            by_model="1 to 10 for WAN (20 to animate), 1 to 20 for LTX, 4 to 15 for Seedance",
+            by_model="1 to 10 for WAN (20 to animate); snapped to 4 to 20 for LTX (from 2 for LTX 2.5); 4 to 15 for "
+            "Seedance (30 for 2.5); 3 to 15 for HappyHorse; 2 to 30 for Wan 3; 5.17 to 15.08 for MiniMax H3",
         ),
     )
     frames: int | None = field(
@@ -582,11 +583,11 @@ class VideoProjectParams(CommonParams):
             options=True,
         ),
     )  # fmt: skip
-    width: float | None = field(
+    width: int | None = field(
         default=None,
         metadata=param("Width of the video.", default=_DEFAULT, unit="pixels", options=True, needs=("height",)),
     )
-    height: float | None = field(
+    height: int | None = field(
         default=None,
         metadata=param("Height of the video.", default=_DEFAULT, unit="pixels", options=True, needs=("width",)),
     )

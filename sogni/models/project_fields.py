@@ -83,9 +83,9 @@ class ImageProjectFields(TypedDict, total=False):
     size_preset: str | None
     """ID of a named size (`projects.get_size_presets`), or "custom" with `width` and `height`. Default: a square of
     a size that suits the model."""
-    width: float | None
+    width: int | None
     """Width of the image. In pixels; 256 to 2048 for most. Needs `height`."""
-    height: float | None
+    height: int | None
     """Height of the image. In pixels; 256 to 2048 for most. Needs `width`."""
     output_format: ImageFormat | None
     """File format. Default: "png"."""
@@ -188,17 +188,18 @@ class VideoProjectFields(TypedDict, total=False):
     output_format: VideoFormat | None
     """File format. "mov" for Seedance 2.5 only. Default: "mp4"."""
     duration: float | None
-    """Length of the video, from which the number of frames follows. In seconds; 1 to 10 for WAN (20 to animate), 1
-    to 20 for LTX, 4 to 15 for Seedance."""
+    """Length of the video, from which the number of frames follows. In seconds; 1 to 10 for WAN (20 to animate);
+    snapped to 4 to 20 for LTX (from 2 for LTX 2.5); 4 to 15 for Seedance (30 for 2.5); 3 to 15 for HappyHorse; 2 to
+    30 for Wan 3; 5.17 to 15.08 for MiniMax H3."""
     frames: int | None
     """Number of frames; `duration` takes precedence. Within the options of the model."""
     fps: float | None
     """Frames per second. WAN renders 16 and interpolates for 32. In frames per second, within the options of the
     model. Default: the model's default."""
-    width: float | None
+    width: int | None
     """Width of the video. In pixels, within the options of the model. Needs `height`. Default: the model's
     default."""
-    height: float | None
+    height: int | None
     """Height of the video. In pixels, within the options of the model. Needs `width`. Default: the model's
     default."""
     shift: float | None

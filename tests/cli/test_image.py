@@ -94,7 +94,7 @@ def test_the_same_seed_gives_the_same_file(sogni: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--width", "64", "--height", "64"), "sogni: --width must be a number from 256 to 2560, got 64"),
+        (("--width", "64", "--height", "64"), "sogni: --width must be an integer from 256 to 2560, got 64"),
         (("--count", "0"), "sogni: --count must be an integer of 1 or more, got 0"),
         (("--model", "flux1-schnel"), "sogni: --model: the service knows no model 'flux1-schnel'"),
         (("--starting-image", "none.png"), "sogni: --starting-image: cannot read none.png"),

@@ -128,7 +128,8 @@ class VideoModel:
         steps: The only number of steps allowed.
         guidance: The only guidance allowed.
         smallest_side: Smallest width and height in pixels.
-        side_step: Frames and sizes are snapped to the grid and to multiples of this number of pixels.
+        side_step: Sizes are snapped to multiples of this number of pixels, frames to the grid, and durations to the
+            range; None if nothing is snapped.
         negative_prompt: Whether one is sent, even if it is empty.
         matrix: Whether the workflow determines the media; else the `references` do.
         audio_guide: Whether the video follows an uploaded recording.
@@ -161,6 +162,12 @@ class VideoModel:
     defaults: Mapping[str, Any] = attrs.field(factory=dict)
     constants: Mapping[str, Any] = attrs.field(factory=dict)
 
+    def nearest_duration(self, seconds: float) -> float:
+        """Return the nearest duration the model can render, if the documents promise that; else the same."""
+        if self.side_step is None or self.seconds is None:
+            return seconds
+        return min(max(seconds, self.seconds[0]), self.seconds[1])
+
     def fits(self, family: str, model_id: str, workflow: str | None) -> bool:
         """Whether this is a row for an id."""
         return (
@@ -172,7 +179,16 @@ class VideoModel:
 
 _WAN = VideoModel(family="wan2.2", timing=Timing(rate=16, usual_fps=16), seconds=(1, 10))
 
-_LTX = VideoModel(family="ltx", timing=Timing(grid=Grid(base=1, step=8)), seconds=(1, 20), side_step=64)
+_LTX = VideoModel(family="ltx", timing=Timing(grid=Grid(base=1, step=8)), seconds=(4, 20), side_step=64)
+_LTX_25 = attrs.evolve(
+    _LTX,
+    ids=frozenset(
+        f"ltx25-22b-int8_{workflow}_{speed}"
+        for workflow in ("t2v", "i2v", "a2v", "ia2v", "v2v")
+        for speed in ("distilled", "dev")
+    ),
+    seconds=(2, 20),
+)
 
 _SEEDANCE_LIMITS = References(
     images=Counted(fields=(("reference_image",), ("reference_image_end",), ("reference_image_urls",)), most=9),
@@ -286,6 +302,7 @@ def rows() -> tuple[VideoModel, ...]:
     return (
         attrs.evolve(_WAN, workflows=frozenset({"animate-move", "animate-replace"}), seconds=(1, 20)),
         _WAN,
+        _LTX_25,
         _LTX,
         _SEEDANCE_25,
         _SEEDANCE,

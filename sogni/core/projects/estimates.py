@@ -48,8 +48,8 @@ def image_estimate_call(
     preview_count: int | None = None,
     cn_enabled: bool | None = None,
     starting_image_strength: float | None = None,
-    width: float | None = None,
-    height: float | None = None,
+    width: int | None = None,
+    height: int | None = None,
     guidance: float | None = None,
     sampler: str | None = None,
     context_images: int | None = None,
@@ -115,7 +115,7 @@ def _denoise(starting_image_strength: Any) -> float:
 
 
 def _size(width: Any, height: Any, preset: SizePreset | None) -> tuple[float, float]:
-    across, down = optional(number, "width", width), optional(number, "height", height)
+    across, down = optional(integer, "width", width), optional(integer, "height", height)
     if preset is not None:
         return preset.width, preset.height
     return (across, down) if across and down else (0, 0)
@@ -240,8 +240,8 @@ _MEDIA_PATH_SAFE = "!~*'()"
 def video_estimate_call(
     model: str,
     *,
-    width: float | None = None,
-    height: float | None = None,
+    width: int | None = None,
+    height: int | None = None,
     fps: float | None = None,
     duration: float | None = None,
     frames: int | None = None,
@@ -267,19 +267,24 @@ def video_estimate_call(
     invalid. `token_type` is spark and `number_of_media` is 1 by default.
     """
     # projects-4.2 §16.2
-    timing = _timing(text("model", model, empty=False))
+    row = video_model(text("model", model, empty=False))
+    # Models of unknown families get the default timing (projects-4.2 §6.5).
+    timing = Timing() if row is None else row.timing
+    seconds = optional(number, "duration", duration, low=0)
+    if row is not None and seconds is not None:
+        seconds = row.nearest_duration(seconds)
     rate = _rate(fps, timing, options)
     segments: list[Any] = [
         _token(token_type),
         model,
-        _or_default("width", optional(number, "width", width), options),
-        _or_default("height", optional(number, "height", height), options),
-        _frames(frames, duration, rate, timing, options),
+        _or_default("width", optional(integer, "width", width), options),
+        _or_default("height", optional(integer, "height", height), options),
+        _frames(frames, seconds, rate, timing, options),
         rate,
         *_steps_and_count(steps, number_of_media),
     ]
     given_video = optional(flag, "has_video_input", has_video_input) or is_supplied(reference_video)
-    seconds = optional(number, "reference_video_duration_seconds", reference_video_duration_seconds, low=0)
+    reference_seconds = optional(number, "reference_video_duration_seconds", reference_video_duration_seconds, low=0)
     return _call(
         "video",
         segments,
@@ -287,7 +292,7 @@ def video_estimate_call(
         hasVideoInput=1 if given_video or reference_video_urls else None,
         referenceImageCount=_whole("reference_image_count", reference_image_count),
         referenceVideoCount=_whole("reference_video_count", reference_video_count),
-        referenceVideoDurationSeconds=seconds,
+        referenceVideoDurationSeconds=reference_seconds,
         keyframeCount=optional(integer, "keyframe_count", keyframe_count, low=0) or None,
         **_payer(network, billing_mode),
     )
@@ -380,18 +385,13 @@ def _whole(field: str, value: Any) -> int | None:
     return None if count is None else math.floor(count)
 
 
-def _timing(model_id: str) -> Timing:
-    # Models of unknown families get the default timing (projects-4.2 §6.5).
-    row = video_model(model_id)
-    return Timing() if row is None else row.timing
-
-
-def _frames(frames: Any, duration: Any, fps: float, timing: Timing, options: ModelOptions | None) -> int | float:
+def _frames(
+    frames: Any, seconds: float | None, fps: float, timing: Timing, options: ModelOptions | None
+) -> int | float:
     # 0 frames count as not given (projects-4.2 §16.2).
     count = optional(integer, "frames", frames, low=0)
     if count:
         return count
-    seconds = optional(number, "duration", duration, low=0)
     if seconds is not None:
         return timing.frames(seconds, fps)
     return _needed("duration", _default(options.frames) if options is not None else None)

@@ -282,8 +282,8 @@ def _check_size(params: ImageProjectParams, model: ImageModel) -> None:
         sentence = f"size_preset must be omitted or 'custom' together with width and height, got {params.size_preset!r}"
         raise invalid_value("size_preset", params.size_preset, "None or 'custom'", sentence)
     low, high = model.sides
-    width = number("width", params.width, low=low, high=high)
-    height = number("height", params.height, low=low, high=high)
+    width = integer("width", params.width, low=low, high=high)
+    height = integer("height", params.height, low=low, high=high)
     size = f"{width}x{height}"
     if model.pixels and not model.pixels[0] <= width * height <= model.pixels[1]:
         allowed = f"from {model.pixels[0]} to {model.pixels[1]} pixels in all"

@@ -13,7 +13,7 @@ from sogni.core.catalogue.image_models import ORBIT_VIEWS
 from sogni.core.catalogue.video_models import video_row
 from sogni.core.http import HttpCall, get
 from sogni.core.media import MediaSlot, check_slot, content_type_of_format
-from sogni.core.projects.params import control_net_params, video_control_net_params, video_keyframes
+from sogni.core.projects.params import control_net_params, video_keyframes
 from sogni.errors import ProtocolError
 from sogni.models.params import AudioProjectParams, ImageProjectParams, VideoProjectParams
 from sogni.redaction import SecretUrl
@@ -130,10 +130,7 @@ def video_media(params: VideoProjectParams) -> list[list[UploadItem]]:
             [attrs.evolve(clip, content_type_keys=keys)],
             [_video("reference_video", params.reference_video)],
         ]
-    control_net = video_control_net_params(params.control_net)
-    # Only inpainting uses a mask (projects-5x §4.2).
-    if control_net is not None and control_net.name == "inpaint":
-        groups.append([_image("referenceMask", "reference_mask", params.reference_mask)])
+    groups.append([_image("referenceMask", "reference_mask", params.reference_mask)])
     supplied = ([item for item in group if is_supplied(item.media)] for group in groups)
     return [group for group in supplied if group]
 

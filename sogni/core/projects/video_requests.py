@@ -381,13 +381,17 @@ def check_video_params(params: VideoProjectParams) -> VideoProjectParams:
 
 
 def _snapped(params: VideoProjectParams, model: VideoModel) -> VideoProjectParams:
-    """Return the params with the nearest frames and sizes, for models whose documents promise that."""
+    """Return the params with the nearest duration, frames and sizes, for models whose documents promise that."""
     if model.side_step is None:
         return params
     grid, step = model.timing.grid, model.side_step
     changes: dict[str, Any] = {}
     if grid is not None and params.frames is not None:
         changes["frames"] = grid.nearest(params.frames)
+    if params.duration is not None:
+        if params.duration <= 0:
+            raise invalid_value("duration", params.duration, "a number greater than 0")
+        changes["duration"] = model.nearest_duration(params.duration)
     for name in ("width", "height"):
         value = getattr(params, name)
         if value is not None:

@@ -128,8 +128,8 @@ FRAME_ROWS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("an empty size preset is none", {"size_preset": ""}, {}),
     (
         "dimensions without a preset are a custom size",
-        {"width": 640, "height": 832.25},
-        {"sizePreset": "custom", "width": 640, "height": 832.25},
+        {"width": 640, "height": 832.0},
+        {"sizePreset": "custom", "width": 640, "height": 832},
     ),
     (
         "dimensions with the custom preset",

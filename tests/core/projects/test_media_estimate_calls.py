@@ -57,7 +57,7 @@ def shown(call: HttpCall) -> tuple[str, str]:
         (FLASH, {"duration": 2.5, "fps": 25}, f"spark/{FLASH}/640/480/63/25"),
         ("new model/9", {"fps": 10}, "spark/new%20model%2F9/640/480/51/10"),
         ("a-_.!~*'()", {"fps": 10}, "spark/a-_.!~*'()/640/480/51/10"),
-        (T2V, {"width": 640.5}, f"spark/{T2V}/640.5/480/81/16"),
+        (T2V, {"width": 640.0}, f"spark/{T2V}/640/480/81/16"),
         (T2V, {"width": 0, "height": 0, "fps": 0}, f"spark/{T2V}/0/0/81/0"),
     ],
 )

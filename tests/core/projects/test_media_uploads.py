@@ -83,11 +83,6 @@ def test_what_is_not_there_or_there_already_is_not_uploaded(media: Any) -> None:
     assert audio_uploads(AudioProjectParams(model_id=TTS, reference_audio=media)) == []
 
 
-def test_a_mask_goes_up_only_for_painting_in() -> None:
-    assert planned(V2V, reference_mask=b"m", control_net={"name": "pose"}) == []
-    assert planned(V2V, reference_mask=b"m") == []
-
-
 def test_a_voice_goes_up_for_speech() -> None:
     ((item,),) = audio_uploads(AudioProjectParams(model_id=TTS, reference_audio=b"a"))
     assert (item.role, item.endpoint, item.flag) == ("referenceAudio", "media", "hasReferenceAudio")

@@ -395,7 +395,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
             (T2V, 0.99, {}), (T2V, 10.01, {}), (T2V, 0, {}),
             (S2V, 10.5, {"reference_image": FILE, "reference_audio": FILE}),
             (MOVE, 20.5, {"reference_image": FILE, "reference_video": FILE}),
-            (LTX.format("t2v"), 0.9, {}), (LTX.format("t2v"), 20.1, {}),
+            (LTX.format("t2v"), 0, {}), (LTX.format("t2v"), -1, {}),
             (SEEDANCE, 3.9, {}), (SEEDANCE, 15.1, {}), (SEEDANCE_25, 30.5, {}),
             (HORSE.format("t2v"), 2.9, {}), (HORSE.format("t2v"), 15.1, {}),
             (WAN3, 1.9, {}), (WAN3, 30.1, {}), (H3_T2V, 5.16, {}), (H3_T2V, 15.09, {}),
@@ -408,6 +408,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
     ("control strength above", T2V, {"control_net": {"name": "pose", "strength": 1.1}}, "control_net.strength"),
     ("a control net without name", T2V, {"control_net": {"name": ""}}, "control_net.name"),
     ("a control net as a text", T2V, {"control_net": "pose"}, "control_net"),
+    ("a fraction of a pixel", T2V, {"width": 640.5, "height": 480}, "width"),
+    ("a fraction of a pixel to snap", LTX.format("t2v"), {"width": 640, "height": 480.5}, "height"),
     ("too narrow", T2V, {"width": 479, "height": 640}, "width"),
     ("too low", T2V, {"width": 640, "height": 479.5}, "height"),
 ]  # fmt: skip
@@ -672,13 +674,20 @@ def test_of_several_mistakes_the_first_in_this_order_is_named(first: int) -> Non
         ({"frames": 100}, {"frames": 97}),
         ({"frames": 101}, {"frames": 105}),
         ({"frames": 97}, {"frames": 97}),
+        ({"duration": 3}, {"duration": 4}),
+        ({"duration": 4.5}, {"duration": 4.5}),
+        ({"duration": 60}, {"duration": 20}),
         ({"width": 1000, "height": 700}, {"width": 1024, "height": 704}),
         ({"width": 1280, "height": 704}, {"width": 1280, "height": 704}),
     ],
 )
-def test_ltx_frames_and_sizes_are_snapped(given: dict[str, int], snapped: dict[str, int]) -> None:
+def test_ltx_durations_frames_and_sizes_are_snapped(given: dict[str, int], snapped: dict[str, int]) -> None:
     params = checked(LTX.format("t2v"), **given)
     assert snapped == {name: getattr(params, name) for name in snapped}
+
+
+def test_ltx_25_renders_shorter_videos() -> None:
+    assert [checked("ltx25-22b-int8_t2v_dev", duration=seconds).duration for seconds in (1, 3, 30)] == [2, 3, 20]
 
 
 def test_other_families_are_not_snapped() -> None:
