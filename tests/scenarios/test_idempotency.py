@@ -115,6 +115,20 @@ async def test_other_parameters_are_refused_with_both_values(sdk: Sdk, client: A
     assert sent(supernet) == [project.id]
 
 
+async def test_a_prompt_is_compared_with_a_running_project_of_another_process(
+    sdk: Sdk, client: Any, supernet: LocalSupernet
+) -> None:
+    supernet.pause_workers()
+    project = await sdk.create(client, idempotency_key="order 17")
+    idempotency._sent.clear()
+    async with sdk.client(supernet) as other:
+        with pytest.raises(sdk.ValidationError) as caught:
+            await sdk.create(other, idempotency_key="order 17", positive_prompt="a fox")
+        assert "positive_prompt='a lighthouse'; got positive_prompt='a fox'" in caught.value.message
+        assert await sdk.create(other, idempotency_key="order 17") == project
+    assert sent(supernet) == [project.id]
+
+
 async def test_a_bad_key_is_refused_before_anything_is_sent(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
     for key in ("", "x" * 256, 5):
         with pytest.raises(sdk.ValidationError, match="idempotency_key must be a string of 1 to 255 characters"):

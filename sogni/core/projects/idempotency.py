@@ -14,7 +14,7 @@ import hashlib
 import os
 import uuid
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -39,8 +39,9 @@ _ASK_AGAIN = 0.5
 _MAX_REMEMBERED = 1000
 _SHOWN = 100
 """Characters of a parameter in an error message."""
-_RECORDED = ("model_id", "number_of_media", "positive_prompt", "negative_prompt", "style_prompt")
-"""Parameters that the service records as they were given. It may adjust others, such as steps and sizes."""
+_RESTORED = ("model_id", "positive_prompt", "negative_prompt", "style_prompt")
+"""Parameters that are restored from a record as they were given. The service may adjust others, such as steps."""
+_RECORDED = (*_RESTORED, "number_of_media")
 
 Place = tuple[str, str]
 
@@ -126,23 +127,26 @@ class Claim:
         before = sent.params if sent is not None else None
         tracked = yield from change(lambda state, _: state.projects.by_id.get(project_id))
         if tracked is not None and not tracked.abandoned:
-            self._refuse_others(
-                project_id, before or comparable(tracked.params), given, tracked.recovered and not before
-            )
+            names = _RESTORED if tracked.recovered and not before else None
+            self._refuse_others(project_id, before or comparable(tracked.params), given, names)
             if tracked.status not in ("failed", "canceled"):
                 return tracked
         # A project that has ended here was reported by the service: it is not too new to have a record.
         record = yield from _record_of(project_id, sent.at if sent is not None and tracked is None else None)
         if record is None:
             return None
-        self._refuse_others(project_id, before or _recorded(record), given, not before)
-        return (yield from attach(project_id, None))
+        self._refuse_others(project_id, before or _recorded(record), given, None if before else _RECORDED)
+        project = yield from attach(project_id, None)
+        if not before:
+            # The list of active projects has their requests, unlike the record.
+            self._refuse_others(project_id, comparable(project.params), given, _RESTORED)
+        return project
 
     def _refuse_others(
-        self, project_id: str, before: Mapping[str, Any], now: Mapping[str, Any], recorded: bool, /
+        self, project_id: str, before: Mapping[str, Any], now: Mapping[str, Any], names: Sequence[str] | None
     ) -> None:
-        """Raise `ValidationError` if parameters differ; those of records are incomplete."""
-        names = [name for name in _RECORDED if before.get(name)] if recorded else [*now, *before]
+        """Raise `ValidationError` if parameters differ: all of them, or those with these names that are known."""
+        names = [*now, *before] if names is None else [name for name in names if before.get(name)]
         differing = [name for name in dict.fromkeys(names) if before.get(name) != now.get(name)]
         if differing:
             raise ValidationError(

@@ -17,7 +17,7 @@ from sogni.core.projects.idempotency import Claim, id_of_key
 from sogni.core.projects.recovery import poll
 from sogni.errors import ApiError, ProtocolError, SogniConnectionError, ValidationError
 from sogni.models.params import ControlNetParams, ImageProjectParams
-from tests.core.play import JOB, MODEL, MODELS, PNG, STOP, TIERS, Stage, ok, refused
+from tests.core.play import JOB, MODEL, MODELS, PNG, STOP, TIERS, Stage, bare, ok, refused
 
 ADDRESS = "0x28578Fb373d3E2a2431cd7e2eCCed24a0eDE234E"
 ID = "864A3E09-BD3A-4033-BC43-C68D5EAA07A4"
@@ -269,15 +269,33 @@ def test_what_the_service_has_recorded_is_compared(stage: Stage, recorded: dict[
     assert shown in error.message
 
 
+def test_the_request_in_the_list_of_active_projects_is_compared(stage: Stage) -> None:
+    answer = known("processing")
+    request = "eyJrZXlGcmFtZXMiOlt7InBvc2l0aXZlUHJvbXB0IjoiYSBmb3gifV19"
+    listed = {
+        "activeProjects": [
+            {"id": ID, "status": "progress", "model": {"id": MODEL}, "imageCount": 1, "clientRequestData": request}
+        ]
+    }
+    sync = bare({**listed, "unclaimedCompletedProjects": []})
+    script = [answer, (f"GET rest/v1/projects/{ID}", refused(404)), answer]
+    script.append(("GET socket/api/v1/artist/projects/sync", sync))
+    error = stage.fail(ValidationError, create(positive_prompt="a cat"), *script)
+    assert "positive_prompt='a fox'; got positive_prompt='a cat'" in error.message
+
+
 def test_what_the_service_does_not_record_is_not_compared(stage: Stage) -> None:
     record = {"model": None, "imageCount": None, "stepCount": 20, "width": 640}
     assert stage.play(create(number_of_media=2, steps=4), *followed("processing", **record)).id == ID
 
 
-def test_a_recovered_project_is_compared_with_its_record(stage: Stage) -> None:
-    project = stage.play(create(steps=4), *followed("processing", stepCount=20))
-    assert stage.play(create(steps=4)) is project
-    assert "number_of_media=1; got number_of_media=3" in stage.fail(ValidationError, create(number_of_media=3)).message
+def test_a_recovered_project_is_compared_with_what_was_restored(stage: Stage) -> None:
+    project = stage.play(create(steps=4), *followed("processing", stepCount=20, imageCount=None))
+    assert stage.play(create(steps=5, number_of_media=3)) is project
+    claim = Claim("order 17")
+    error = stage.fail(ValidationError, claim.take(ImageProjectParams(model_id="flux2")))
+    claim.release()
+    assert f"model_id='{MODEL}'; got model_id='flux2'" in error.message
 
 
 def test_requests_of_a_map_may_have_keys(stage: Stage) -> None:
