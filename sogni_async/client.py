@@ -13,6 +13,7 @@ from sogni.core.outbox import CLIENT_EVENTS, Listeners
 from sogni.emitter import Decorator, EventEmitter, Remover
 from sogni.keywords import suggest_keywords
 from sogni.live import Live, importing
+from sogni.logs import configure
 from sogni.redaction import Environment, redact, secret, secret_url
 from sogni.settings import (
     Attribution,
@@ -148,6 +149,7 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
             from sogni.core.attribution import check_attribution
 
             attribution = check_attribution(attribution)
+        configure(os.environ.get("SOGNI_LOG"))
         self._settings: Settings = resolve(
             Environment(os.environ),
             api_key=api_key,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sogni.cli.connection_options import ConnectionOptions, connection_options
-from sogni.cli.exit_codes import DONE, FAILED, Command, Interrupted, error_text, print_stderr
+from sogni.cli.exit_codes import DONE, FAILED, Command, Interrupted, error_text, print_note, print_stderr
 from sogni.cli.image import image_options
 from sogni.cli.input_files import decode_text, read_input
 from sogni.cli.output import Target, print_json, print_paths, saving
@@ -168,7 +168,7 @@ def _follow(work: Batch, items: list[BatchItem], timeout: float | None, *, as_js
                     print_stderr(f"line {item.line}: {error_text(item.error)}")
     earlier = sum(item.earlier for item in items)
     if earlier:
-        print_stderr(f"{earlier} of {work.total} requests were completed by an earlier run")
+        print_note(f"{earlier} of {work.total} requests were completed by an earlier run")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import click
 from attrs import frozen
 
 from sogni.cli.connection_options import ConnectionOptions, connection_options
-from sogni.cli.exit_codes import Command, error_text, print_stderr
+from sogni.cli.exit_codes import Command, error_text, print_note, print_stderr
 from sogni.cli.input_files import STDIN, STDIN_START_SECONDS, decode_text, read_input, read_optional_stdin
 from sogni.cli.output import check_directory, print_json, print_paths, write, writing
 from sogni.cli.params import TOKEN, check_encodable
@@ -51,7 +51,7 @@ class Toolbox:
     def print_progress(self, call: ToolCall, progress: ToolExecutionProgress) -> None:
         """Print when a tool starts and ends, if standard error is a terminal."""
         if progress.status in _TOOL_MESSAGES and on_terminal(sys.stderr):
-            print_stderr(f"{call.function.name} {_TOOL_MESSAGES[progress.status]}")
+            print_note(f"{call.function.name} {_TOOL_MESSAGES[progress.status]}")
 
     def save(self, client: SogniClient, answer: Any) -> list[Path]:
         """Save the results of the tools and print the errors of those that failed."""
@@ -219,7 +219,7 @@ def _question(prompt: str | None, timeout: float | None) -> str | None:
         return prompt
     content = read_optional_stdin(timeout) if prompt else read_input(STDIN, timeout)
     if content is None:
-        print_stderr(f"no standard input within {STDIN_START_SECONDS:g} seconds; using PROMPT alone")
+        print_note(f"no standard input within {STDIN_START_SECONDS:g} seconds; using PROMPT alone")
         return prompt
     try:
         piped = decode_text(content).strip()

@@ -29,7 +29,14 @@ from sogni.settings import VERSION, Settings, resolve
 
 State = Literal["ok", "note", "bad"]
 
-VARIABLES = ("SOGNI_API_KEY", "SOGNI_APP_ID", "SOGNI_TOKEN_TYPE", "SOGNI_REST_ENDPOINT", "SOGNI_SOCKET_ENDPOINT")
+VARIABLES = (
+    "SOGNI_API_KEY",
+    "SOGNI_APP_ID",
+    "SOGNI_TOKEN_TYPE",
+    "SOGNI_REST_ENDPOINT",
+    "SOGNI_SOCKET_ENDPOINT",
+    "SOGNI_LOG",
+)
 PACKAGES = ("requests", "websocket-client", "attrs", "cattrs", "aiohttp")
 EXTRAS = {"async": "aiohttp", "emulator": "av", "notebook": "ipython", "vision": "pillow", "wallet": "eth-account"}
 """Extras of the distribution, each with a package that only it brings. Those of the command line are there."""

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from sogni.cli.output import name_stdout_in_errors, one_line
+from sogni.display import on_terminal
 from sogni.errors import AuthenticationError, SogniError, SogniTimeoutError, ValidationError
 
 DONE = 0
@@ -36,6 +37,27 @@ def print_stderr(text: str) -> None:
         click.echo(f"sogni: {one_line(text)}", err=True)
     except OSError:
         return
+
+
+def print_note(text: str) -> None:
+    """Print one line to standard error that is neither an error nor a result; `--quiet` suppresses it."""
+    if not is_quiet():
+        print_stderr(text)
+
+
+def is_quiet() -> bool:
+    """Whether the command line was given `--quiet`."""
+    return bool(_root_params().get("quiet"))
+
+
+def shows_progress() -> bool:
+    """Whether progress is drawn: on a terminal, unless `--quiet` or a log of `--verbose` shares it."""
+    return on_terminal(sys.stderr) and not is_quiet() and not _root_params().get("verbose")
+
+
+def _root_params() -> dict[str, Any]:
+    context = click.get_current_context(silent=True)
+    return {} if context is None else context.find_root().params
 
 
 def run_to_exit_code(run: Callable[[], Any]) -> int:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from sogni.cli.exit_codes import Interrupted, flush_stdout
+from sogni.cli.exit_codes import Interrupted, flush_stdout, shows_progress
 from sogni.cli.output import one_line, write
 from sogni.cli.progress import live_display
 from sogni.cli.run_project import CREATE_SECONDS, POLL_SECONDS, in_background
@@ -241,7 +241,7 @@ def _closing_after(close: Callable[[], None], seconds: float | None) -> Iterator
 @contextmanager
 def _progress_printer(progress: WorkflowProgress, *, quiet: bool) -> Iterator[Callable[[], None]]:
     """Draw progress during a `with` block, and yield a function that prints changes."""
-    drawing = on_terminal(sys.stderr)
+    drawing = shows_progress()
     printing = not quiet and not (drawing and on_terminal(sys.stdout))
 
     def print_changes() -> None:

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from sogni.cli.connection_options import CLOSE_SECONDS, JSON, LOCAL, resume, saved_session
-from sogni.cli.exit_codes import Command, print_stderr
+from sogni.cli.exit_codes import Command, print_note
 from sogni.cli.output import print_json
 from sogni.errors import AuthenticationError
 from sogni.local.token_store import TokenStore
@@ -59,7 +59,7 @@ def login(username: str, password_file: IO[str] | None, local: bool, as_json: bo
     if as_json:
         print_json({"username": session.username, "walletAddress": session.wallet_address})
     else:
-        print_stderr(f"signed in as {session.username}")
+        print_note(f"signed in as {session.username}")
 
 
 @click.command(cls=Command)
@@ -74,7 +74,7 @@ def logout(local: bool, as_json: bool) -> None:
     if as_json:
         print_json({"signedOut": signed_in})
     else:
-        print_stderr("signed out" if signed_in else "not signed in")
+        print_note("signed out" if signed_in else "not signed in")
 
 
 def _store(local: bool) -> TokenStore | None:

@@ -26,13 +26,16 @@ from sogni.cli.replay import replay
 from sogni.cli.template import template
 from sogni.cli.video import video
 from sogni.cli.workflow import workflow
+from sogni.logs import configure
 from sogni.settings import VERSION
 
 
 @click.group(cls=Program, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, message="sogni %(version)s")
+@click.option("-q", "--quiet", is_flag=True, help="Print results and errors only.")
+@click.option("-v", "--verbose", count=True, help="Log what happens to standard error; -vv also requests and frames.")
 @click.pass_context
-def sogni(context: click.Context) -> None:
+def sogni(context: click.Context, quiet: bool, verbose: int) -> None:
     """Generate images, videos and music on the Sogni Supernet, and chat with language models.
 
     Commands authenticate with SOGNI_API_KEY, or with the session of 'sogni login'. With --local they need neither and
@@ -40,6 +43,10 @@ def sogni(context: click.Context) -> None:
 
     Example: sogni image "a lighthouse at dawn" --local
     """
+    if quiet and verbose:
+        raise click.UsageError("--quiet and --verbose exclude each other")
+    if verbose:
+        configure("info" if verbose == 1 else "debug")
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
         context.exit(USAGE)

@@ -5,15 +5,14 @@ Drawn on standard error a few times per second from the properties of the projec
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from sogni.cli.exit_codes import shows_progress
 from sogni.cli.output import one_line
-from sogni.display import on_terminal
 from sogni.redaction import escape_controls
 
 if TYPE_CHECKING:
@@ -139,7 +138,7 @@ class LiveDisplay:
 @contextmanager
 def live_display(render: Render) -> Iterator[LiveDisplay | None]:
     """Draw during a `with` block and yield the drawing, or None without a terminal."""
-    if not on_terminal(sys.stderr):
+    if not shows_progress():
         yield None
         return
     drawing = LiveDisplay(render)

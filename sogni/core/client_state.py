@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from logging import INFO
 from typing import Any
 
 from sogni.core.account.session import Session
@@ -154,6 +155,7 @@ class ClientState:
         self.connection.opened(now)
         self.account.change(network_status="connected", network=self.network)
         self.out.notify(self.listeners, "connected", Connected(network=self.network))
+        self.out.log(INFO, "connected to %s, network %s", self._socket_host, self.network)
         self.out.wake(CONNECTION)
         if self.connection.generation == 1:
             self.out.start(FetchAccount())
@@ -170,6 +172,13 @@ class ClientState:
             # A rejected upgrade may be temporary; REST tells for certain whether the key is valid.
             self.out.start(FetchAccount())
         if outcome == "waiting":
+            self.out.log(
+                INFO,
+                "the connection to %s was lost (%s); reconnecting in %.1f s",
+                self._socket_host,
+                closed.cause or closed.reason or f"code {closed.code}",
+                self.connection.retry_at - now,
+            )
             self.account.change(network_status="connecting", network=self.network)
             self.out.notify(self.listeners, "reconnecting", Reconnecting(network=self.network))
             if self.listeners.has("connecting"):  # the name in the service's documentation
@@ -195,6 +204,9 @@ class ClientState:
         if closed.code != connection.DISPLACED:
             self.chats.end_all(f"the connection was closed (code {closed.code})")
         self.out.notify(self.listeners, "disconnected", Disconnected(code=closed.code, reason=closed.reason))
+        self.out.log(
+            INFO, "disconnected from %s: %s (code %s)", self._socket_host, closed.reason or closed.cause, closed.code
+        )
         self.projects.connection_ended()
 
     def crashed(self, error: Exception) -> None:
@@ -212,8 +224,11 @@ class ClientState:
         closed = self.connection.closed
         if not self.session.signed_in and (closed is None or closed.code == connection.NORMAL):
             return self.session.signed_out_error()
-        host = self.settings.socket_url.partition("://")[2].partition("/")[0].rpartition("@")[2]
-        return connection.error_of(self.connection.closed, app_id=self.app_id, host=host)
+        return connection.error_of(self.connection.closed, app_id=self.app_id, host=self._socket_host)
+
+    @property
+    def _socket_host(self) -> str:
+        return self.settings.socket_url.partition("://")[2].partition("/")[0].rpartition("@")[2]
 
     def tick(self, now: float) -> str | None:
         """Return the reader's next action, if one is due; also checks silent and finished projects."""

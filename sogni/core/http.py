@@ -35,10 +35,13 @@ from sogni.redaction import (
     with_secrets_hidden,
     without_tokens,
 )
-from sogni.settings import MAX_REPLY_SIZE, TRANSFER_CHUNK, Attribution, Settings, Timeouts
+from sogni.settings import MAX_REPLY_SIZE, TRANSFER_CHUNK, VERSION, Attribution, Settings, Timeouts
 
 ACCEPTED = "gzip, deflate"
 """The value of `Accept-Encoding`."""
+USER_AGENT = f"sogni-python/{VERSION}"
+"""The value of `User-Agent`, also of the WebSocket handshake."""
+STANDARD_HEADERS = {"Accept-Encoding": ACCEPTED, "User-Agent": USER_AGENT}
 _NONE = ("", "identity")
 _GZIP = ("gzip", "x-gzip")
 _GZIP_WINDOW, _ZLIB_WINDOW, _RAW_WINDOW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS

@@ -7,6 +7,7 @@ objects by id, so one that runs too late finds nothing and ends.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Hashable
 from contextlib import suppress
@@ -245,6 +246,8 @@ def check_event(event: str, known: frozenset[str], owner: str) -> str:
 
 # The outbox
 
+logger: logging.Logger = logging.getLogger("sogni")
+
 
 class Delivery(NamedTuple):
     """One event for the listeners of one emitter."""
@@ -261,7 +264,7 @@ class Delivery(NamedTuple):
 class Outbox:
     """Waiters to wake, events to deliver and background tasks to start, in order."""
 
-    __slots__ = ("deliveries", "epoch", "last_delivery", "tasks", "woken")
+    __slots__ = ("deliveries", "epoch", "last_delivery", "records", "tasks", "woken")
 
     def __init__(self) -> None:
         self.epoch: float = 0.0
@@ -271,6 +274,7 @@ class Outbox:
         self.woken: list[Hashable] = []
         self.deliveries: list[Delivery] = []
         self.tasks: list[BackgroundTask] = []
+        self.records: list[tuple[int, str, tuple[Any, ...]]] = []
 
     def wall(self, now: float) -> float:
         """Return the time of day at `now` of the monotonic clock, in seconds since 1970."""
@@ -284,6 +288,17 @@ class Outbox:
         """Queue an event for its listeners."""
         self.last_delivery += 1
         self.deliveries.append(Delivery(listeners, event, value, coalesce, self.last_delivery))
+
+    def log(self, level: int, message: str, *arguments: Any) -> None:
+        """Queue a log record. It is written after the lock is released, because a handler may do anything."""
+        if logger.isEnabledFor(level):
+            self.records.append((level, message, arguments))
+
+    def write_log(self) -> None:
+        """Write the queued log records; the caller holds no lock."""
+        records, self.records = self.records, []
+        for level, message, arguments in records:
+            logger.log(level, message, *arguments)
 
     def start(self, task: BackgroundTask) -> None:
         """Queue a background task."""

@@ -7,6 +7,7 @@ all callers, so no caller can abandon it halfway, after the service has already 
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -101,6 +102,8 @@ def _failed(refresh: Refresh, error: SogniError, *, clears: bool) -> Flow[None]:
 
 T = TypeVar("T")
 
+logger: logging.Logger = logging.getLogger("sogni")
+
 TEMPORARY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that may be temporary."""
 JITTER = 0.2
@@ -171,9 +174,10 @@ def repeated(call: HttpCall, send: Callable[[], Flow[T]]) -> Flow[T]:
         wait, jitter = pause_before(policy, attempt), JITTER
         try:
             outcome = yield from send()
-        except (SogniConnectionError, SogniTimeoutError):
+        except (SogniConnectionError, SogniTimeoutError) as error:
             if not call.repeatable or attempt >= policy.attempts:
                 raise
+            reason = str(error)
         else:
             if not isinstance(outcome, HttpReply) or outcome.status not in TEMPORARY_STATUSES:
                 return outcome
@@ -183,6 +187,9 @@ def repeated(call: HttpCall, send: Callable[[], Flow[T]]) -> Flow[T]:
             if requested is not None:
                 # Never retry earlier than the service requests.
                 wait, jitter = requested, 0.0
+            reason = f"status {outcome.status}"
+        path = call.path.partition("?")[0]
+        logger.info("%s %s: %s; attempt %d follows in %.1f s", call.method, path, reason, attempt + 1, wait)
         yield from pause(wait, jitter)
         attempt += 1
 

@@ -177,19 +177,23 @@ class Engine(Live):
 
     def changed(self, function: Callable[[ClientState, float], R]) -> R:
         """Read or change the state; the effects are queued before the lock is released."""
-        with self.lock:
-            state = self.state
-            out = state.out
-            try:
-                return function(state, state.at(time.monotonic(), time.time()))
-            finally:
-                if out.woken or out.deliveries or out.tasks or self._stuck:
-                    self._retry_threads()
-                    tasks = self._flush()
-                    if tasks:
-                        self._start_tasks(tasks)
-                    if self._stuck:
-                        self._waker.set()
+        state = self.state
+        out = state.out
+        try:
+            with self.lock:
+                try:
+                    return function(state, state.at(time.monotonic(), time.time()))
+                finally:
+                    if out.woken or out.deliveries or out.tasks or self._stuck:
+                        self._retry_threads()
+                        tasks = self._flush()
+                        if tasks:
+                            self._start_tasks(tasks)
+                        if self._stuck:
+                            self._waker.set()
+        finally:
+            if out.records:
+                out.write_log()
 
     @property
     def _stuck(self) -> bool:
@@ -264,6 +268,7 @@ class Engine(Live):
             return self._socket
 
         socket = self.changed(socket_for)
+        logger.debug("sending %s", step.kind)
         frame = socket.text_frame(text)
         # Frames of interrupted calls that the writer still has to send come first.
         sent = socket.send_at_once(frame) if self._writer.idle else 0
@@ -381,8 +386,12 @@ class Engine(Live):
                     logger.exception("a %s frame was ignored", kind)
             move = state.tick(now)
             tasks = self._flush()
+        if frames and logger.isEnabledFor(logging.DEBUG):
+            logger.debug("received %s", ", ".join(kind for kind, _ in frames))
         if tasks:
             self._start_tasks(tasks)
+        if state.out.records:
+            state.out.write_log()
         return move
 
     def socket_lost(self, closed: Closed) -> None:
@@ -422,6 +431,7 @@ class Engine(Live):
                 self.state.stop_connection()
                 self._flush()
                 self.state.waiter_registry.wake_all()
+        self.state.out.write_log()
         if self._http is not None:
             self._http.end_streams()
         self._background.end()

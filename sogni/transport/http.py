@@ -32,8 +32,8 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from sogni.core.http import (
-    ACCEPTED,
     NO_CONTENT,
+    STANDARD_HEADERS,
     ContentDecoder,
     HttpCall,
     HttpReply,
@@ -55,6 +55,7 @@ from sogni.local.cookies import Cookies
 from sogni.local.files import DownloadFile, PathFor
 from sogni.local.media import MediaSource, finished_spool, spool
 from sogni.local.proxies import bundled_authorities, ca_bundle_for, proxy_for, read_proxy, through, tls_context
+from sogni.logs import log_exchange
 from sogni.settings import MAX_REFUSAL_SIZE, TRANSFER_CHUNK, Settings
 from sogni.transport.threads import DaemonThread
 from sogni.transport.waiting import Deadline, wait_turn
@@ -731,7 +732,7 @@ class Http:
         route = Route(call, self._settings)
         while True:
             own = {**self._auth_headers(), **self._cookies.header_for(route.url)} if route.with_credentials else {}
-            headers = {"Accept-Encoding": ACCEPTED, **call.headers, **own}
+            headers = {**STANDARD_HEADERS, **call.headers, **own}
             response = self._exchange(session, call, route.method, route.url, headers, timeout, body)
             if route.with_credentials:
                 self._cookies.keep(route.url, response.raw.headers.getlist("set-cookie"))
@@ -756,6 +757,7 @@ class Http:
     ) -> requests.Response:
         proxies = _proxies(url, self._settings)
         session.verify = self._authorities(url)
+        began = monotonic()
         try:
             response = session.request(
                 method,
@@ -770,6 +772,7 @@ class Http:
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise self._failed(call, url, error) from None
+        log_exchange(method, url, response.status_code, monotonic() - began)
         try:
             check_proxy_reply(url, through(url, self._settings.proxy, os.environ), response.status_code)
         except SogniConnectionError:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sogni.core.connection.messages import decode_frame
 from sogni.core.connection.state import ABNORMAL, NORMAL, OWN_REASON, Closed, handshake_url
 from sogni.core.connection.websocket import CLOSE, parse_close
+from sogni.core.http import USER_AGENT
 from sogni.core.requests import ensure_fresh_credentials
 from sogni.errors import AuthenticationError, ProtocolError, SogniConnectionError, SogniError
 from sogni.local.proxies import ca_bundle_for, proxy_for
@@ -110,7 +111,7 @@ class _Handshake:
         self.url = handshake_url(
             settings, app_id=state.app_id, network=state.network, subscriptions=state.subscriptions
         )
-        self.headers = {**state.session.auth_headers(), **engine.cookies.header_for(self.url)}
+        self.headers = {"User-Agent": USER_AGENT, **state.session.auth_headers(), **engine.cookies.header_for(self.url)}
         self.timeout = settings.timeouts.connect
         self.proxy = proxy_for(self.url, settings.proxy, os.environ)
         self.ca_bundle = ca_bundle_for(settings.ca_bundle, os.environ)

@@ -276,6 +276,8 @@ class Engine(Live):
                 for task in out.tasks:
                     self._resources.background.begin(flow_of(task), loop, urgent=getattr(task, "urgent", False))
             out.tasks.clear()
+        if out.records:
+            out.write_log()
 
     # -- steps -----------------------------------------------------------------
 
@@ -293,6 +295,7 @@ class Engine(Live):
             return self._socket
 
         socket = self.changed(socket_for)
+        logger.debug("sending %s", step.kind)
         await socket.send_text(frame, self.settings.timeouts.request)
 
     def _connect(self, _: steps.Connect) -> None:
@@ -364,15 +367,18 @@ class Engine(Live):
         state = self._state
         state.connection.pong_received()
         now = state.at(time.monotonic(), time.time())
+        is_logged = logger.isEnabledFor(logging.DEBUG)
         for message in messages:
             kind = ""
             try:
                 kind, payload = decode_frame(message)
                 state.receive(kind, payload, now)
+                if is_logged:
+                    logger.debug("received %s", kind)
             except Exception as error:
                 logger.warning("a %sframe was ignored: %s", kind and f"{kind} ", error)
         out = state.out
-        if out.woken or out.deliveries or out.tasks:
+        if out.woken or out.deliveries or out.tasks or out.records:
             self._flush()
 
     def tick(self) -> str | None:

@@ -18,6 +18,7 @@ import zlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from time import monotonic
 from types import TracebackType
 from typing import Any, BinaryIO, NoReturn
 from urllib.parse import urlsplit
@@ -28,8 +29,8 @@ from aiohttp.payload import Payload
 from yarl import URL
 
 from sogni.core.http import (
-    ACCEPTED,
     NO_CONTENT,
+    STANDARD_HEADERS,
     ContentDecoder,
     HttpCall,
     HttpReply,
@@ -50,6 +51,7 @@ from sogni.local.cookies import Cookies
 from sogni.local.files import DownloadFile, PathFor
 from sogni.local.media import MediaSource, finished_spool, spool
 from sogni.local.proxies import Proxy, ca_bundle_for, proxy_for, read_proxy, through, tls_context
+from sogni.logs import log_exchange
 from sogni.settings import MAX_REFUSAL_SIZE, TRANSFER_CHUNK, Settings
 from sogni_async.transport.closing import call_in_loop, close_sockets, quiet_when_dropped
 from sogni_async.transport.connection_limit import ConnectionLimit
@@ -664,7 +666,9 @@ class Http:
     ) -> aiohttp.ClientResponse:
         """Send a call and follow redirects, without credentials for another origin."""
         while True:
+            began = monotonic()
             response = await self._exchange(session, call, route, timeout, body)
+            log_exchange(route.method, route.url, response.status, monotonic() - began)
             try:
                 check_proxy_reply(route.url, self._routing.through(route.url), response.status)
             except SogniConnectionError:
@@ -684,7 +688,7 @@ class Http:
         self, session: Session, call: HttpCall, route: Route, timeout: float | None, body: aiohttp.Payload | None
     ) -> aiohttp.ClientResponse:
         own = {**self._auth_headers(), **self._cookies.header_for(route.url)} if route.with_credentials else {}
-        options = self._routing.options_for(route.url, {"Accept-Encoding": ACCEPTED, **call.headers, **own})
+        options = self._routing.options_for(route.url, {**STANDARD_HEADERS, **call.headers, **own})
         connect = self._settings.timeouts.connect
         if body is not None:
             options["data"] = body

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sogni.core.connection.state import ABNORMAL, NORMAL, Closed, handshake_url
 from sogni.core.failures import with_resources_named
+from sogni.core.http import USER_AGENT
 from sogni.core.requests import ensure_fresh_credentials
 from sogni.errors import ClientClosedError, ProtocolError, SogniError
 from sogni_async.transport.waiting import ReaderWakeup
@@ -109,7 +110,7 @@ class _Handshake:
         self.url = handshake_url(
             settings, app_id=state.app_id, network=state.network, subscriptions=state.subscriptions
         )
-        self.headers = {**state.session.auth_headers(), **engine.cookies.header_for(self.url)}
+        self.headers = {"User-Agent": USER_AGENT, **state.session.auth_headers(), **engine.cookies.header_for(self.url)}
         self.timeout = settings.timeouts.connect
         self.http = engine.http
 

@@ -14,6 +14,7 @@ import sogni as library
 from sogni.cli.estimate import format_price
 from sogni.cli.exit_codes import AUTHENTICATION, FAILED
 from sogni.emulator import LocalSupernet, Membership
+from sogni.logs import logger
 from sogni.models.projects import CostEstimation
 from tests.cli.conftest import uploaded
 
@@ -167,3 +168,20 @@ def test_two_emulators_do_not_share_a_directory(sogni: Run, tmp_path: Path) -> N
         result = sogni("emulator", "--data", str(tmp_path / "data"))
     assert result.exit_code == FAILED
     assert "another emulator" in result.stderr
+
+
+def test_verbose_logs_to_standard_error(sogni: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "level", logger.level)
+    result = sogni("-v", "image", "a kite", "--width", "512", "--height", "512")
+    assert result.exit_code == 0
+    assert "sogni INFO: connected to 127.0.0.1:" in result.stderr
+    assert "DEBUG" not in result.stderr
+    assert len(result.stdout.splitlines()) == 1
+
+
+def test_quiet_prints_results_and_errors_only(sogni: Run) -> None:
+    assert sogni("--quiet", "check").stderr == ""
+    failed = sogni("--quiet", "image", "a kite", "--steps", "0")
+    assert (failed.exit_code, failed.stderr.count("\n")) == (2, 1)
+    assert sogni("--quiet", "-v", "check").exit_code == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from functools import partial
+from logging import INFO
 from typing import Any
 
 import attrs
@@ -294,6 +295,8 @@ def submit(project_id: str, params: Any, payload: dict[str, Any], *, unattended:
         project.app_id = state.app_id
         project.sent_at = now
         project.sent_generation = state.connection.generation
+        what = (params.type, params.model_id, params.number_of_media)
+        state.out.log(INFO, "project %s: requesting %s with %s, %d results", project_id, *what)
 
     project, prepared = yield from change(register)
     try:

@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from heapq import heapify, heappop, heappush
 from itertools import islice
+from logging import INFO
 from typing import Any, NamedTuple, TypeGuard, cast, get_args
 from weakref import ref
 
@@ -471,6 +472,16 @@ class ProjectState:
         self._emit(self.status, value)
         self.settled = True
         self.settled_at = now
+        self.out.log(
+            INFO,
+            "project %s %s after %.1f s: %d of %d results%s",
+            self.id,
+            self.status,
+            now - self.sent_at,
+            len(self.result_urls),
+            self.number_of_media,
+            f"; {self.error.message} (code {self.error.code})" if self.error is not None else "",
+        )
         self._feeds.clear()
         self.out.wake(self)
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import partial
+from logging import INFO
 
 from sogni.core import outbox
 from sogni.core.checks import path_segment
@@ -283,6 +284,7 @@ def resend(project_id: str) -> Flow[None]:
     def sending(state: State, now: float) -> None:
         project.sent_at = now
         project.sent_generation = state.connection.generation
+        state.out.log(INFO, "project %s: sent again, because the service restarted", project_id)
 
     try:
         yield from until(
