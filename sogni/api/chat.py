@@ -292,8 +292,8 @@ class HostedChat:
             SogniTimeoutError: The service did not answer in time.
 
         Example:
-            >>> outcome = client.chat.hosted.execute_tool("enhance_prompt", {"prompt": "a red kite"})
-            >>> outcome.data.result["enhanced_prompt"].startswith("a red kite")
+            >>> outcome = client.chat.hosted.execute_tool("compose_lyrics", {"prompt": "a red kite"})
+            >>> "red kite" in outcome.data.result["lyrics"]
             True
         """
         flow = run_hosted_tool(

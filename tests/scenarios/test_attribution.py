@@ -48,7 +48,7 @@ async def test_a_single_call_says_otherwise(sdk: Sdk, supernet: LocalSupernet) -
         await sdk.call(chat.completions.create, **ask, timeout=SOON)
         await sdk.call(chat.tools.execute, tool, attribution=given, timeout=SOON)
         await sdk.call(chat.hosted.create, **ask)
-        await sdk.call(chat.hosted.execute_tool, "enhance_prompt", {"prompt": "a kite"}, attribution=given)
+        await sdk.call(chat.hosted.execute_tool, "compose_lyrics", {"prompt": "a kite"}, attribution=given)
         await sdk.call(chat.runs.create, **ask, idempotency_key="the-key")
         paused = await sdk.call(workflows.start, input={"steps": [question]}, attribution=given)
         await sdk.call(workflows.wait, paused.workflow_id, timeout=SOON)
@@ -97,7 +97,7 @@ async def test_an_attribution_that_would_be_dropped_is_refused(sdk: Sdk, superne
             (chat.completions.create, ask),
             (chat.completions.create, {**ask, "auto_execute_tools": True}),
             (chat.hosted.create, ask),
-            (chat.hosted.execute_tool, {"tool": "enhance_prompt", "arguments": {"prompt": "a kite"}}),
+            (chat.hosted.execute_tool, {"tool": "compose_lyrics", "arguments": {"prompt": "a kite"}}),
             (chat.runs.create, ask),
             (chat.tools.execute, {"tool_call": tool}),
             (workflows.start, {"input": {"steps": [step]}}),

@@ -129,7 +129,7 @@ async def test_what_is_no_time_is_refused_before_anything_is_sent(
         with pytest.raises(sdk.ValidationError, match="timeout must be a number"):
             await sdk.call(chat.completions.create, **asked, stream=True)
         with pytest.raises(sdk.ValidationError, match="timeout must be a number"):
-            await sdk.call(chat.hosted.execute_tool, "enhance_prompt", {"prompt": "a kite"}, timeout=timeout)
+            await sdk.call(chat.hosted.execute_tool, "compose_lyrics", {"prompt": "a kite"}, timeout=timeout)
         with pytest.raises(sdk.ValidationError, match="timeout must be a number"):
             await sdk.call(chat.wait_for_models, timeout)
         with pytest.raises(sdk.ValidationError, match="timeout must be a number"):

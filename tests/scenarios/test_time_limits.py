@@ -56,7 +56,7 @@ async def test_a_check_ends_in_time(sdk: Sdk, supernet: LocalSupernet) -> None:
     "call",
     [
         lambda client: (client.chat.hosted.create, {"messages": HELLO}),
-        lambda client: (client.chat.hosted.execute_tool, {"tool": "enhance_prompt", "arguments": {"prompt": "x"}}),
+        lambda client: (client.chat.hosted.execute_tool, {"tool": "compose_lyrics", "arguments": {"prompt": "x"}}),
         lambda client: (client.chat.runs.wait, {"run_id": "R"}),
         lambda client: (client.workflows.wait, {"workflow_id": "W"}),
         lambda client: (client.api_client.rest.request, {"method": "GET", "path": "/v1/account/me"}),

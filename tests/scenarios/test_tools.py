@@ -308,3 +308,70 @@ async def test_two_readers_of_a_stream_have_its_tools_run_once(sdk: Sdk, client:
     )
     assert "".join(chunk.content for chunk in chunks) == first.content == second.content == "There is nothing."
     assert (ran, len(first.tool_history)) == (["here"], 1)
+
+
+async def test_models_that_only_spark_pays_for(sdk: Sdk, supernet: LocalSupernet) -> None:
+    seedance = call("generate_video", videoModel="seedance2", duration=4, aspectRatio="480x480")
+    async with sdk.client(supernet, token_type="sogni") as client:
+        execute = client.chat.tools.execute
+        refused = await sdk.call(execute, seedance, token_type="sogni", timeout=SOON)
+        assert "token_type must be 'spark' for seedance-2-0" in refused.error
+        assert not [it for it in supernet.requests if getattr(it, "type", None) == "jobRequest"]
+        result = await sdk.call(execute, seedance, timeout=SOON)
+        assert result.error is None
+    sent = [it.data["tokenType"] for it in supernet.requests if getattr(it, "type", None) == "jobRequest"]
+    assert sent == ["spark"]
+
+
+NEWER: dict[str, tuple[dict[str, Any], str]] = {
+    "upscale_image": ({"scale": 2}, "image/png"),
+    "remove_background": ({}, "image/png"),
+    "segment_image": ({"text": "the lighthouse"}, "image/png"),
+    "image_to_3d": ({"textureSize": 1024}, "model/gltf-binary"),
+    "generate_speech": ({"prompt": "hello", "outputFormat": "flac"}, "audio/flac"),
+    "upscale_video": ({"targetResolution": 1080}, "video/mp4"),
+}
+"""Tools that only the service runs, their arguments, and what they make."""
+STILL = ({"prompt": "a lighthouse", "aspectRatio": "256x256"}, "image/png")
+ASK = [{"role": "user", "content": "Do what the script says"}]
+
+
+async def test_the_service_alone_runs_some_tools(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
+    """A direct call is answered with an error; hosted chats, runs and workflows run them (tools §1.2)."""
+    calls = [call(name, **arguments) for name, (arguments, _) in NEWER.items()]
+    assert all(sdk.is_sogni_tool_call(it) for it in calls)
+    for result in await sdk.call(client.chat.tools.execute_all, calls):
+        assert "runs only in the service" in result.error
+    assert not [it for it in supernet.requests if getattr(it, "type", None) == "jobRequest"]
+
+    # Enlarging a video takes long; tests/emulator/tools does it.
+    steps = {"generate_image": STILL, **NEWER}
+    del steps["upscale_video"]
+    expected = [kind for _, kind in steps.values()]
+    tool_calls = [(name, arguments) for name, (arguments, _) in steps.items()]
+    supernet.chat.reply(tool_calls=tool_calls)
+    hosted = await sdk.call(
+        client.chat.hosted.create, messages=ASK, sogni_tools=True, sogni_tool_execution=True, timeout=SOON
+    )
+    assert [it["artifacts"][0]["mimeType"] for it in hosted.sogni_tool_results] == expected
+
+    supernet.chat.reply(tool_calls=tool_calls)
+    run = await sdk.call(client.chat.runs.create, messages=ASK)
+    run = await sdk.call(client.chat.runs.wait, run.run_id, timeout=SOON)
+    assert (run.status, [it.mime_type for it in run.artifacts]) == ("completed", expected)
+
+    source = {"sourceStepId": "generate_image", "transform": "image_index", "targetArgument": "sourceImageIndex"}
+    plan = [
+        {
+            "id": name,
+            "toolName": name,
+            "arguments": arguments,
+            "dependsOn": [source] if "image" in (name + kind) else [],
+        }
+        for name, (arguments, kind) in steps.items()
+    ]
+    plan[0]["dependsOn"] = []
+    workflow = await sdk.call(client.workflows.start, input={"steps": plan}, strict=True)
+    workflow = await sdk.call(client.workflows.wait, workflow.workflow_id, timeout=SOON)
+    assert workflow.status == "completed"
+    assert sorted(it.mime_type for it in workflow.artifacts) == sorted(expected)

@@ -16,7 +16,7 @@ from typing import Any
 from attrs import frozen
 
 from sogni.core.checks import did_you_mean
-from sogni.core.tools.hosted import accepted_by, tool_names
+from sogni.core.tools.hosted import parameters_of, tool_names
 from sogni.core.tools.schemas import SchemaCheck, is_missing
 from sogni.models.converter import snake
 from sogni.models.tools import ToolArguments
@@ -57,15 +57,41 @@ def _outside(given: Mapping[str, Any], name: str, low: float, high: float) -> _F
         yield _Error(f"{name} must be from {low:g} to {high:g}, got {given[name]!r}")
 
 
+def _without(given: Mapping[str, Any], needed: str, *names: str) -> _Findings:
+    """Warn of arguments that have no effect without another one."""
+    for name in names:
+        if name in given and needed not in given:
+            yield _Warning(f"{name} has no effect without {needed}")
+
+
+def _exclusive(given: Mapping[str, Any], *names: str) -> _Findings:
+    found = [name for name in names if name in given]
+    if len(found) > 1:
+        yield _Error(f"{found[1]} cannot be combined with {found[0]}")
+
+
+def _media_project(given: Mapping[str, Any]) -> _Findings:
+    yield from _without(given, "loras", "loraStrengths")
+    if "loras" in given and len(given.get("loraStrengths", ())) > len(given["loras"]):
+        yield _Error(f"loraStrengths must have at most one entry per LoRA, got {len(given['loraStrengths'])}")
+    yield from _exclusive(given, "referenceFileUrl", "referenceLinkUrl")
+
+
+def _edit_image(given: Mapping[str, Any]) -> _Findings:
+    yield from _media_project(given)
+    if given.get("gptImageBackground") == "transparent" and given.get("outputFormat") in ("jpg", "jpeg"):
+        yield _Error("outputFormat must be 'png' or 'webp' for a transparent background")
+
+
 def _generate_image(given: Mapping[str, Any]) -> _Findings:
+    yield from _edit_image(given)
     yield from _outside(given, "starting_image_strength", 0, 1)
-    pair = ("starting_image_strength", "sourceImageIndex")
-    for name, other in (pair, pair[::-1]):
-        if name in given and other not in given:
-            yield _Warning(f"{name} has no effect without {other}")
+    yield from _without(given, "sourceImageIndex", "starting_image_strength")
+    yield from _without(given, "starting_image_strength", "sourceImageIndex")
 
 
 def _animate_photo(given: Mapping[str, Any]) -> _Findings:
+    yield from _media_project(given)
     yield from _outside(given, "duration", 2, 20)
     indices = given.get("sourceImageIndices")
     if indices is not None:
@@ -108,9 +134,7 @@ def _replace_video_segment(given: Mapping[str, Any]) -> _Findings:
             yield _Error(f"{name} must be 0 or more, or -1 for the end, got {given[name]!r}")
     if end != -1 and (begin == -1 or begin > end or (begin == end and not splices)):
         yield _Error(f"endSeconds must be after startSeconds ({begin!r}), got {end!r}")
-    for name in ("replacementStartSeconds", "replacementEndSeconds"):
-        if name in given and not splices:
-            yield _Warning(f"{name} has no effect without replacementVideoIndex")
+    yield from _without(given, "replacementVideoIndex", "replacementStartSeconds", "replacementEndSeconds")
 
 
 def _overlay_video(given: Mapping[str, Any]) -> _Findings:
@@ -127,8 +151,77 @@ def _add_subtitles(given: Mapping[str, Any]) -> _Findings:
         yield _Error("srt or cues is required, but not both")
 
 
+def _video_to_video(given: Mapping[str, Any]) -> _Findings:
+    for mode, names in {
+        "outpaint": ("outpaintPosition", "outpaintAspectRatio"),
+        "inpaint": ("maskImageIndex",),
+    }.items():
+        for name in names:
+            if name in given and given.get("controlMode") != mode:
+                yield _Warning(f"{name} has no effect without controlMode {mode!r}")
+
+
+_VOICES: Mapping[str, tuple[str, ...]] = {
+    "voice": ("voice",),
+    "clone": ("voiceSourceIndex", "voice_source_url", "voiceTranscript"),
+    "design": ("voiceDescription",),
+}
+"""The arguments that only one model of `generate_speech` uses."""
+
+
+def _generate_speech(given: Mapping[str, Any]) -> _Findings:
+    model = given.get("model", "voice")
+    yield from _exclusive(given, "voiceSourceIndex", "voice_source_url")
+    if model == "clone" and given.keys().isdisjoint(("voiceSourceIndex", "voice_source_url")):
+        yield _Error("voiceSourceIndex or voice_source_url is required for model 'clone'")
+    if model == "design" and "voiceDescription" not in given:
+        yield _Error("voiceDescription is required for model 'design'")
+    for other, names in _VOICES.items():
+        for name in names:
+            if name in given and model in _VOICES and model != other:
+                yield _Warning(f"{name} has no effect without model {other!r}")
+
+
+def _upscale_image(given: Mapping[str, Any]) -> _Findings:
+    if "scale" in given and "targetLongestEdge" in given:
+        yield _Warning("scale has no effect with targetLongestEdge")
+
+
+def _image_source(given: Mapping[str, Any]) -> _Findings:
+    yield from _exclusive(given, "sourceImageIndex", "source_image_url")
+
+
+def _image_to_3d(given: Mapping[str, Any]) -> _Findings:
+    yield from _image_source(given)
+    for side in ("left", "back", "right"):
+        yield from _exclusive(given, f"{side}ViewImageIndex", f"{side}_view_image_url")
+
+
+def _segment_image(given: Mapping[str, Any]) -> _Findings:
+    yield from _image_source(given)
+    points, boxes = given.get("points", ()), given.get("boxes", ())
+    positive = any(it.get("label", "positive") == "positive" for it in (*points, *boxes))
+    if "text" in given and points:
+        yield _Error("points cannot be combined with text")
+    elif "text" not in given and not positive:
+        yield _Error("text, a positive point or a positive box is required")
+    if points and (len(boxes) > 1 or any(box.get("label") == "negative" for box in boxes)):
+        yield _Error("boxes must be at most one, a positive one, with points")
+    for index, box in enumerate(boxes):
+        for low, high in (("x0", "x1"), ("y0", "y1")):
+            if box[low] >= box[high]:
+                yield _Error(f"boxes[{index}].{low} must be less than {high}, got {box[low]!r}")
+    yield from _without(given, "points", "multimask")
+
+
 _RULES: Mapping[str, Callable[[Mapping[str, Any]], _Findings]] = {
     "generate_image": _generate_image,
+    "generate_video": _media_project,
+    "generate_speech": _generate_speech,
+    "edit_image": _edit_image,
+    "upscale_image": _upscale_image,
+    "video_to_video": _video_to_video,
+    "sound_to_video": _media_project,
     "animate_photo": _animate_photo,
     "change_angle": _change_angle,
     "stitch_video": _stitch_video,
@@ -136,6 +229,9 @@ _RULES: Mapping[str, Callable[[Mapping[str, Any]], _Findings]] = {
     "replace_video_segment": _replace_video_segment,
     "overlay_video": _overlay_video,
     "add_subtitles": _add_subtitles,
+    "image_to_3d": _image_to_3d,
+    "remove_background": _image_source,
+    "segment_image": _segment_image,
 }
 
 
@@ -155,7 +251,7 @@ def validate_tool_arguments(
     tool_name: str,
     arguments: Any,
     *,
-    skip_enum_properties: Collection[str] = ("model",),
+    skip_enum_properties: Collection[str] | None = None,
     coerce_primitives: bool = False,
     strip_unknown_properties: bool = False,
 ) -> ToolArguments:
@@ -168,7 +264,8 @@ def validate_tool_arguments(
     Args:
         tool_name: Name of the tool.
         arguments: The arguments, a JSON object.
-        skip_enum_properties: Arguments that may have values beyond those listed in the definition.
+        skip_enum_properties: Arguments that may have values beyond those listed in the definition. Default: `model`,
+            except that of `generate_music`.
         coerce_primitives: Whether to accept the string "3" where a number is required.
         strip_unknown_properties: Whether to remove arguments that the tool does not define.
 
@@ -186,7 +283,9 @@ def validate_tool_arguments(
     given = {str(name): value for name, value in arguments.items()}
     if tool_name not in tool_names():
         return _invalid(given, f"{tool_name!r} is not a Sogni tool{did_you_mean(tool_name, tool_names())}")
-    schema = accepted_by(tool_name)
+    schema = parameters_of(tool_name)
+    if skip_enum_properties is None:
+        skip_enum_properties = () if tool_name == "generate_music" else ("model",)
     check = SchemaCheck(skip_enum_properties, coerce_primitives, strip_unknown_properties)
     known = schema["properties"]
     named, unchecked = _with_known_names(given, known, check.warnings)

@@ -3,7 +3,7 @@
 The definitions are in `data/tools.json`, loaded on first use; callers get copies.
 """
 
-# Definitions: tools §1. Wider schemas: tools §2.2.
+# Definitions: tools §1, tools-5x.json.
 
 from __future__ import annotations
 
@@ -43,19 +43,6 @@ def parameters_of(name: str) -> Mapping[str, Any]:
     return parameters
 
 
-@cache
-def accepted_by(name: str) -> Mapping[str, Any]:
-    """Return the schema for validation: the service may accept more than its definition offers."""
-    parameters = parameters_of(name)
-    known: Mapping[str, Any] = parameters["properties"]
-    wider = {prop: _wider(known[prop], more) for prop, more in table("tools-later").get(name, {}).items()}
-    return {**parameters, "properties": {**known, **wider}}
-
-
-def _wider(schema: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    return {**schema, **more, **({"enum": [*schema["enum"], *more["enum"]]} if "enum" in more else {})}
-
-
 def definition_of(name: str) -> dict[str, Any]:
     """Return a copy of a tool's definition for a chat request."""
     return {"type": "function", "function": copy.deepcopy(dict(_manifest()[name]))}
@@ -75,15 +62,18 @@ class SogniToolSet:
         >>> sogni.SogniTools.generate_image["function"]["name"]
         'generate_image'
         >>> len(sogni.SogniTools.all)
-        24
+        30
     """
 
     generate_image: Tool
     generate_video: Tool
     generate_music: Tool
+    generate_speech: Tool
     edit_image: Tool
     apply_style: Tool
     restore_photo: Tool
+    upscale_image: Tool
+    upscale_video: Tool
     refine_result: Tool
     animate_photo: Tool
     change_angle: Tool
@@ -102,6 +92,9 @@ class SogniToolSet:
     compose_script: Tool
     compose_workflow: Tool
     compose_workflow_template: Tool
+    image_to_3d: Tool
+    remove_background: Tool
+    segment_image: Tool
 
     @property
     def all(self) -> list[Tool]:
@@ -171,7 +164,10 @@ def _runs(tool: str, model_id: str, media: str) -> bool:
         return media == "video" and not workflows_of(model_id).isdisjoint(_VIDEO_WORKFLOWS[tool])
     if tool == "edit_image":
         return media == "image" and can_edit(model_id)
-    return (tool, media) in (("generate_image", "image"), ("generate_music", "audio"))
+    if tool == "generate_music":
+        # Its choices are checked, and the service also announces voices as audio models.
+        return media == "audio" and model_id in parameters_of(tool)["properties"]["model"]["enum"]
+    return (tool, media) == ("generate_image", "image")
 
 
 def as_tool_call(call: ToolCall | Mapping[str, Any]) -> ToolCall:

@@ -45,6 +45,7 @@ _SOURCES: Mapping[str, Mapping[str, tuple[str, InlineKind]]] = {
     "sound_to_video": {
         "audioSourceIndex": ("reference_audio", "audio"),
         "sourceImageIndex": ("reference_image", "image"),
+        "endImageIndex": ("reference_image_end", "image"),
     },
     "video_to_video": {
         "videoSourceIndex": ("reference_video", "video"),
@@ -143,6 +144,11 @@ def media_of(tool: str, arguments: Mapping[str, Any], available: AvailableMedia 
             media.fields[target] = _require_available(available, name).source(kind, arguments[name], name)
     if tool == "generate_video":
         _references(arguments, available, media)
+    elif tool == "video_to_video" and arguments.get("controlMode") == "inpaint":
+        index = arguments.get("maskImageIndex")
+        if index is not None:
+            mask = _require_available(available, "maskImageIndex").at("image", index, "maskImageIndex")
+            media.fields["reference_mask"] = mask
     elif tool == "edit_image":
         media.context_images = _images_to_edit(arguments, available)
     elif tool == "generate_image" and arguments.get("starting_image_strength") is not None and available is not None:

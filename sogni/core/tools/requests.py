@@ -103,7 +103,7 @@ def resolve_model(tool: str, requested: Any, *, with_images: bool = False) -> st
     if not isinstance(requested, str) or not requested.strip():
         return None
     tables: Mapping[str, Mapping[str, str]] = table("tool-models")["selectors"]
-    names = tables[tool + _WITH_IMAGES if with_images and tool + _WITH_IMAGES in tables else tool]
+    names = tables.get(tool + _WITH_IMAGES if with_images and tool + _WITH_IMAGES in tables else tool, {})
     normalized = re.sub(r"[_\s]+", "-", requested.strip().lower())
     return names.get(requested) or names.get(normalized) or requested
 
@@ -221,6 +221,11 @@ MAX_MEDIA = 16
 _MODES = ("animate-replace", "seedance-v2v", "canny", "pose", "depth", "detailer", "outpaint", "inpaint")
 _IMAGE_FORMATS = {"png": "png", "jpg": "jpg", "jpeg": "jpg", "webp": "webp"}
 _DEFAULT_VIDEO_SECONDS = 5
+_TASK_MODELS = "seedance-2-5"
+"""Prefix of models that need to know the purpose of references other than frames."""
+_LOOSE = frozenset(
+    {"reference_video", "reference_audio", "reference_image_urls", "reference_video_urls", "reference_audio_urls"}
+)
 _FAST_AUDIO = "minimax-h3-fastvideo"
 """Prefix of models whose videos for sound have a fixed rate and whole steps of frames."""
 _FAST_RATE, _FAST_FRAMES, _FAST_STEP, _FAST_MAX_FRAMES = 24, 124, 17, 362
@@ -261,7 +266,10 @@ def project_fields(tool: str, arguments: Arguments, model: str, media: ToolMedia
         "seed": _seed(arguments),
         **_BUILDERS[tool](arguments, model, media),
     }
-    return {name: value for name, value in fields.items() if value is not None}
+    found = {name: value for name, value in fields.items() if value is not None}
+    if model.startswith(_TASK_MODELS) and "reference_image" not in found and not _LOOSE.isdisjoint(found):
+        found["seedance_task_type"] = "edit" if tool == "video_to_video" else "reference"
+    return found
 
 
 def _given(arguments: Arguments, *names: str) -> Any:
@@ -274,6 +282,10 @@ def _non_empty(arguments: Arguments, *names: str) -> Any:
 
 def _number(value: Any) -> float | None:
     return value if is_finite_number(value) else None
+
+
+def _loras(arguments: Arguments) -> dict[str, Any]:
+    return {"loras": arguments.get("loras"), "lora_strengths": arguments.get("loraStrengths")}
 
 
 def _seed(arguments: Arguments) -> Any:
@@ -292,6 +304,7 @@ def _image(arguments: Arguments, model: str) -> dict[str, Any]:
     form = _given(arguments, "outputFormat", "output_format")
     width, height = image_size(arguments)
     return {
+        **_loras(arguments),
         "negative_prompt": _non_empty(arguments, "negativePrompt", "negative_prompt"),
         "guidance": _number(arguments.get("guidance")),
         "width": width,
@@ -335,6 +348,11 @@ def _video(arguments: Arguments, model: str, media: ToolMedia) -> dict[str, Any]
         "generate_audio": None if sound is None else bool(sound),
         "output_format": _given(arguments, "outputFormat", "output_format"),
         "return_last_frame": arguments.get("returnLastFrame"),
+        "ratio": arguments.get("ratio"),
+        "watermark": arguments.get("watermark"),
+        "reference_file_url": arguments.get("referenceFileUrl"),
+        "reference_link_url": arguments.get("referenceLinkUrl"),
+        **_loras(arguments),
         **media.fields,
     }
 
@@ -384,7 +402,6 @@ def _sound_to_video(arguments: Arguments, model: str, media: ToolMedia) -> dict[
     seconds = _number(arguments.get("duration")) or _DEFAULT_VIDEO_SECONDS
     fields = {
         **_video(arguments, model, media),
-        "negative_prompt": None,
         "audio_start": _given(arguments, "audioStart", "audio_start"),
     }
     if not model.startswith(_FAST_AUDIO):
@@ -401,13 +418,15 @@ def _sound_to_video(arguments: Arguments, model: str, media: ToolMedia) -> dict[
 def _video_to_video(arguments: Arguments, model: str, media: ToolMedia) -> dict[str, Any]:
     mode = mode_of("video_to_video", arguments)
     animates = mode in ("animate-move", "animate-replace")
-    if animates and "reference_image" not in media.fields:
+    if (animates or mode == "pose") and "reference_image" not in media.fields:
         raise invalid_value(
             "reference_image_url", None, "a data URI", f"reference_image_url is required for mode {mode!r}"
         )
+    shape = arguments.get("outpaintAspectRatio") if mode == "outpaint" else None
     fields = {
-        **_video(arguments, model, media),
+        **_video(arguments if shape is None else {**arguments, "aspectRatio": shape}, model, media),
         "duration": _number(arguments.get("duration")) or _DEFAULT_VIDEO_SECONDS,
+        "outpaint_position": arguments.get("outpaintPosition") if mode == "outpaint" else None,
         "video_start": arguments.get("video_start"),
         "audio_identity_strength": arguments.get("audio_identity_strength"),
     }

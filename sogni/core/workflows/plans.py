@@ -294,11 +294,12 @@ _CREATES = {
         "sound_to_video", "extend_video", "replace_video_segment", "overlay_video", "add_subtitles", "upscale_video",
     ),
     "audio": ("generate_music", "generate_speech"),
+    "model": ("image_to_3d",),
 }  # fmt: skip
 _KIND_OF = {tool: kind for kind, tools in _CREATES.items() for tool in tools}
 """The media that a tool creates, for tools that create only one kind."""
 
-_KINDS = {"image": "an image", "video": "a video", "audio": "audio"}
+_KINDS = {"image": "an image", "video": "a video", "audio": "audio", "model": "a 3D model"}
 _LAST_FRAMES = "returnLastFrame"
 _FORMS = {"_index": ("number", "a number"), "_url": ("string", "a URL"), "_uri": ("string", "a data URI")}
 _TYPES = {"integer": "number"}
@@ -371,7 +372,7 @@ _UNLISTED = frozenset(
         "source_image_url", "reference_image_urls", "reference_image_url", "reference_image_end_url",
         "reference_audio_url", "reference_audio_urls", "reference_audio_identity_url", "reference_video_url",
         "reference_video_urls", "audio_identity_strength", "first_frame_strength", "last_frame_strength",
-        "video_start", "fps", "model", "mask_image_url", "voice_source_url",
+        "video_start", "fps", "model", "mask_image_url",
     }
 )  # fmt: skip
 """Arguments that the service accepts although no definition of a tool lists them."""

@@ -90,6 +90,9 @@ _TARGETS: Mapping[str, tuple[str, str]] = {
     "change_angle": ("image", "sourceImageIndex"),
     "upscale_image": ("image", "sourceImageIndex"),
     "remove_background": ("image", "sourceImageIndex"),
+    "segment_image": ("image", "sourceImageIndex"),
+    "image_to_3d": ("image", "sourceImageIndex"),
+    "upscale_video": ("video", "sourceVideoIndex"),
     "orbit_video": ("image", "sourceImageIndex"),
     "video_to_video": ("video", "videoSourceIndex"),
     "extend_video": ("video", "videoIndex"),
@@ -147,6 +150,8 @@ def kind_of(tool: str) -> str:
     """Return the kind of media a tool makes."""
     if tool in _MAKES_AUDIO:
         return "audio"
+    if tool == "image_to_3d":
+        return "model"
     return "video" if any(word in tool for word in _MAKES_VIDEO) else "image"
 
 

@@ -178,6 +178,7 @@ class ChatRun:
     completed: float | None = None
     artifacts: list[dict[str, Any]] = field(factory=list)
     results: dict[str, list[str]] = field(factory=lambda: {"images": [], "videos": [], "audio": []})
+    """The URLs of results, by kind; a record lists them beside the artifacts."""
     tool_calls: list[dict[str, Any]] = field(factory=list)
     previews: list[Mapping[str, Any]] = field(factory=list)
     approval: Approval | None = None
@@ -216,7 +217,7 @@ class ChatRun:
         """Record the artifacts of a tool."""
         for item, url in zip(media, urls, strict=True):
             self.artifacts.append({**item.wire(url), "toolCallId": call["id"], "toolName": call["function"]["name"]})
-            self.results["audio" if item.kind == "audio" else f"{item.kind}s"].append(url)
+            self.results.setdefault("audio" if item.kind == "audio" else f"{item.kind}s", []).append(url)
 
     def snapshot(self) -> dict[str, object]:
         """Return the data of a ``run_status`` frame: the record without its events."""

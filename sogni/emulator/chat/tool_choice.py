@@ -32,6 +32,8 @@ _KINDS = {
     "change_angle": "image",
     "upscale_image": "image",
     "remove_background": "image",
+    "segment_image": "image",
+    "image_to_3d": "model",
     "generate_music": "audio",
     "generate_speech": "audio",
 }
@@ -133,7 +135,7 @@ def _summary(result: ToolResult) -> str:
     if result.failed:
         return f"The tool {result.name} failed: {_reason(result.text)}"
     if result.media is not None:
-        what = {"image": "image", "video": "video", "audio": "audio track"}.get(result.media, result.media)
+        what = {"audio": "audio track", "model": "3D model"}.get(result.media, result.media)
         if len(result.urls) == 1:
             return f"Here is your {what}: {result.urls[0]}"
         return f"Here are your {len(result.urls)} {what}s: {' '.join(result.urls)}"
@@ -153,8 +155,8 @@ def _reason(text: str) -> str:
 
 _VERBS = (
     "turn make create generate draw paint sketch animate convert edit change add send get compose write use call tell"
-    " show give also what render produce upscale remove restore stitch extend multiply divide subtract look find book"
-    " schedule set search"
+    " segment mask show give also what render produce upscale remove restore stitch extend multiply divide subtract"
+    " look find book schedule set search"
 ).replace(" ", "|")
 _THINGS = "image|picture|photo|video|clip|song|drawing|painting|portrait|illustration|track|melody"
 _SEPARATOR = re.compile(
@@ -194,6 +196,8 @@ _INTENTS: tuple[tuple[str, str], ...] = (
     ("extend_video", r"\b(?:extend|lengthen|continue)\b.*\b(?:video|clip|it)\b"),
     ("upscale_video", r"\bupscale\b.*\b(?:video|clip)\b"),
     ("upscale_image", r"\b(?:upscale|enlarge)\b"),
+    ("image_to_3d", r"\b3-?d (?:model|mesh|object)\b|\bglb\b"),
+    ("segment_image", r"\b(?:segment|mask out)\b"),
     ("remove_background", r"\b(?:remove|cut out|erase)\b.*\bbackground\b"),
     ("restore_photo", r"\brestore\b"),
     ("orbit_video", r"\borbit\b|\b360\b"),
@@ -308,7 +312,8 @@ _SYNONYMS: Mapping[str, str] = {
 _INSTEAD = {"animate": ("generate_video", "animate_photo"), "sound_to_video": ("sound_to_video", "generate_video")}
 _SOURCES = {
     "edit_image": "image", "apply_style": "image", "refine_result": "image", "change_angle": "image",
-    "upscale_image": "image", "remove_background": "image", "orbit_video": "image", "animate_photo": "image",
+    "upscale_image": "image", "remove_background": "image", "segment_image": "image",
+    "image_to_3d": "image", "orbit_video": "image", "animate_photo": "image",
 }  # fmt: skip
 _EDITS = ("edit_image", "apply_style", "refine_result", "restore_photo", "video_to_video", "extend_video")
 _MEDIA_KEYS = ("duration", "seed", "bpm")
@@ -317,6 +322,9 @@ _COUNT = re.compile(
 )
 _COUNTS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
 _ENOUGH = 3
+_FOR_IMAGE = {"target_output": "image_prompt", "destination_model": "krea-2-turbo"}
+_FOR_VIDEO = {"target_output": "video_prompt", "destination_model": "ltx25"}
+_SEGMENTS = re.compile(r"^\W*(?:segment|mask out)\s+|\s+in (?:it|(?:the|this|that) \w+)\W*$", re.I)
 
 
 def injected(mode: str | None) -> list[dict[str, object]]:
@@ -480,6 +488,10 @@ class ToolChoice:
             filled["prompt"] = _prompt(name, step, about)
         media = EarlierMedia(results or results_of(self._conversation.messages), len(self._conversation.images))
         filled |= _sources(name, properties, step, media, refers_back(step.text))
+        if name == "enhance_prompt":
+            filled |= _FOR_VIDEO if _VIDEO.search(step.text) else _FOR_IMAGE
+        if name == "segment_image":
+            filled["text"] = _SEGMENTS.sub("", step.text.strip(" .!?"))[:240] or "the subject"
         size = sentences.size(step.text)
         if size is not None and "width" in properties:
             filled |= {"width": size[0], "height": size[1]}

@@ -11,6 +11,8 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFilter
 
 from sogni.emulator.catalogue.models import Model
+from sogni.emulator.media.image_kind import SAM3
+from sogni.emulator.media.meshes import write_model
 from sogni.emulator.media.pictures import cover
 from sogni.emulator.tools.media_library import Media, ToolError
 from sogni.emulator.tools.renderer import Cut, RenderRequest
@@ -112,6 +114,44 @@ async def remove_background(work: ToolContext) -> list[Media]:
     ]
 
 
+async def segment_image(work: ToolContext) -> list[Media]:
+    """Return the mask of what a text, points or boxes describe, or the cut-out with ``applyMask``."""
+    # Protocol notes: projects-5x §4.8.
+    args = work.arguments
+    source = await work.needed("image", "sourceImageIndex")
+    points = args.objects("points")
+    prompt = {
+        "points": points,
+        "boxes": [{"label": "positive", **box} for box in args.objects("boxes")],
+        "text": args.text("text"),
+        "threshold": 0.5 if args.number("threshold") is None else args.number("threshold"),
+        "multimask": args.flag("multimask") is not False if points else None,
+        "applyMask": args.flag("applyMask") is True,
+        "maxInstances": args.raw("maxInstances"),
+    }
+    details = {"sam3Prompt": {key: value for key, value in prompt.items() if value is not None}}
+    size = size_of(source) or Size(1024, 1024)
+    return await _render(work, work.model(SAM3), size, source, details, count=1)
+
+
+_VIEWS = ("left", "back", "right")
+_MESH = ("meshTargetFaces", "normalMapSize", "ambientOcclusionSize", "shapeResolution")
+
+
+async def image_to_3d(work: ToolContext) -> list[Media]:
+    """Return a block with the views on its sides, as GLB."""
+    args = work.arguments
+    views = {"front": await work.needed("image", "sourceImageIndex")}
+    for side in _VIEWS:
+        view = await work.named("image", f"{side}ViewImageIndex", urls=(f"{side}_view_image_url",))
+        if view is not None:
+            views[side] = view
+    paths = {name: await work.renderer.path(media) for name, media in views.items()}
+    extras = {name: args.number(name) for name in _MESH if args.number(name) is not None}
+    produce = partial(write_model, paths, int(args.number("textureSize") or 4096), extras)
+    return [await work.renderer.cut(Cut(produce=produce, kind="model", mime="model/gltf-binary"))]
+
+
 async def _edited(work: ToolContext, source: Media) -> list[Media]:
     args, model = work.arguments, work.model(EDIT_DEFAULT)
     requested_size = parse_size(args.text("aspectRatio", "aspect_ratio"), None, None)
@@ -150,6 +190,7 @@ async def _render(
         inputs["startingImage"] = source
     quality = args.text("gptImageQuality")
     extra = {"gptImageQuality": quality} if quality is not None and model.external else {}
+    extra |= work.loras
     requested = RenderRequest(
         model=model,
         prompt=work.prompt if prompt is None else prompt,

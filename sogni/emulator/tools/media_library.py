@@ -41,8 +41,9 @@ class UserNeededError(Exception):
         self.details: dict[str, Any] = dict(details or {})
 
 
-Kind = Literal["image", "video", "audio"]
+Kind = Literal["image", "video", "audio", "model"]
 KINDS: tuple[Kind, ...] = ("image", "video", "audio")
+"""The kinds that a tool can take; 3D models are results only."""
 
 
 @frozen(kw_only=True)

@@ -358,8 +358,10 @@ class Estimate:
 
 def placeholder(kind: Kind) -> Media:
     """Return a placeholder for a file that does not exist yet."""
-    mime = {"image": "image/png", "video": "video/mp4", "audio": "audio/mpeg"}[kind]
+    mime = {"image": "image/png", "video": "video/mp4", "audio": "audio/mpeg", "model": "model/gltf-binary"}[kind]
     media = Media(id="", kind=kind, key=Key("", "", kind), mime=mime)
+    if kind == "model":
+        return media
     if kind == "audio":
         return evolve(media, duration=30.0)
     media = evolve(media, width=1024, height=1024)

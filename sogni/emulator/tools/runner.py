@@ -39,10 +39,13 @@ TOOLS: Mapping[str, Tool] = {
     "change_angle": image_tools.change_angle,
     "upscale_image": image_tools.upscale_image,
     "remove_background": image_tools.remove_background,
+    "segment_image": image_tools.segment_image,
+    "image_to_3d": image_tools.image_to_3d,
     "generate_video": video_tools.generate_video,
     "sound_to_video": video_tools.sound_to_video,
     "video_to_video": video_tools.video_to_video,
     "generate_music": video_tools.generate_music,
+    "generate_speech": video_tools.generate_speech,
     "animate_photo": show_tools.animate,
     "orbit_video": show_tools.orbit_video,
     "dance_montage": show_tools.dance_montage,
@@ -63,16 +66,6 @@ TOOLS: Mapping[str, Tool] = {
     "map_assets_for_model": looking_tools.map_assets_for_model,
     "validate_asset_references": looking_tools.validate_asset_references,
 }
-UNSERVED = ("image_to_3d", "segment_image", "generate_speech")
-"""Tools whose models no worker of the emulator serves, as in its catalogue."""
-_NEWER: Mapping[str, tuple[str, ...]] = {
-    "controlMode": ("outpaint", "inpaint"),
-    "gptImageQuality": ("xhigh", "max"),
-}
-"""Values added by newer versions of the manifest. Models are not listed: an unknown model is not an error."""
-# Protocol notes: tools §5.2.
-_LONGER: Mapping[str, float] = dict.fromkeys(("generate_video", "video_to_video", "sound_to_video", "extend_video"), 30)
-"""Seconds that newer versions allow instead of 20."""
 FREE = frozenset(name for name, tool in TOOLS.items() if tool.__module__ in (looking_tools.__name__,))
 
 
@@ -186,9 +179,7 @@ class ToolRunner:
     async def _work(self, call: ToolCall, renderer: AnyRenderer) -> Artifacts:
         tool = TOOLS.get(call.name)
         if tool is None:
-            known = call.name in UNSERVED
-            reason = "No worker currently serves the model of" if known else "Unknown tool"
-            raise ToolError("TOOL_UNAVAILABLE" if known else "UNKNOWN_TOOL", f"{reason} {call.name}")
+            raise ToolError("UNKNOWN_TOOL", f"Unknown tool {call.name}")
         if isinstance(renderer, Estimate) and call.name in FREE:
             return Artifacts()
         checked = checked_arguments(call.name, call.arguments)
@@ -212,15 +203,13 @@ def checked_arguments(name: str, arguments: Mapping[str, Any], bound: Collection
         return dict(arguments)
     if name == "add_subtitles" and arguments.get("auto_transcribe") and not {"cues", "srt"} & {*arguments, *bound}:
         raise ToolError("USER_INPUT_INCOMPLETE", "auto_transcribe is reserved; give cues or srt")
-    seconds = arguments.get("duration")
-    longer = name in _LONGER and isinstance(seconds, int | float) and 20 < seconds <= _LONGER[name]
-    newer = [key for key, values in _NEWER.items() if arguments.get(key) in values]
-    checkable = {**arguments, "duration": 20} if longer else arguments
-    checked = validate_tool_arguments(name, checkable, skip_enum_properties=("model", "videoModel", *newer))
+    # An unknown model is not an error (tools §5.2).
+    selectors = ("videoModel",) if name in ("generate_music", "generate_speech") else ("model", "videoModel")
+    checked = validate_tool_arguments(name, arguments, skip_enum_properties=selectors)
     errors = [error for error in checked.errors if not _about(error, bound)]
     if errors:
         raise ToolError("INVALID_ARGUMENTS", f"{name}: {'; '.join(errors)}")
-    return {**checked.arguments, "duration": seconds} if longer else checked.arguments
+    return checked.arguments
 
 
 def _about(error: str, names: Collection[str]) -> bool:

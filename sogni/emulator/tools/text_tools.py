@@ -9,8 +9,12 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
+from sogni.core.tools.hosted import parameters_of, tool_names
+from sogni.emulator.catalogue.image_models import IMAGE_MODELS
+from sogni.emulator.catalogue.media_models import MEDIA_MODELS
 from sogni.emulator.tools.media_library import ToolError
 from sogni.emulator.tools.runner import checked_arguments
 
@@ -38,13 +42,11 @@ def run(name: str, arguments: Arguments) -> dict[str, object]:
 
 def enhance_prompt(arguments: Arguments) -> dict[str, object]:
     """Return a prompt with light, camera and detail; ``compress`` and ``preserve`` shorten or keep it."""
-    prompt, target = str(arguments["prompt"]).strip(), str(arguments.get("target_output") or "image_prompt")
+    prompt, target = str(arguments["prompt"]).strip(), str(arguments["target_output"])
     mode, style = arguments.get("prompt_mode"), arguments.get("style_prompt")
     details = [_pick(_MOODS, prompt), "sharp focus", "rich detail"]
     if target == "video_prompt":
         details = [_pick(_SHOTS, prompt), "steady natural motion", _pick(_MOODS, prompt)]
-    elif target == "music_prompt":
-        details = [f"in {_pick(_KEYS, prompt)}", "warm mix", "clear melody"]
     elif target == "edit_prompt":
         details = ["keep everything else unchanged"]
     if mode in ("preserve", "validate", "payload"):
@@ -53,8 +55,21 @@ def enhance_prompt(arguments: Arguments) -> dict[str, object]:
         enhanced = " ".join(prompt.split()[:24])
     else:
         enhanced = ", ".join([prompt, *([str(style)] if style else []), *details])
+    if arguments["destination_model"] not in _known_models():
+        raise ToolError("INVALID_ARGUMENTS", f"Unknown destination_model {arguments['destination_model']!r}")
     known = {key: arguments[key] for key in ("destination_model", "destination_tool") if arguments.get(key)}
     return {"enhanced_prompt": enhanced, "original_prompt": prompt, "target_output": target, **known}
+
+
+@cache
+def _known_models() -> frozenset[str]:
+    """Return the ids of the catalogue and the names that tools know models by."""
+    names = {model.id for model in (*IMAGE_MODELS, *MEDIA_MODELS)}
+    for tool in tool_names():
+        known = parameters_of(tool)["properties"]
+        for selector in ("model", "videoModel"):
+            names |= set(known.get(selector, {}).get("enum", ()))
+    return frozenset(names)
 
 
 def compose_lyrics(arguments: Arguments) -> dict[str, object]:

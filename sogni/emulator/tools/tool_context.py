@@ -30,8 +30,6 @@ IMAGE_SELECTORS: Mapping[str, str] = {
     "chroma-detail": "chroma-v48-detail-svd_fp8",
     "chroma-hd": "chroma1-hd_fp8_scaled",
     "chroma1-hd": "chroma1-hd_fp8_scaled",
-    "flux1-krea": "flux1-krea-dev_fp8_scaled",
-    "flux2": "flux2_dev_fp8",
     "qwen-2512": "qwen_image_2512_fp8",
     "qwen-2512-lightning": "qwen_image_2512_fp8_lightning",
     "krea-2-turbo": "krea2_turbo_fp8_scaled",
@@ -44,12 +42,10 @@ IMAGE_SELECTORS: Mapping[str, str] = {
 EDIT_SELECTORS: Mapping[str, str] = {
     "qwen-lightning": "qwen_image_edit_2511_fp8_lightning",
     "qwen": "qwen_image_edit_2511_fp8",
-    "flux2": "flux2_dev_fp8",
     "krea-identity-edit": "krea2_identity_edit_v1_2",
     "krea-2-identity-edit": "krea2_identity_edit_v1_2",
     "krea2-identity-edit": "krea2_identity_edit_v1_2",
 }
-MUSIC_SELECTORS: Mapping[str, str] = {"turbo": "ace_step_1.5_turbo", "sft": "ace_step_1.5_sft"}
 
 IMAGE_DEFAULT = "krea2_turbo_fp8_scaled"
 EDIT_DEFAULT = "qwen_image_edit_2511_fp8_lightning"
@@ -80,7 +76,7 @@ def image_model(catalogue: Catalogue, selector: str | None, *, edit: bool = Fals
 
 
 def music_model(catalogue: Catalogue, selector: str | None) -> str:
-    requested = MUSIC_SELECTORS.get(_normal(selector), selector or "")
+    requested = selector or ""
     model = catalogue.models.get(requested)
     return requested if model is not None and model.served and model.media == "audio" else MUSIC_DEFAULT
 
@@ -296,6 +292,12 @@ class ToolContext:
     @property
     def prompt(self) -> str:
         return self.arguments.text("prompt", "description") or ""
+
+    @property
+    def loras(self) -> dict[str, Any]:
+        """Return the LoRAs of the call as keys of a key frame."""
+        given = {"loras": self.arguments.texts("loras"), "loraStrengths": self.arguments.raw("loraStrengths")}
+        return {key: value for key, value in given.items() if value} if given["loras"] else {}
 
     @property
     def variations(self) -> int:

@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
+from sogni.emulator.media.audio_kind import CONTENT_TYPES
+from sogni.emulator.media.codecs import AudioFormat
+from sogni.emulator.media.speech import Speech
+from sogni.emulator.rendering.service import result_seed
 from sogni.emulator.tools.media_library import Media, ToolError
-from sogni.emulator.tools.renderer import RenderRequest
+from sogni.emulator.tools.renderer import Cut, RenderRequest
 from sogni.emulator.tools.tool_context import (
     ToolContext,
     frame_count,
@@ -163,6 +167,23 @@ async def generate_music(work: ToolContext) -> list[Media]:
     return await work.renderer.render(requested)
 
 
+async def generate_speech(work: ToolContext) -> list[Media]:
+    """Read a text in a voice that has nothing in common with a human one but the length of its words."""
+    args = work.arguments
+    voice = "|".join(str(args.raw(name)) for name in ("model", "voice", "voiceDescription", "language"))
+    if args.text("model") == "clone":
+        sample = await work.needed("audio", "voiceSourceIndex", urls=("voice_source_url",))
+        voice += sample.key.item_id
+    form = cast(AudioFormat, args.text("outputFormat", "output_format") or "wav")
+    mime = CONTENT_TYPES[form]
+    spoken = [
+        Speech(text=work.prompt, voice=voice, seed=result_seed(work.chosen_seed, part))
+        for part in range(work.variations)
+    ]
+    cuts = [Cut(produce=it.produce(form), kind="audio", mime=mime, duration=it.seconds) for it in spoken]
+    return [await work.renderer.cut(cut) for cut in cuts]
+
+
 async def clip(
     work: ToolContext,
     workflow: str,
@@ -179,15 +200,17 @@ async def clip(
     args = work.arguments
     given = {role: media for role, media in files.items() if media is not None}
     model = work.model(video_model(work.catalogue, selector or args.text(*_VIDEO_NAMES), workflow))
-    requested_size = parse_size(
-        args.text("aspectRatio", "aspect_ratio", "ratio"), args.number("width"), args.number("height")
-    )
+    shapes = ["aspectRatio", "aspect_ratio", "ratio"]
+    if args.text("controlMode") == "outpaint":
+        shapes.append("outpaintAspectRatio")
+    requested_size = parse_size(args.text(*shapes), args.number("width"), args.number("height"))
     source = size_of(shape or given.get("referenceImage") or given.get("referenceImageEnd"))
     short_side = args.number("targetResolution", "target_resolution")
     size = video_size(work.catalogue, model, requested_size, source, short_side)
     length = seconds or args.number("duration") or _DEFAULT_SECONDS
     frames, _ = frame_count(work.catalogue, model, length)
-    extra: dict[str, Any] = {"width": size.width, "height": size.height, "frames": frames, **(details or {})}
+    extra: dict[str, Any] = {"width": size.width, "height": size.height, "frames": frames, **work.loras}
+    extra |= details or {}
     sound = args.flag("generateAudio", "generate_audio")
     if sound is not None:
         extra["generateAudio"] = sound

@@ -14,10 +14,10 @@ from typing import Any
 from sogni.emulator.account.accounts import Account
 from sogni.emulator.tools.media_library import KINDS, Media, MediaLibrary, ToolError
 from sogni.emulator.tools.renderer import placeholder
-from sogni.emulator.tools.runner import TOOLS, UNSERVED, ToolCall, ToolRunner, checked_arguments
+from sogni.emulator.tools.runner import TOOLS, ToolCall, ToolRunner, checked_arguments
 from sogni.emulator.workflows.runs import INPUT_MEDIA, Run, Step
 
-STEP_TOOLS = frozenset({*TOOLS, *UNSERVED})
+STEP_TOOLS = frozenset(TOOLS)
 TRANSFORMS = (
     *("artifact_url", "artifact_data_uri", "image_url", "video_url", "audio_url"),
     *("image_index", "video_index", "audio_index"),

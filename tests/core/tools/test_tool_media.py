@@ -132,6 +132,17 @@ def test_sources_are_results_when_nothing_was_uploaded() -> None:
     assert media.fields == {"reference_video": MP4}
 
 
+def test_an_end_frame_and_a_mask() -> None:
+    made = AvailableMedia(images=[b"mask"], videos=[b"made"], audio=[b"song"], uploaded_images=[b"up", b"up2"])
+    media = got("sound_to_video", made, sourceImageIndex=0, endImageIndex=1)
+    assert media.fields == {"reference_audio": b"song", "reference_image": b"up", "reference_image_end": b"up2"}
+    assert media.images == 2
+    masked = {"controlMode": "inpaint", "maskImageIndex": 0}
+    assert got("video_to_video", made, **masked).fields == {"reference_video": b"made", "reference_mask": b"mask"}
+    for arguments in ({"maskImageIndex": 0}, {"controlMode": "inpaint"}):
+        assert got("video_to_video", made, **arguments).fields == {"reference_video": b"made"}
+
+
 def test_what_was_made_counts_from_0() -> None:
     made = AvailableMedia()
     for kind in ("image", "video", "audio"):

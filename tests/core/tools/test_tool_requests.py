@@ -13,6 +13,7 @@ from sogni.errors import ValidationError
 from tests.tables import each_row
 
 LTX, SEEDANCE = "ltx23-22b-fp8_i2v_distilled", "seedance-2-0"
+WAN3 = "wan3.0-video"
 FAST = "minimax-h3-fastvideo-int8_a2v_turbo"
 NOTHING = ToolMedia()
 
@@ -82,6 +83,7 @@ def test_modes(tool: str, arguments: dict[str, Any], expected: str | None) -> No
           "mask_image_url": "data:"},
          {"gpt_image_quality": "high", "gpt_image_background": "opaque", "gpt_image_output_compression": 50,
           "gpt_image_mask_url": "data:"}),
+        ({"loras": ["a"], "loraStrengths": [0.5]}, {"loras": ["a"], "lora_strengths": [0.5]}),
     ],
 )  # fmt: skip
 def test_an_image(arguments: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -119,6 +121,11 @@ def test_an_edit_takes_as_many_images_as_the_model(model: str, most: int) -> Non
         (LTX, {"audio_identity_strength": 1, "first_frame_strength": 0.5, "last_frame_strength": 0.1, "height": 640},
          {"width": 1920, "height": 640, "fps": 24, "audio_identity_strength": 1, "first_frame_strength": 0.5,
           "last_frame_strength": 0.1}),
+        (WAN3, {"ratio": "adaptive", "watermark": False, "referenceFileUrl": "https://a"},
+         {"width": 1920, "height": 1080, "fps": 30, "ratio": "adaptive", "watermark": False,
+          "reference_file_url": "https://a"}),
+        (WAN3, {"referenceLinkUrl": "https://a", "loras": ["a"]},
+         {"width": 1920, "height": 1080, "fps": 30, "reference_link_url": "https://a", "loras": ["a"]}),
     ],
 )  # fmt: skip
 def test_a_video(model: str, arguments: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -160,7 +167,7 @@ def test_models_of_others_read_addresses() -> None:
     ("arguments", "expected"),
     [({}, {"duration": 5, "audio_duration": 5}),
      ({"duration": 3, "audio_start": 2, "fps": 60}, {"duration": 3, "audio_duration": 3, "audio_start": 2}),
-     ({"duration": "x"}, {"duration": 5, "audio_duration": 5})],
+     ({"duration": "x", "negativePrompt": "n"}, {"duration": 5, "audio_duration": 5, "negative_prompt": "n"})],
 )  # fmt: skip
 def test_a_video_to_a_sound(arguments: dict[str, Any], expected: dict[str, Any]) -> None:
     media = ToolMedia(fields={"reference_audio": b"x"})
@@ -182,7 +189,12 @@ def test_a_model_that_is_never_silent() -> None:
 @pytest.mark.parametrize(
     ("model", "arguments", "expected"),
     [
-        (LTX, {"controlMode": "pose"}, {"control_net": {"name": "pose", "strength": 0.85}}),
+        (LTX, {"controlMode": "depth", "outpaintPosition": "top", "outpaintAspectRatio": "1:1"},
+         {"control_net": {"name": "depth", "strength": 0.85}}),
+        (LTX, {"controlMode": "outpaint", "outpaintPosition": "top", "outpaintAspectRatio": "1:1"},
+         {"control_net": {"name": "outpaint", "strength": 0.85}, "outpaint_position": "top", "width": 1472,
+          "height": 1472}),
+        ("seedance-2-5", {"controlMode": "seedance-v2v"}, {"height": 1080, "seedance_task_type": "edit"}),
         (LTX, {"control_mode": "detailer", "detailer_strength": 0.5, "video_start": 1, "duration": 3},
          {"control_net": {"name": "detailer", "strength": 1}, "detailer_strength": 0.5, "video_start": 1,
           "duration": 3}),
@@ -193,6 +205,27 @@ def test_a_video_from_a_video(model: str, arguments: dict[str, Any], expected: d
     media = ToolMedia(fields={"reference_video": b"x"})
     usual = {"reference_video": b"x", "width": 1920, "height": 1088, "fps": 24, "duration": 5}
     assert fields("video_to_video", model, media, **arguments) == {**usual, **expected}
+
+
+@pytest.mark.parametrize(
+    ("media", "task"),
+    [
+        (ToolMedia(references={"video": [b"1"]}), "reference"),
+        (ToolMedia(references={"video": [b"1"], "image": [b"2"]}), None),
+        (NOTHING, None),
+    ],
+)
+def test_the_purpose_of_references(media: ToolMedia, task: str | None) -> None:
+    assert fields("generate_video", "seedance-2-5", media).get("seedance_task_type") == task
+
+
+def test_poses_need_a_picture() -> None:
+    media = ToolMedia(fields={"reference_video": b"x"})
+    with pytest.raises(ValidationError, match="reference_image_url is required for mode 'pose'"):
+        fields("video_to_video", LTX, media, controlMode="pose")
+    media.fields["reference_image"] = b"face"
+    made = fields("video_to_video", LTX, media, controlMode="pose")
+    assert made["control_net"] == {"name": "pose", "strength": 0.85}
 
 
 def test_animation_needs_a_picture() -> None:

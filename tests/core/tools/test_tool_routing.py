@@ -25,6 +25,7 @@ from tests.tables import each_row
 
 SHEET = (Path(__file__).parents[3] / "docs" / "protocol" / "tools.md").read_text("utf-8")
 T2V, I2V, A2V = (f"ltx23-22b-fp8_{kind}_distilled" for kind in ("t2v", "i2v", "a2v"))
+NEWEST = "ltx25-22b-int8_{}_distilled"
 TABLES = {
     "generate_image": "generate_image",
     "edit_image": "edit_image",
@@ -68,7 +69,7 @@ def test_the_tables_are_those_of_the_sheet() -> None:
         ("generate_video", "ltx23", False, T2V),
         ("generate_video", "ltx23", True, I2V),
         ("sound_to_video", "ltx23-a2v", True, A2V),
-        ("generate_music", "sft", False, "ace_step_1.5_sft"),
+        ("generate_music", "ace_step_1.5_sft", False, "ace_step_1.5_sft"),
         ("generate_image", "  ", False, None),
         ("generate_image", 3, False, None),
     ],
@@ -81,16 +82,16 @@ def test_selectors(tool: str, requested: Any, images: bool, expected: str | None
     ("tool", "model", "images", "mode", "workflows", "first"),
     [
         ("generate_image", None, 0, None, (), "krea2_turbo_fp8_scaled"),
-        ("generate_video", None, 0, None, ("t2v",), T2V),
-        ("generate_video", None, 1, None, ("i2v",), I2V),
+        ("generate_video", None, 0, None, ("t2v",), NEWEST.format("t2v")),
+        ("generate_video", None, 1, None, ("i2v",), NEWEST.format("i2v")),
         ("generate_video", "minimax-h3-flf2v", 2, None, ("flf2v",), "minimax-h3-fl2va-fp8_flf2v"),
         ("generate_video", "happyhorse-1.1-r2v", 1, None, ("r2v",), "happyhorse-1.1-r2v"),
-        ("sound_to_video", None, 0, None, ("a2v",), A2V),
-        ("sound_to_video", None, 1, None, ("ia2v", "s2v"), "ltx23-22b-fp8_ia2v_distilled"),
+        ("sound_to_video", None, 0, None, ("a2v",), NEWEST.format("a2v")),
+        ("sound_to_video", None, 1, None, ("ia2v", "s2v"), NEWEST.format("ia2v")),
         ("sound_to_video", None, 2, None, ("flfa2v",), "minimax-h3-fastvideo-int8_flfa2v_turbo"),
         ("video_to_video", None, 0, "animate-move", ("animate-move",), "wan_v2.2-14b-fp8_animate-move_lightx2v"),
         ("video_to_video", None, 0, "seedance-v2v", ("v2v",), "seedance-2-0"),
-        ("video_to_video", None, 0, "pose", ("v2v",), "ltx23-22b-fp8_v2v_distilled"),
+        ("video_to_video", None, 0, "pose", ("v2v",), NEWEST.format("v2v")),
         ("generate_music", None, 0, None, (), "ace_step_1.5_xl_turbo"),
     ],
 )

@@ -71,6 +71,16 @@ def test_models_become_the_choices_of_the_tools_they_run() -> None:
     assert all(tools[name] == definition_of(name) for name in tool_names() if name not in DIRECT)
 
 
+def test_voices_are_no_choice_for_music() -> None:
+    listed = [{"id": name, "media": "audio"} for name in ("qwen3_tts_1.7b_custom_voice_bf16", "minimax_music3")]
+    tools = {tool["function"]["name"]: tool["function"]["parameters"] for tool in build_sogni_tools(listed)}
+    assert tools["generate_music"]["properties"]["model"]["enum"] == ["minimax_music3"]
+
+
+def test_calls_of_all_tools_are_known() -> None:
+    assert [is_sogni_tool_call({"function": {"name": name}}) for name in tool_names()] == [True] * 30
+
+
 @pytest.mark.parametrize(
     ("call", "expected"),
     [

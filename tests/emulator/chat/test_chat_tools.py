@@ -40,7 +40,10 @@ MAIL = function("send_email", "Send an email to somebody", {"to": TEXT, "subject
 CALCULATOR = function("calculator", "Evaluate an arithmetic expression", {"expression": TEXT})
 OWN = [WEATHER, TIME, ADD, MULTIPLY, MAIL]
 
-KINDS = {"generate_image": "image", "edit_image": "image", "generate_music": "audio"}
+KINDS = {
+    "generate_image": "image", "edit_image": "image", "segment_image": "image", "generate_music": "audio",
+    "image_to_3d": "model",
+}  # fmt: skip
 
 
 def result_of(name: str, index: int) -> str:
@@ -104,6 +107,29 @@ def converse(question: str | Payload, *tools: Payload, **options: Any) -> tuple[
                 [("edit_image", {"prompt": "edit it to add a hat", "sourceImageIndex": 0})],
                 [("generate_video", {"prompt": "a robot, in motion", "referenceImageIndices": [1], "duration": 6})],
                 [("generate_music", {"prompt": "a robot"})],
+            ],
+        ),
+        (
+            "Draw a kite, segment the tail in it, and turn it into a 3D model",
+            [
+                [("generate_image", {"prompt": "a kite"})],
+                [("segment_image", {"sourceImageIndex": 0, "text": "the tail"})],
+                [("image_to_3d", {"sourceImageIndex": 1})],
+            ],
+        ),
+        (
+            "Enhance this prompt: a kite",
+            [
+                [
+                    (
+                        "enhance_prompt",
+                        {
+                            "prompt": "Enhance this prompt: a kite",
+                            "target_output": "image_prompt",
+                            "destination_model": "krea-2-turbo",
+                        },
+                    )
+                ]
             ],
         ),
         (

@@ -183,11 +183,18 @@ def execute(wire: Wire, tool: str, **arguments: Any) -> Any:
 
 def test_texts_are_composed_from_their_arguments(wire: Wire, supernet: LocalSupernet) -> None:
     before = supernet.account.balance.sogni
-    assert execute(wire, "enhance_prompt", prompt="a kite")["enhanced_prompt"].startswith("a kite, ")
-    assert execute(wire, "enhance_prompt", prompt="a kite", prompt_mode="preserve")["enhanced_prompt"] == "a kite"
+    kite = {"prompt": "a kite", "target_output": "image_prompt", "destination_model": "krea2_turbo_fp8_scaled"}
+
+    def enhanced(**changes: str) -> str:
+        return str(execute(wire, "enhance_prompt", **{**kite, **changes})["enhanced_prompt"])
+
+    assert enhanced().startswith("a kite, ")
+    assert enhanced(prompt_mode="preserve") == "a kite"
     for target, part in (("video_prompt", "motion"), ("edit_prompt", "unchanged")):
-        assert part in execute(wire, "enhance_prompt", prompt="a kite", target_output=target)["enhanced_prompt"]
-    long = execute(wire, "enhance_prompt", prompt="word " * 50, prompt_mode="compress")["enhanced_prompt"]
+        assert part in enhanced(target_output=target, destination_model="ltx25")
+    long = enhanced(prompt="word " * 50, prompt_mode="compress")
+    for wrong in ({"prompt": "a kite"}, {**kite, "destination_model": "nobody"}):
+        assert post(wire, EXECUTE, {"tool": "enhance_prompt", "arguments": wrong}).status_code == 400
     assert len(long.split()) == 24
     lyrics = execute(wire, "compose_lyrics", prompt="a song about rain", duration_seconds=120)
     assert all(part in lyrics["lyrics"] for part in ("[Verse]", "[Chorus]", "[Bridge]", "rain"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from attrs import evolve
 from PIL import Image
 
 from sogni.emulator import LocalSupernet
@@ -29,7 +32,9 @@ from sogni.emulator.tools.editing import (
 )
 from sogni.emulator.tools.media_library import ToolError, probe
 from sogni.emulator.tools.tool_context import (
+    Arguments,
     Size,
+    ToolContext,
     frame_count,
     image_model,
     image_size,
@@ -172,7 +177,7 @@ def test_models_of_videos(catalogue: Catalogue, selector: str | None, workflow: 
 
 
 def test_models_of_music(catalogue: Catalogue) -> None:
-    found = [music_model(catalogue, selector) for selector in (None, "sft", "minimax_music3")]
+    found = [music_model(catalogue, selector) for selector in (None, "ace_step_1.5_sft", "minimax_music3")]
     assert found == ["ace_step_1.5_xl_turbo", "ace_step_1.5_sft", "ace_step_1.5_xl_turbo"]
 
 
@@ -246,12 +251,72 @@ def test_images_are_enlarged_and_cut_out(tools: Tools) -> None:
     tools.still()
     assert tools.run("upscale_image", scale=2, sourceImageIndex=0).media[0].width == 512
     assert tools.run("upscale_image", targetLongestEdge=700).media[0].width == 700
+    tools.library.results.append(evolve(tools.library.results[-1], width=4000))
     with pytest.raises(ToolError, match="is the most"):
-        tools.run("upscale_image", scale=200)
+        tools.run("upscale_image", scale=4)
+    tools.library.results.pop()
     cut = tools.run("remove_background", sourceImageIndex=0).media[0]
     assert Image.open(io.BytesIO(tools.content(cut))).mode == "RGBA"
     mask = tools.run("remove_background", sourceImageIndex=0, applyMask=False).media[0]
     assert as_image(tools.content(mask)).getpixel((0, 0)) == (0, 0, 0)
+
+
+def test_parts_of_an_image_are_marked(tools: Tools) -> None:
+    tools.still()
+    box = {"x0": 0, "y0": 0, "x1": 0.5, "y1": 1}
+    point = {"x": 0.5, "y": 0.5, "label": "positive"}
+    for arguments, mode in (
+        ({"text": "the kite"}, "L"),
+        ({"boxes": [box], "threshold": 0}, "L"),
+        ({"points": [point], "boxes": [box], "applyMask": True, "maxInstances": 2}, "RGBA"),
+    ):
+        marked = tools.run("segment_image", sourceImageIndex=0, **arguments).media[0]
+        image = Image.open(io.BytesIO(tools.content(marked)))
+        assert (marked.mime, image.mode, image.size) == ("image/png", mode, (256, 256))
+
+
+def test_an_image_becomes_a_block(tools: Tools) -> None:
+    tools.still(), tools.still(seed=8)
+    outcome = tools.run("image_to_3d", sourceImageIndex=0, backViewImageIndex=1, textureSize=1024, meshTargetFaces=5000)
+    model = outcome.media[0]
+    assert (model.kind, model.mime, outcome.indices) == (
+        "model", "model/gltf-binary", {"startIndex": 0, "indices": [0]},
+    )  # fmt: skip
+    content = tools.content(model)
+    magic, version, length, size, kind = struct.unpack_from("<4sIII4s", content)
+    assert (magic, version, length, kind) == (b"glTF", 2, len(content), b"JSON")
+    document = json.loads(content[20 : 20 + size])
+    data = content[28 + size :]
+    assert (len(document["meshes"][0]["primitives"]), len(document["images"])) == (6, 2)
+    assert document["buffers"][0]["byteLength"] == len(data)
+    view = document["bufferViews"][document["images"][0]["bufferView"]]
+    picture = Image.open(io.BytesIO(data[view["byteOffset"] : view["byteOffset"] + view["byteLength"]]))
+    assert picture.size == (256, 256)
+    for accessor in document["accessors"]:
+        used = {"SCALAR": 2, "VEC2": 8, "VEC3": 12}[accessor["type"]] * accessor["count"]
+        assert document["bufferViews"][accessor["bufferView"]]["byteLength"] == used
+
+
+def test_a_text_is_spoken(tools: Tools) -> None:
+    spoken = tools.run(
+        "generate_speech", prompt="Kites rise. Kites fall!", numberOfVariations=2, outputFormat="mp3"
+    ).media
+    assert [(media.kind, media.mime) for media in spoken] == [("audio", "audio/mpeg")] * 2
+    assert tools.content(spoken[0]) != tools.content(spoken[1])
+    sound = tools.film(tools.run("generate_speech", prompt="Kites rise", seed=3).media[0])
+    assert sound.seconds == pytest.approx(2 * 0.07 + 4 * 0.18, abs=0.01)
+    again = tools.run("generate_speech", prompt="Kites rise", seed=3, model="clone", voiceSourceIndex=0).media[0]
+    assert again.duration == pytest.approx(sound.seconds, abs=0.01)
+
+
+def test_loras_are_passed_on(tools: Tools) -> None:
+    for given, expected in (
+        ({"loras": ["a", "b"], "loraStrengths": [0.5]}, {"loras": ["a", "b"], "loraStrengths": [0.5]}),
+        ({"loras": ["a"]}, {"loras": ["a"]}),
+        ({"loraStrengths": [1]}, {}),
+    ):
+        renderer: Any = None
+        assert ToolContext(renderer, Arguments(given), tools.library, 0).loras == expected
 
 
 def test_an_image_can_start_from_another(tools: Tools) -> None:
