@@ -14,6 +14,7 @@ const PICTURE = await readFile(environment.PICTURE);
 const SONG = await readFile(environment.SONG);
 const FILM = await readFile(environment.FILM);
 const MODEL = "krea2_turbo_fp8_scaled";
+const LORA_MODEL = MODEL;
 const QWEN = "qwen3.6-35b-a3b-gguf-iq4xs";
 const KITE = { title: "Kite", steps: [{ id: "still", toolName: "generate_image", arguments: { prompt: "a red kite", aspectRatio: "512x512" } }] };
 const WEATHER = {
@@ -215,6 +216,66 @@ const STEPS = {
     const written = await replay.write({ run_id: `run-${Date.now()}`, user_request: "a kite", rounds: [] });
     const { records } = await replay.list({ limit: 5 });
     return [records.some((one) => one.runId === written.runId), (await replay.get(written.runId)).record.user_request];
+  },
+  async loras() {
+    need(projects, "availableLoras");
+    const { loras, constraints } = await projects.availableLoras({ modelId: LORA_MODEL });
+    const { loras: unknown } = await projects.availableLoras({ modelId: "no_such_model" });
+    const ids = loras.map((lora) => lora.loraId).sort();
+    return [ids, constraints.maxPerRequest, unknown, (await projects.getLora(ids[0])).name.length > 0, await projects.supportsLoras(LORA_MODEL), (await projects.loraConstraints()).maxStrength];
+  },
+  async image_with_a_lora() {
+    need(projects, "availableLoras");
+    const { loras } = await projects.availableLoras({ modelId: LORA_MODEL });
+    const { loraId } = loras.find((lora) => !lora.ui.nsfw);
+    return (await made({ modelId: LORA_MODEL, loras: [loraId], loraStrengths: [0.8] })).kinds;
+  },
+  async personal_loras() {
+    need(projects.personalLoras, "import");
+    const personal = projects.personalLoras;
+    const { id } = await personal.import({ url: "https://huggingface.co/local/mine/resolve/main/mine.safetensors", name: "Mine", modelId: LORA_MODEL, rightsConfirmed: true });
+    let record;
+    for (let polls = 0; polls < 100; polls++) {
+      record = await personal.get(id);
+      if (record.status === "ready") break;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    const listed = (await personal.list()).loras.length;
+    const { loras } = await personal.catalog({ modelId: LORA_MODEL });
+    await personal.remove(id);
+    return [record.status, record.name, listed, loras.length, (await personal.list()).loras.length];
+  },
+  async project_status() {
+    need(projects, "getStatus");
+    const { project } = await made({});
+    const status = await projects.getStatus(project.id);
+    return [status.id === project.id, status.status, status.finished];
+  },
+  async projects_elsewhere() {
+    need(projects, "listProjectsElsewhere");
+    return await projects.listProjectsElsewhere();
+  },
+  async resolve_missing() {
+    need(projects, "resolveMissing");
+    return Object.values(await projects.resolveMissing(["AAAAAAAA-0000-4000-8000-000000000000"], { attempts: 1, delayMs: 1 })).map((found) => found.state ?? found.status ?? found);
+  },
+  async sync() {
+    need(projects, "sync");
+    const { project } = await made({});
+    const { active, lost } = await projects.sync("manual");
+    return [project.status, active, lost];
+  },
+  async announcements() {
+    need(announcements, "active");
+    const listed = await announcements.active();
+    for (const { id } of listed) await announcements.dismiss(id);
+    return [listed.map(({ title, kind }) => [title, kind]), (await announcements.active()).length, await refusal(announcements.dismiss("no-such-announcement"))];
+  },
+  async subscription() {
+    need(account, "getSubscriptionUsage");
+    const [usage, trial] = [await account.getSubscriptionUsage(), await account.getTrialEligibility()];
+    await account.setDeviceId("a-device");
+    return [typeof usage.periodJobs, trial.eligible, typeof (await account.getNonce(client.currentAccount.walletAddress))];
   },
   async balance() {
     return isMoney((await account.accountBalance()).spark.net ?? 0) && Object.keys(await account.refreshBalance()).length > 0;

@@ -22,6 +22,7 @@ SogniClient = import_module("sogni_client").SogniClient
 
 PICTURE, SONG, FILM = (Path(os.environ[name]).read_bytes() for name in ("PICTURE", "SONG", "FILM"))
 MODEL = "krea2_turbo_fp8_scaled"
+LORA_MODEL = MODEL
 QWEN = "qwen3.6-35b-a3b-gguf-iq4xs"
 KITE = {
     "title": "Kite",
@@ -271,6 +272,120 @@ class Steps:
         records = value(await self.replays.list(limit=5), "records")
         record = value(await self.replays.get(run_id), "record")
         return [any(value(one, "runId", "run_id") == run_id for one in records), value(record, "user_request")]
+
+    async def loras(self) -> Any:
+        catalog = await self.projects.available_loras(model_id=LORA_MODEL)
+        unknown = await self.projects.available_loras(model_id="no_such_model")
+        ids = sorted(value(lora, "loraId", "lora_id") for lora in value(catalog, "loras"))
+        return [
+            ids,
+            value(value(catalog, "constraints"), "maxPerRequest", "max_per_request"),
+            value(unknown, "loras"),
+            len(value(await self.projects.get_lora(ids[0]), "name")) > 0,
+            await self.projects.supports_loras(LORA_MODEL),
+            value(await self.projects.lora_constraints(), "maxStrength", "max_strength"),
+        ]
+
+    async def image_with_a_lora(self) -> Any:
+        loras = value(await self.projects.available_loras(model_id=LORA_MODEL), "loras")
+        lora = next(value(lora, "loraId", "lora_id") for lora in loras if not value(value(lora, "ui"), "nsfw"))
+        return (await self.make(model_id=LORA_MODEL, loras=[lora], lora_strengths=[0.8]))[1]
+
+    async def personal_loras(self) -> Any:
+        personal = self.projects.personal_loras
+        imported = await personal.import_lora(
+            url="https://huggingface.co/local/mine/resolve/main/mine.safetensors",
+            name="Mine",
+            model_id=LORA_MODEL,
+            rights_confirmed=True,
+        )
+        lora_id = value(imported, "id")
+        for _ in range(100):
+            record = await personal.get(lora_id)
+            if value(record, "status") == "ready":
+                break
+            await asyncio.sleep(0.05)
+        listed = len(value(await personal.list(), "loras"))
+        catalog = value(await personal.catalog(model_id=LORA_MODEL), "loras")
+        await personal.remove(lora_id)
+        left = len(value(await personal.list(), "loras"))
+        return [value(record, "status"), value(record, "name"), listed, len(catalog), left]
+
+    async def project_status(self) -> Any:
+        project, _ = await self.make()
+        status = await self.projects.get_status(project.id)
+        return [value(status, "id") == project.id, value(status, "status"), value(status, "finished")]
+
+    async def project_result(self) -> Any:
+        project, _ = await self.make()
+        jobs = value(await self.projects.get_result(project.id), "jobs")
+        found = [(value(job, "status"), value(job, "kind"), value(job, "seed")) for job in jobs]
+        return [list(job) for job in found] + [kind_of(await fetched(value(jobs[0], "url")))]
+
+    async def recent_projects(self) -> Any:
+        project, _ = await self.make()
+        recent = await self.projects.list_recent(limit=5)
+        first = recent[0]
+        statuses = [value(job, "status") for job in value(first, "jobs")]
+        return [value(first, "id") == project.id, value(first, "modelId", "model_id"), statuses]
+
+    async def projects_elsewhere(self) -> Any:
+        return await self.projects.list_projects_elsewhere()
+
+    async def resolve_missing(self) -> Any:
+        found = await self.projects.resolve_missing(
+            ["AAAAAAAA-0000-4000-8000-000000000000"], attempts=1, delay_seconds=0.001
+        )
+        return [value(one, "state", "status") for one in found.values()]
+
+    async def sync(self) -> Any:
+        project, _ = await self.make()
+        snapshot = await self.projects.sync("manual")
+        return [project.status, value(snapshot, "active"), value(snapshot, "lost")]
+
+    async def announcements(self) -> Any:
+        listed = await self.client.announcements.active()
+        for one in listed:
+            await self.client.announcements.dismiss(value(one, "id"))
+        left = await self.client.announcements.active()
+        unknown = await refusal(self.client.announcements.dismiss("no-such-announcement"))
+        return [[[value(one, "title"), value(one, "kind")] for one in listed], len(left), unknown]
+
+    async def subscription(self) -> Any:
+        usage = await self.account.get_subscription_usage()
+        trial = await self.account.get_trial_eligibility()
+        await self.account.set_device_id("a-device")
+        nonce = await self.account.get_nonce(value(self.client.current_account, "wallet_address", "walletAddress"))
+        jobs = value(usage, "periodJobs", "period_jobs")
+        return [
+            "number" if isinstance(jobs, int) else type(jobs).__name__,
+            value(trial, "eligible"),
+            "string" if isinstance(nonce, str) else type(nonce).__name__,
+        ]
+
+    async def world(self) -> Any:
+        other = await connect(app_id=f"{os.environ['APP_ID']}-worlds")
+        await other.account.login(os.environ["ACCOUNT_NAME"], os.environ["ACCOUNT_PASSWORD"])
+        builds = other.worlds.builds
+        gate = {"kind": "path", "object": "a gate", "leadsTo": "yard"}
+        gate["action"] = {"verb": "open", "subject": "the gate", "intent": "enter"}
+        run = await builds.start(world_id="manor", node_id="yard", hotspots=[gate], token_type="spark")
+        run_id = value(run, "run_id", "runId")
+        for _ in range(200):
+            run = await builds.get(run_id)
+            waiting = value(value(run, "waiting"), "reason") if value(run, "waiting") else None
+            if waiting == "cost_approval_required":
+                await builds.confirm_cost(run_id, "confirm")
+            elif waiting == "review_required":
+                break
+            await asyncio.sleep(0.02)
+        listed = await builds.list(world_id="manor")
+        await builds.cancel(run_id)
+        ended = value(await builds.get(run_id), "status")
+        count = len(await builds.events(run_id))
+        await other.account.logout()
+        await other.aclose()
+        return [waiting, len(listed), ended, count > 2]
 
     async def balance(self) -> Any:
         spark = value(await self.account.account_balance(), "spark")
