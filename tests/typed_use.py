@@ -15,6 +15,8 @@ import sogni_async
 client = sogni.SogniClient(api_key="k")
 project = client.projects.create(type="image", model_id="m", max_cost=Decimal(1))
 client.projects.create(type="image", model_id="m", max_cost="1.5")
+client.projects.create(type="audio", model_id="m", idempotency_key="order 17")
+client.projects.create(type="image", model_id="m", idempotency_key=17)  # type: ignore[call-overload]
 assert_type(project.jobs, list[sogni.Job])
 assert_type(project.params, sogni.ImageProjectParams | sogni.VideoProjectParams | sogni.AudioProjectParams)
 assert_type(project.job("x"), sogni.Job | None)

@@ -158,8 +158,17 @@ def create_once(
     `announce` is only called for a new project.
     """
     if key is None:
-        return (yield from create_project(given, fields, max_cost, announce))
-    claim = Claim(key)
+        return create_project(given, fields, max_cost, announce)
+    return _create_claimed(Claim(key), given, fields, max_cost, announce)
+
+
+def _create_claimed(
+    claim: Claim,
+    given: ProjectParams | Checked[Any] | None,
+    fields: Mapping[str, Any],
+    max_cost: Any,
+    announce: Callable[[str], None] | None,
+) -> Flow[ProjectState]:
     try:
         project = yield from create_project(given, fields, max_cost, announce, claim=claim)
         if claim.project is None:
