@@ -23,7 +23,10 @@ from sogni.cli.lora import lora
 from sogni.cli.music import music
 from sogni.cli.output import escape_unencodable
 from sogni.cli.replay import replay
+from sogni.cli.speech import speech
 from sogni.cli.template import template
+from sogni.cli.three_d import three_d
+from sogni.cli.upscale import upscale
 from sogni.cli.video import video
 from sogni.cli.workflow import workflow
 from sogni.logs import configure
@@ -57,6 +60,9 @@ _COMMANDS = (
         image,
         video,
         music,
+        speech,
+        upscale,
+        three_d,
         batch,
         chat,
         workflow,

@@ -28,6 +28,7 @@ from sogni.emulator.chat.script import ChatScript
 from sogni.emulator.faults import Faults, LoraImportFault
 from sogni.emulator.media.audio_kind import AudioKind
 from sogni.emulator.media.image_kind import ImageKind
+from sogni.emulator.media.model_kind import ModelKind
 from sogni.emulator.media.video_kind import VideoKind
 from sogni.emulator.middleware import make_middleware
 from sogni.emulator.persistence import Archive
@@ -277,7 +278,8 @@ class Server:
     def _make_state(self, store: Store, archive: Archive) -> State:
         setup = self._setup
         tiers = {**IMAGE_TIERS, **MEDIA_TIERS}
-        serving: dict[Media, int] = {"image": setup.workers, "video": setup.workers, "audio": setup.workers}
+        served: tuple[Media, ...] = ("image", "video", "audio", "model")
+        serving: dict[Media, int] = dict.fromkeys(served, setup.workers)
         catalogue = make_catalogue([*IMAGE_MODELS, *MEDIA_MODELS], tiers, serving)
         ids = IdSource(_next_seed(setup.seed, archive))
         state = State(
@@ -291,7 +293,12 @@ class Server:
             archive=archive,
             signer=Signer(time.time, archive),
             projects=Projects(time.time),
-            kinds={"image": ImageKind(catalogue), "video": VideoKind(catalogue), "audio": AudioKind(catalogue)},
+            kinds={
+                "image": ImageKind(catalogue),
+                "video": VideoKind(catalogue),
+                "audio": AudioKind(catalogue),
+                "model": ModelKind(catalogue),
+            },
             personal_loras=PersonalLoras(
                 time.time, ids.uuid, _IMPORT_STEPS * setup.step_time, lambda: setup.faults.take(LoraImportFault)
             ),

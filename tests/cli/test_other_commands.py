@@ -40,7 +40,7 @@ def test_help_is_printed_without_a_command(sogni: Run) -> None:
         *[("workflow", it) for it in ("start", "watch", "list", "get", "save", "cancel", "resume", "reseed", "check")],
         *[("template", it) for it in ("list", "get", "create", "update", "delete", "fork")],
         *[("workflow",), ("template",), ("replay",), ("replay", "list"), ("replay", "get")],
-        *[("lora",), ("lora", "list"), ("lora", "show")],
+        *[("lora",), ("lora", "list"), ("lora", "show"), ("speech",), ("upscale",), ("3d",)],
     ],
 )
 def test_every_command_has_help(sogni: Run, command: tuple[str, ...]) -> None:

@@ -252,13 +252,13 @@ MEDIA_MODELS: Sequence[Model] = (
     *(_vendor(f"happyhorse-1.1-{work}", "happyhorse", served=False) for work in ("t2v", "i2v", "r2v")),
     *(_vendor(model_id, "wan3", served=False) for model_id in ("wan3.0-video", "wan3.0-spicy-video")),
     *_h3_models(),
-    _video("flashvsr_v1.1_tiny_long_bf16", "flashvsr", served=False),
+    _video("flashvsr_v1.1_tiny_long_bf16", "flashvsr"),
     *(_audio(f"ace_step_1.5_{size}", "ace-step-turbo") for size in ("turbo", "xl_turbo")),
     *(_audio(f"ace_step_1.5_{size}", "ace-step-sft") for size in ("sft", "xl_sft")),
     _audio("minimax_music3", "minimax-music", served=False),
-    _audio("qwen3_tts_1.7b_custom_voice_bf16", "tts-custom-voice", served=False),
-    _audio("qwen3_tts_1.7b_voice_clone_bf16", "tts-voice-clone", served=False),
-    _audio("qwen3_tts_1.7b_voice_design_bf16", "tts-voice-design", served=False),
+    _audio("qwen3_tts_1.7b_custom_voice_bf16", "tts-custom-voice"),
+    _audio("qwen3_tts_1.7b_voice_clone_bf16", "tts-voice-clone"),
+    _audio("qwen3_tts_1.7b_voice_design_bf16", "tts-voice-design"),
     *(
         Model(id=model_id, name=_title(model_id), tier="image-to-3d", media="model", needs_starting_image=True)
         for model_id in ("pixal3d_int8_i23d", "pixal3d_multiview_int8_i23d")

@@ -31,6 +31,7 @@ ASSET_MATRIX: Mapping[str, str] = {
     "animate-move": "RXXXRX",
     "animate-replace": "RXXXRX",
     "v2v": "OXXORO",
+    "upscale": "XXXXRX",
 }
 NEEDS_ONE_OF: Mapping[str, tuple[str, ...]] = {"i2v": ("referenceImage", "referenceImageEnd")}
 CARRIES_REFERENCE_AUDIO = frozenset({"s2v", "ia2v", "a2v"})
@@ -61,6 +62,9 @@ class Family:
     native_sound: bool = False
     negative_prompt: bool = True
     default_frames: int = 81
+    workflow: str | None = None
+    """The workflow of every model, whatever its ID."""
+    upscales: bool = False
 
 
 FAMILIES: Sequence[Family] = (
@@ -86,6 +90,14 @@ FAMILIES: Sequence[Family] = (
         native_sound=True,
         negative_prompt=False,
         default_frames=121,
+    ),
+    Family(
+        name="FlashVSR",
+        prefix="flashvsr",
+        workflow="upscale",
+        rate_range=(1, 60),
+        default_frames=121,
+        upscales=True,
     ),
 )
 
@@ -131,4 +143,4 @@ def family_of(model_id: str) -> Family:
 
 
 def workflow_of(family: Family, model_id: str) -> str | None:
-    return next((workflow for workflow in family.workflows if f"_{workflow}" in model_id), None)
+    return family.workflow or next((workflow for workflow in family.workflows if f"_{workflow}" in model_id), None)

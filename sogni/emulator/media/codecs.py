@@ -151,6 +151,23 @@ def video_frames(path: Path, size: tuple[int, int], fps: Fraction, count: int, s
         yield last
 
 
+def source_of(path: Path) -> tuple[tuple[int, int], Fraction, float, bool]:
+    """Return the size and the frame rate of a video, its length in seconds, and whether it has sound."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        rate = Fraction(stream.average_rate or 24)
+        seconds = float((stream.duration or 0) * (stream.time_base or 0)) or float(stream.frames / rate)
+        return (stream.width, stream.height), rate, seconds, bool(container.streams.audio)
+
+
+def all_frames(path: Path, size: tuple[int, int]) -> Iterator[Image.Image]:
+    """Yield every frame of a video once, filling ``size``."""
+    scaler = VideoReformatter()
+    with av.open(str(path)) as container:
+        for frame in _readable(container.decode(container.streams.video[0])):
+            yield _filling(scaler, frame, size)
+
+
 def _decoded(path: Path, start: float) -> Iterator[tuple[float, av.VideoFrame]]:
     """Yield the frames of a video from the one shown at ``start``, with their times from its beginning."""
     with av.open(str(path)) as container:

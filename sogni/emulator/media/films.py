@@ -20,10 +20,18 @@ from attrs import define, frozen
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from sogni.emulator.catalogue.loras import applied
-from sogni.emulator.media.codecs import SAMPLE_RATE, Samples, audio_blocks, video_frames, write_video
+from sogni.emulator.media.codecs import (
+    SAMPLE_RATE,
+    Samples,
+    all_frames,
+    audio_blocks,
+    source_of,
+    video_frames,
+    write_video,
+)
 from sogni.emulator.media.music import Score, play
 from sogni.emulator.media.pictures import Color, Picture, cover, draw, palette, rng_for
-from sogni.emulator.projects.orders import VideoOrder
+from sogni.emulator.projects.orders import Upscale, VideoOrder
 from sogni.emulator.projects.storage import Producer
 
 _CANVAS = 960
@@ -231,6 +239,8 @@ _AMBIENCE_BPM = 66
 
 def make_video(order: VideoOrder, seed: int, inputs: Mapping[str, Path]) -> Producer:
     """Return a function that writes the video to a path."""
+    if order.upscale is not None:
+        return partial(_write_upscaled, inputs["referenceVideo"], order.upscale, order.output_format)
     return partial(_write, film_of(order, seed, inputs), order, seed, inputs.get("referenceAudio"))
 
 
@@ -246,6 +256,18 @@ def _write(film: Film, order: VideoOrder, seed: int, audio: Path | None, path: P
 
 def _write_last_frame(film: Film, size: tuple[int, int], path: Path) -> None:
     last_shot(film).resize(size, Image.Resampling.BILINEAR).save(path, "PNG", compress_level=1)
+
+
+def _write_upscaled(source: Path, upscale: Upscale, format: str, path: Path) -> None:
+    """Write a video at a larger size, with its own frame rate, length and sound."""
+    (width, height), rate, seconds, has_sound = source_of(source)
+    scale = upscale.short_side / min(width, height)
+    larger = round(width * scale / 2) * 2, round(height * scale / 2) * 2
+    frames = all_frames(source, (width, height))
+    if upscale.sharper:
+        frames = (frame.filter(ImageFilter.SHARPEN) for frame in frames)
+    sound = audio_blocks(source, round(seconds * SAMPLE_RATE), 0.0, seconds) if has_sound else None
+    write_video(path, frames, rate, sound, format, larger)
 
 
 def film_of(order: VideoOrder, seed: int, inputs: Mapping[str, Path]) -> Film:

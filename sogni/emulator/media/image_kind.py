@@ -21,13 +21,14 @@ from PIL import Image, ImageDraw, ImageOps
 from sogni.emulator.catalogue.loras import applied
 from sogni.emulator.catalogue.models import Catalogue, Model
 from sogni.emulator.fields import Fields
-from sogni.emulator.media.pictures import Picture, render, unreadable
+from sogni.emulator.media.pictures import Picture, enlarge, render, unreadable
 from sogni.emulator.projects.estimates import ImageWork, Quote, performed_steps, quote
 from sogni.emulator.projects.orders import Control, ImageOrder, Network, Product, Segmentation
 from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, amounts, common_values, receipt, sampling
 
 Mask = NDArray[np.bool_]
 
+UPSCALER = "rtx_vsr_pro"
 SAM3, BIREFNET = "sam3_image_segment_bf16", "birefnet_image_background_removal_fp16"
 USUAL_THRESHOLD = 0.5
 LABELS = ("positive", "negative")
@@ -336,6 +337,9 @@ class ImageKind:
     def result(self, order: ImageOrder, seed: int, inputs: Mapping[str, Path]) -> Product:
         if order.segmentation is not None:
             return Product(partial(segment, order.segmentation, inputs["startingImage"]), CONTENT_TYPES["png"])
+        if order.model.id == UPSCALER:
+            scaled = partial(enlarge, inputs["startingImage"], (order.width, order.height), format=order.output_format)
+            return Product(scaled, CONTENT_TYPES[order.output_format])
         picture = self._picture(order, seed, inputs)
         return Product(partial(render, picture, format=order.output_format), CONTENT_TYPES[order.output_format])
 

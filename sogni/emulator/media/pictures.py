@@ -177,7 +177,15 @@ class Picture:
 
 def render(picture: Picture, path: Path, format: str) -> None:
     """Draw an image and write it as ``png``, ``jpg`` or ``webp``."""
-    image = draw(picture)
+    _write(draw(picture), path, format)
+
+
+def enlarge(source: Path, size: tuple[int, int], path: Path, format: str) -> None:
+    """Write an image file at another size."""
+    _write(_opened(source).resize(size, Image.Resampling.LANCZOS), path, format)
+
+
+def _write(image: Image.Image, path: Path, format: str) -> None:
     options: dict[str, dict[str, int]] = {
         "png": {"compress_level": 1},
         "jpg": {"quality": 90},

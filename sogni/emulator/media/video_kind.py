@@ -38,7 +38,7 @@ from sogni.emulator.media.codecs import misplaced, undecodable
 from sogni.emulator.media.films import make_last_frame, make_video
 from sogni.emulator.media.pictures import unreadable
 from sogni.emulator.projects.estimates import Quote, VideoWork, video_quote
-from sogni.emulator.projects.orders import Control, Network, Product, Sound, VideoOrder
+from sogni.emulator.projects.orders import Control, Network, Product, Sound, Upscale, VideoOrder
 from sogni.emulator.projects.request_checks import (
     KEY_FRAME_TEMPLATE,
     amounts,
@@ -48,6 +48,7 @@ from sogni.emulator.projects.request_checks import (
     sampling,
 )
 
+UPSCALE_RESOLUTIONS = (1080, 1440)
 URL_KEYS = ("referenceImageURLs", "referenceVideoURLs", "referenceAudioURLs")
 _TASKS = ("reference", "edit", "extend")
 _CONTROL_STRENGTH = 0.85
@@ -229,12 +230,15 @@ def check_video(
     workflow = workflow_of(family, model.id)
     frame.constants({**KEY_FRAME_TEMPLATE, "strength": 0.5})
     formats = ("mp4",) if limits is None else limits.formats
-    read = amounts(request, frame, model, catalogue, formats=formats, max_count=MAX_VIDEOS)
+    most = 1 if family.upscales else MAX_VIDEOS
+    lowest_seed = -1 if family.upscales else 0
+    read = amounts(request, frame, model, catalogue, formats=formats, max_count=most, lowest_seed=lowest_seed)
     texts = _prompts(frame, family)
     size = _size(frame, model, catalogue, limits)
     timing = _timing(frame, model, catalogue, family, limits)
     assets = read_assets(frame)
     details = _details(frame, model, catalogue, workflow, assets, limits)
+    upscale = _upscale(frame, texts) if family.upscales else None
     sampling(frame, model, catalogue)
     receipt(frame)
     if read is None:
@@ -257,7 +261,25 @@ def check_video(
         assets=assets.uploads,
         has_video_input=assets.has_video,
         sound=_sound(frame, family, workflow, assets),
+        upscale=upscale,
     )
+
+
+def _upscale(frame: Fields, texts: list[str]) -> Upscale | None:
+    """Read the settings of FlashVSR."""
+    # Protocol notes: projects-5x §4.7.
+    if any(texts):
+        frame.refuse("positivePrompt", "and the other prompts must be empty")
+    if frame.raw("generateAudio") is not True:
+        frame.refuse("generateAudio", "must be true")
+    frame.text("interpolation", required=True, allowed=("none",))
+    detail = frame.text("detailPreference", required=True, allowed=("stable", "sharper"))
+    frame.text("processingSpeed", required=True, allowed=("stable", "faster"))
+    resolution = frame.whole("upscaleResolution", required=True)
+    if resolution is None or resolution in UPSCALE_RESOLUTIONS:
+        return None if resolution is None else Upscale(resolution, detail == "sharper")
+    frame.refuse("upscaleResolution", f"must be 1080 or 1440, got {resolution}")
+    return None
 
 
 def _prompts(frame: Fields, family: Family) -> list[str]:

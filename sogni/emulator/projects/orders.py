@@ -77,6 +77,14 @@ class ImageOrder(Order):
     segmentation: Segmentation | None = None
 
 
+@frozen
+class Upscale:
+    """How to scale a video up: to a short side in pixels, with more detail or not."""
+
+    short_side: int
+    sharper: bool
+
+
 @frozen(kw_only=True)
 class VideoOrder(Order):
     """A video project.
@@ -110,6 +118,7 @@ class VideoOrder(Order):
     """Points on the subject that animate-replace replaces, as sent: shares of the image or pixels."""
     control: Control | None
     return_last_frame: bool
+    upscale: Upscale | None
 
 
 @frozen(kw_only=True)
@@ -124,6 +133,25 @@ class AudioOrder(Order):
     prompt: str
     style_prompt: str
     lyrics: str
+
+
+@frozen(kw_only=True)
+class SpeechOrder(Order):
+    """A speech project. ``voice`` describes the voice, ``duration`` is the estimated length in seconds."""
+
+    script: str
+    voice: str
+    cloned: bool
+    duration: float
+
+
+@frozen(kw_only=True)
+class ModelOrder(Order):
+    """A project for 3D models. ``views`` has the slots of further views, ``sizes`` what else was given."""
+
+    views: tuple[int, ...]
+    texture_size: int
+    sizes: Mapping[str, float]
 
 
 @frozen

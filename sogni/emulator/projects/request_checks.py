@@ -197,6 +197,7 @@ def amounts(
     formats: tuple[str, ...],
     max_count: int,
     max_previews: int = 0,
+    lowest_seed: int = 0,
 ) -> Amounts | None:
     """Read the basic values; return None if a required one is missing or invalid."""
     count = request.whole("numberOfImages", required=True, minimum=1, maximum=max_count)
@@ -204,11 +205,11 @@ def amounts(
     output_format = request.text("outputFormat", required=True, allowed=formats)
     steps = limited(frame, "steps", "steps", model, catalogue, whole=True)
     limited(frame, "guidanceScale", "guidance", model, catalogue)
-    seed = frame.number("seed", null=True, minimum=0, maximum=SEED_LIMIT, whole=True)
+    seed = frame.number("seed", null=True, minimum=lowest_seed, maximum=SEED_LIMIT, whole=True)
     if count is None or previews is None or output_format is None:
         return None
     requested = catalogue.default(model, "steps") if steps is None else steps
-    return Amounts(count, previews, output_format, int(requested), None if seed is None else int(seed))
+    return Amounts(count, previews, output_format, int(requested), None if seed is None or seed < 0 else int(seed))
 
 
 def common_values(request: Fields, model: Model, media: Media, network: Network, amounts: Amounts) -> dict[str, Any]:
@@ -240,14 +241,15 @@ def limited(
     return frame.number(key, null=True, minimum=limits[0], maximum=limits[1], whole=whole)
 
 
-def sampling(frame: Fields, model: Model, catalogue: Catalogue) -> None:
-    """Read sampler and scheduler.
+def sampling(frame: Fields, model: Model, catalogue: Catalogue, *, comfy: bool | None = None) -> None:
+    """Read sampler and scheduler; ``comfy`` says which form the request has, if not the media and the keys do.
 
     Comfy requests have keys of their own; in legacy requests, ``scheduler`` holds the sampler and ``timeStepSpacing``
     the scheduler.
     """
     # Protocol notes: projects-4.2 §5.1.
-    comfy = frame.has("comfySampler") or model.media != "image"
+    if comfy is None:
+        comfy = frame.has("comfySampler") or model.media != "image"
     keys = ("comfySampler", "comfyScheduler") if comfy else ("scheduler", "timeStepSpacing")
     _choice(frame, keys[0], catalogue.samplers(model))
     _choice(frame, keys[1], catalogue.schedulers(model))

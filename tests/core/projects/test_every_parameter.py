@@ -26,6 +26,7 @@ from sogni.emulator.catalogue.media_models import MEDIA_MODELS, MEDIA_TIERS
 from sogni.emulator.catalogue.models import make_catalogue
 from sogni.emulator.media.audio_kind import AudioKind
 from sogni.emulator.media.image_kind import ImageKind
+from sogni.emulator.media.model_kind import ModelKind
 from sogni.emulator.media.video_kind import VideoKind
 from sogni.emulator.projects.request_checks import check_request
 from sogni.errors import ValidationError
@@ -210,9 +211,7 @@ def test_parameters_of_other_models_are_refused(model: Any) -> None:
             assert all(taker in caught.value.message for taker in parameter.models)
 
 
-@pytest.mark.parametrize(
-    "model", [it for it in MODELS if it.served and it.media != "model"], ids=lambda model: model.id
-)
+@pytest.mark.parametrize("model", [it for it in MODELS if it.served], ids=lambda model: model.id)
 def test_the_emulator_refuses_values_beyond_by_rules_of_its_own(model: Any) -> None:
     """What an unchecked client would send is refused as well."""
     options, tried = options_of(model), 0
@@ -241,8 +240,13 @@ def left_to_the_service(model: Any) -> tuple[str, ...]:
     return ("steps", "guidance") if model.external else ("outpaint_position",)
 
 
-CATALOGUE = make_catalogue([*IMAGE_MODELS, *MEDIA_MODELS], TIERS, {"image": 1, "video": 1, "audio": 1})
-EMULATED: Any = {"image": ImageKind(CATALOGUE), "video": VideoKind(CATALOGUE), "audio": AudioKind(CATALOGUE)}
+CATALOGUE = make_catalogue([*IMAGE_MODELS, *MEDIA_MODELS], TIERS, {"image": 1, "video": 1, "audio": 1, "model": 1})
+EMULATED: Any = {
+    "image": ImageKind(CATALOGUE),
+    "video": VideoKind(CATALOGUE),
+    "audio": AudioKind(CATALOGUE),
+    "model": ModelKind(CATALOGUE),
+}
 
 
 def accepted(payload: dict[str, Any]) -> bool:

@@ -48,7 +48,7 @@ def test_a_video_is_followed(supernet: LocalSupernet, client: SogniClient, tmp_p
         positive_prompt="ink on paper",
         reference_video=tmp_path / "clip.mp4",
         control_net={"name": "canny", "strength": 0.6},
-        duration=1,
+        frames=25,
         fps=24,
         width=640,
         height=640,

@@ -223,7 +223,7 @@ def test_workers_serve_video_and_music_on_the_fast_network_only(wire: Wire) -> N
     counts = wire.next("swarmModels")
     for model in (f"{WAN}_t2v", f"{LTX}_v2v_dev", "seedance-2-5", "ace_step_1.5_turbo"):
         assert counts[model] > 0
-    assert counts["wan3.0-video"] == counts["qwen3_tts_1.7b_custom_voice_bf16"] == 0
+    assert counts["wan3.0-video"] == counts["minimax_music3"] == 0
 
 
 NOTED: list[tuple[str, dict[str, Any], str]] = [
