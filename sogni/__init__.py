@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sogni.api.projects import Projects, ReturnWhen, as_completed, wait
     from sogni.api.replay import Replay, RunRecorder
     from sogni.api.runs import ChatRuns
+    from sogni.api.saved_uploads import SavedUploads
     from sogni.api.streams import ChatStream, EventStream
     from sogni.api.workflows import Templates, Workflows
     from sogni.api.worlds import WorldBuilds, Worlds
@@ -236,6 +237,13 @@ if TYPE_CHECKING:
         RunWaiting,
         RunWaitingDetails,
         ToolCost,
+    )
+    from sogni.models.saved_uploads import (
+        SavedUpload,
+        SavedUploadCapabilities,
+        SavedUploadLimits,
+        SavedUploadList,
+        SavedUploadState,
     )
     from sogni.models.tools import (
         ToolArguments,
@@ -474,6 +482,12 @@ __all__ = [
     "Sam3Label",
     "Sam3Point",
     "Sam3Prompt",
+    "SavedUpload",
+    "SavedUploadCapabilities",
+    "SavedUploadLimits",
+    "SavedUploadList",
+    "SavedUploadState",
+    "SavedUploads",
     "SeedanceTaskType",
     "ServerError",
     "Session",

@@ -114,6 +114,7 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
         proxy: str | None = None,
         ca_bundle: str | os.PathLike[str] | None = None,
         attribution: Attribution | Mapping[str, Any] | None = None,
+        saved_uploads: bool = True,
         max_connections: int = 20,
     ) -> None:
         """Configure a client. Nothing is opened or started yet.
@@ -140,6 +141,8 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
             ca_bundle: Path of a file or directory with certificates. By default that of the environment
                 (`REQUESTS_CA_BUNDLE`, `SSL_CERT_FILE`, `SSL_CERT_DIR`).
             attribution: What makes the requests, for the statistics of the service.
+            saved_uploads: Do not transfer files again that the service still has. `False`: upload all files of each
+                project.
             max_connections: HTTP connections in use at the same time. Further requests wait for a free one.
 
         Raises:
@@ -169,6 +172,7 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
             proxy=proxy,
             ca_bundle=ca_bundle,
             attribution=attribution,
+            saved_uploads=saved_uploads,
             max_connections=max_connections,
         )
         self._started: Engine | None = None
@@ -198,7 +202,8 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
         Needs no account and no network, but the extra `sogni[emulator]`.
 
         Args:
-            **options: Options of `sogni.emulator.LocalSupernet`, and settings of the client.
+            **options: Options of `sogni.emulator.LocalSupernet`, and settings of the client. Those that both have, such
+                as `saved_uploads`, are options of the emulator.
 
         Returns:
             The client.

@@ -19,6 +19,7 @@ FRONT_END = {
     "api.projects": ("Projects", "ReturnWhen", "as_completed", "wait"),
     "api.replay": ("Replay", "RunRecorder"),
     "api.runs": ("ChatRuns",),
+    "api.saved_uploads": ("SavedUploads",),
     "api.streams": ("ChatStream", "EventStream"),
     "api.workflows": ("Templates", "Workflows"),
     "api.worlds": ("WorldBuilds", "Worlds"),
@@ -92,6 +93,9 @@ SHARED = {
     "models.runs": (
         "ChatRunEvent", "ChatRunRecord", "CostApprovalPreview", "RunFinalResponse", "RunRequest", "RunRuntimeConfig",
         "RunScope", "RunStatus", "RunTimestamps", "RunToolResult", "RunWaiting", "RunWaitingDetails", "ToolCost",
+    ),
+    "models.saved_uploads": (
+        "SavedUpload", "SavedUploadCapabilities", "SavedUploadLimits", "SavedUploadList", "SavedUploadState",
     ),
     "models.tools": (
         "ToolArguments", "ToolCall", "ToolCallFunction", "ToolExecutionProgress", "ToolExecutionResult", "ToolRound",

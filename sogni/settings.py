@@ -202,6 +202,7 @@ class Settings:
         ca_bundle: File or directory of trusted certificate authorities; None to use the environment.
         timeouts: Time limits for individual steps.
         retry: Retries of requests that are safe to repeat.
+        saved_uploads: Whether files that the service still has are not transferred again. Default True.
         max_connections: Maximum number of concurrent HTTP connections, 1 or more. Default 20.
     """
 
@@ -221,6 +222,7 @@ class Settings:
     ca_bundle: str | None = None
     timeouts: Timeouts = field(factory=Timeouts)
     retry: RetryPolicy = field(factory=RetryPolicy)
+    saved_uploads: bool = True
     max_connections: int = MAX_CONNECTIONS
 
     def with_token(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -277,6 +279,14 @@ def _connections(value: Any) -> int:
             field="max_connections",
             value=value,
             allowed="1 or more",
+        )
+    return value
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValidationError(
+            f"{name} must be True or False, got {value!r}", field=name, value=value, allowed="True or False"
         )
     return value
 
@@ -417,6 +427,7 @@ def resolve(environ: Mapping[str, str], **given: Any) -> Settings:
         ca_bundle=_path("ca_bundle", given.get("ca_bundle")),
         timeouts=_timeouts(given.get("timeout")),
         retry=_retry(given.get("retry")),
+        saved_uploads=_flag("saved_uploads", given.get("saved_uploads", True)),
         max_connections=_connections(given.get("max_connections", MAX_CONNECTIONS)),
     )
 

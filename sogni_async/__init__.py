@@ -223,6 +223,13 @@ if TYPE_CHECKING:
         RunWaitingDetails,
         ToolCost,
     )
+    from sogni.models.saved_uploads import (
+        SavedUpload,
+        SavedUploadCapabilities,
+        SavedUploadLimits,
+        SavedUploadList,
+        SavedUploadState,
+    )
     from sogni.models.tools import (
         ToolArguments,
         ToolCall,
@@ -293,6 +300,7 @@ if TYPE_CHECKING:
     from sogni_async.api.projects import Projects, ReturnWhen, as_completed, wait
     from sogni_async.api.replay import Replay, RunRecorder
     from sogni_async.api.runs import ChatRuns
+    from sogni_async.api.saved_uploads import SavedUploads
     from sogni_async.api.streams import ChatStream, EventStream
     from sogni_async.api.workflows import Templates, Workflows
     from sogni_async.api.worlds import WorldBuilds, Worlds
@@ -474,6 +482,12 @@ __all__ = [
     "Sam3Label",
     "Sam3Point",
     "Sam3Prompt",
+    "SavedUpload",
+    "SavedUploadCapabilities",
+    "SavedUploadLimits",
+    "SavedUploadList",
+    "SavedUploadState",
+    "SavedUploads",
     "SeedanceTaskType",
     "ServerError",
     "Session",

@@ -132,6 +132,8 @@ def test_a_key_of_the_environment_is_one_that_can_be_sent() -> None:
         ({"max_connections": 2.0}, "max_connections"),
         ({"max_connections": True}, "max_connections"),
         ({"max_connections": None}, "max_connections"),
+        ({"saved_uploads": 1}, "saved_uploads"),
+        ({"saved_uploads": None}, "saved_uploads"),
         ({"retry": 3}, "retry"),
         ({"proxy": 5}, "proxy"),
         ({"ca_bundle": 5}, "ca_bundle"),

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, TypeVar, Unpack, overload
 
 from sogni.api.loras import PersonalLoras
 from sogni.api.project import Project, ProjectResult
+from sogni.api.saved_uploads import SavedUploads
 from sogni.base import overloaded_with_fields, to_attach
 from sogni.core.catalogue import flows as catalogue
 from sogni.core.catalogue import loras
@@ -226,6 +227,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._personal_loras = PersonalLoras(engine)
+        self._assets = SavedUploads(engine)
 
     def _listeners(self) -> Listeners:
         return self._engine.state.projects.listeners
@@ -709,6 +711,11 @@ class Projects(EventEmitter[OnProjectsEvent]):
         return listed == "audio" if listed is not None else is_audio_id(model_id)
 
     # -- LoRAs -----------------------------------------------------------------
+
+    @property
+    def assets(self) -> SavedUploads:
+        """Files that the service keeps, so that they need not be transferred again."""
+        return self._assets
 
     @property
     def personal_loras(self) -> PersonalLoras:

@@ -32,6 +32,7 @@ from sogni.core.outbox import (
     WaiterRegistry,
 )
 from sogni.core.projects.registry import ProjectRegistry
+from sogni.core.projects.upload_library import UploadLibrary
 from sogni.errors import AuthenticationError, ClientClosedError, ProtocolError, SogniConnectionError
 from sogni.models.account import Balances, SubscriptionLimitNotice
 from sogni.models.announcements import Announcement
@@ -95,6 +96,7 @@ class ClientState:
             stop_connection=self.stop_connection,
             wake_projects=self.projects.wake_all,
         )
+        self._upload_library: UploadLibrary = UploadLibrary(self.account.number)
         self.closed = False
         self.crash: BaseException | None = None
         self._models_number = 0
@@ -127,6 +129,13 @@ class ClientState:
         """Deliver events from now on: a listener has been registered."""
         if not self.listening:
             self.listening.append(True)
+
+    @property
+    def upload_library(self) -> UploadLibrary:
+        """The saved uploads of the present account; another object once the account has changed."""
+        if self._upload_library.account_number != self.account.number:
+            self._upload_library = UploadLibrary(self.account.number)
+        return self._upload_library
 
     # -- the connection --------------------------------------------------------
 

@@ -15,6 +15,7 @@ try:
     from sogni.emulator.account.rewards import Reward
     from sogni.emulator.chat.script import Answer, Call, ChatScript
     from sogni.emulator.faults import Faults
+    from sogni.emulator.projects.saved_uploads import UploadLimits
     from sogni.emulator.recorder import RecordedFrame, RecordedRequest, RecordedUpgrade, Violation
     from sogni.emulator.supernet import LocalSupernet
 except ModuleNotFoundError as _error:
@@ -40,6 +41,7 @@ __all__ = [
     "RecordedRequest",
     "RecordedUpgrade",
     "Reward",
+    "UploadLimits",
     "Violation",
 ]
 

@@ -34,6 +34,7 @@ from sogni.emulator.middleware import make_middleware
 from sogni.emulator.persistence import Archive
 from sogni.emulator.projects.personal_loras import PersonalLoras
 from sogni.emulator.projects.projects import Projects
+from sogni.emulator.projects.saved_uploads import SavedUploads, UploadLimits
 from sogni.emulator.projects.storage import Signer, Store
 from sogni.emulator.recorder import Recorder
 from sogni.emulator.rendering.service import ProjectService
@@ -52,11 +53,12 @@ from sogni.emulator.routes.projects import (
     add_socket_host_routes,
     add_storage_routes,
 )
+from sogni.emulator.routes.saved_uploads import add_saved_upload_routes
 from sogni.emulator.routes.sign_in import add_sign_in_routes, add_token_routes
 from sogni.emulator.routes.worlds import add_world_routes
 from sogni.emulator.services import ChatServices, DurableServices
 from sogni.emulator.socket import SocketEndpoint
-from sogni.emulator.state import IdSource, State
+from sogni.emulator.state import URL_LIFETIME, IdSource, State
 from sogni.emulator.tools.runner import ToolRunner
 from sogni.emulator.worlds import WorldBuilds
 
@@ -88,6 +90,7 @@ class Setup:
     recorder: Recorder
     data: Path | None
     workflow_limit: int
+    upload_limits: UploadLimits | None
 
 
 def _not_caused_by_peer(record: logging.LogRecord) -> bool:
@@ -293,6 +296,7 @@ class Server:
             archive=archive,
             signer=Signer(time.time, archive),
             projects=Projects(time.time),
+            saved_uploads=SavedUploads(setup.upload_limits, store, archive, time.time, ids.uuid, URL_LIFETIME),
             kinds={
                 "image": ImageKind(catalogue),
                 "video": VideoKind(catalogue),
@@ -322,6 +326,7 @@ class Server:
         if self.language is not None:
             self.language.add_routes(app, state)
         add_project_routes(app, state)
+        add_saved_upload_routes(app, state)
         add_storage_routes(app, state)
         add_lora_routes(app, state)
         if self.durable_services is not None:

@@ -25,6 +25,7 @@ from sogni.emulator.persistence import Archive
 from sogni.emulator.projects.orders import MediaKind
 from sogni.emulator.projects.personal_loras import PersonalLoras
 from sogni.emulator.projects.projects import Project, Projects
+from sogni.emulator.projects.saved_uploads import SavedUploads
 from sogni.emulator.projects.storage import Key, Signer, Store
 from sogni.emulator.recorder import Recorder
 
@@ -66,6 +67,7 @@ class State:
     store: Store
     signer: Signer
     projects: Projects
+    saved_uploads: SavedUploads
     kinds: Mapping[Media, MediaKind]
     personal_loras: PersonalLoras
     archive: Archive = field(factory=Archive)

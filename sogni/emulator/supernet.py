@@ -30,6 +30,7 @@ from sogni.emulator.chat.script import ChatScript
 from sogni.emulator.faults import Faults
 from sogni.emulator.projects.personal_loras import Status
 from sogni.emulator.projects.projects import ProjectRecord, live_record
+from sogni.emulator.projects.saved_uploads import UploadLimits
 from sogni.emulator.recorder import Arrival, Recorder, Violation
 from sogni.emulator.server import Server, Setup
 from sogni.emulator.state import State
@@ -97,6 +98,7 @@ class LocalSupernet(Live):
             even if it is killed. An emulator started on the same directory resumes unfinished work. By default,
             nothing is saved.
         workflow_limit: Number of workflows per account that may be queued or running at the same time.
+        saved_uploads: Whether accounts can save uploads, or the `UploadLimits` that apply to them.
 
     Raises:
         ValueError: A number is out of range.
@@ -126,6 +128,7 @@ class LocalSupernet(Live):
         testnet: bool = False,
         data: str | os.PathLike[str] | None = None,
         workflow_limit: int = 20,
+        saved_uploads: bool | UploadLimits = True,
     ) -> None:
         for name, count in (("workers", workers), ("workflow_limit", workflow_limit)):
             if count < 1:
@@ -161,6 +164,7 @@ class LocalSupernet(Live):
             recorder=self._recorder,
             data=directory,
             workflow_limit=workflow_limit,
+            upload_limits=(UploadLimits() if saved_uploads is True else saved_uploads) or None,
         )
         self._running: _Running | None = None
         self._finalizer: weakref.finalize[..., LocalSupernet] | None = None
@@ -608,9 +612,9 @@ class LocalSupernet(Live):
     def reset(self) -> None:
         """Reset the emulator, for tests that share one. Connections stay open.
 
-        Removes faults, scripted answers, recorded requests, projects, completions, workflows and their saved data,
-        world builds, announcements, sessions, and every account except that of the API key, whose history is cleared
-        and whose initial balance is restored. Work in progress is canceled, and workers are resumed.
+        Removes faults, scripted answers, recorded requests, projects, saved uploads, completions, workflows and their
+        saved data, world builds, announcements, sessions, and every account except that of the API key, whose history
+        is cleared and whose initial balance is restored. Work in progress is canceled, and workers are resumed.
 
         Example:
             >>> supernet.reset()
@@ -633,6 +637,7 @@ class LocalSupernet(Live):
             running.state.projects.clear()
             running.state.announcements.clear()
             running.state.personal_loras.clear()
+            running.state.saved_uploads.clear()
             self._accounts.keep_only(self._account)
             running.server.pace.running.set()
 

@@ -7,15 +7,17 @@ are normalized so that all readers show them alike. Pillow is used only if it is
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import stat
 import sys
 import tempfile
 import threading
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -117,6 +119,11 @@ class MediaSource(ABC):
     def open(self) -> BinaryIO:
         """Return a reader that starts at the beginning. The caller must close it."""
 
+    def sha256(self) -> str:
+        """Return the SHA-256 of the content in hexadecimal. Raises OSError if the content cannot be read completely."""
+        with self.open() as file:
+            return _sha256(file, self)
+
     def close(self) -> None:  # noqa: B027  most sources hold no resources
         """Release the resources of the source. File objects of the user stay open."""
 
@@ -128,6 +135,10 @@ class _PathSource(MediaSource):
 
     def open(self) -> BinaryIO:
         return self._path.open("rb")
+
+    def sha256(self) -> str:
+        with self._path.open("rb") as file:
+            return _sha256_of_file(file, file.fileno(), self)
 
 
 class _BytesSource(MediaSource):
@@ -190,6 +201,10 @@ class _DescriptorSource(_PositionedSource):
 
     def read_at(self, position: int, size: int) -> bytes:
         return os.pread(self._file.fileno(), size, position)
+
+    def sha256(self) -> str:
+        with self.open() as reader:
+            return _sha256_of_file(reader, self._file.fileno(), self)
 
 
 class _SpoolSource(_PositionedSource):
@@ -345,17 +360,65 @@ def _image_source(name: str, image: Any) -> MediaSource:
 
 
 _guard = threading.Lock()
-_locks: WeakValueDictionary[int, threading.Lock] = WeakValueDictionary()
-"""Locks of the objects that are being read, by their id. A lock lasts while a thread holds it or waits for it."""
+_locks: WeakValueDictionary[Hashable, threading.Lock] = WeakValueDictionary()
+"""Locks of what is being read, by id or version. A lock lasts while a thread holds it or waits for it."""
+
+
+def _exclusive(value: Any) -> AbstractContextManager[None]:
+    """Lock an object with a single position against our other threads."""
+    return _locked(id(value))
 
 
 @contextmanager
-def _exclusive(value: Any) -> Iterator[None]:
-    """Lock an object with a single position against our other threads."""
+def _locked(key: Hashable) -> Iterator[None]:
     with _guard:
-        lock = _locks.setdefault(id(value), threading.Lock())
+        lock = _locks.setdefault(key, threading.Lock())
     with lock:
         yield
+
+
+# Hashes: the same file may be the input of many projects, and is read for its hash only once.
+
+_hashes: dict[Hashable, str] = {}
+"""Hashes of files by version: device, inode, size and times."""
+_MAX_HASHES = 1024
+_SETTLED_SECONDS = 2.0
+"""Age from which a file can be recognized by its times. A younger one may change again within the same tick of the file
+system's clock, which has up to two seconds."""
+
+
+def _sha256(file: BinaryIO, source: MediaSource) -> str:
+    """Return the hash of the bytes that are uploaded: as many as there were when the source was opened."""
+    digest, left = hashlib.sha256(), source.size
+    while left:
+        chunk = file.read(min(_IN_MEMORY, left))
+        if not chunk:
+            raise OSError(f"{source.name} became shorter while it was read")
+        digest.update(chunk)
+        left -= len(chunk)
+    return digest.hexdigest()
+
+
+def _sha256_of_file(file: BinaryIO, descriptor: int, source: MediaSource) -> str:
+    """Like `_sha256`, but a file that has not changed is not read again."""
+    version = _version(descriptor)
+    with _locked(version):
+        known = _hashes.get((version, source.size))
+        if known is not None:
+            return known
+        settled = time.time() - version[3] / 1e9 > _SETTLED_SECONDS
+        found = _sha256(file, source)
+        # Not every file system numbers its files.
+        if settled and version[1] and version == _version(descriptor):
+            if len(_hashes) >= _MAX_HASHES:
+                _hashes.clear()
+            _hashes[version, source.size] = found
+        return found
+
+
+def _version(descriptor: int) -> tuple[int, ...]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _reset_locks() -> None:

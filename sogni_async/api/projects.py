@@ -45,6 +45,7 @@ from sogni.models.projects import (
 from sogni.settings import Network, TokenType, check_seconds
 from sogni_async.api.loras import PersonalLoras
 from sogni_async.api.project import Project, ProjectResult
+from sogni_async.api.saved_uploads import SavedUploads
 from sogni_async.transport.engine import Engine, logger
 from sogni_async.transport.waiting import Deadline, TopicSignal
 
@@ -226,6 +227,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._personal_loras = PersonalLoras(engine)
+        self._assets = SavedUploads(engine)
 
     def _listeners(self) -> Listeners:
         return self._engine.state.projects.listeners
@@ -709,6 +711,11 @@ class Projects(EventEmitter[OnProjectsEvent]):
         return listed == "audio" if listed is not None else is_audio_id(model_id)
 
     # -- LoRAs -----------------------------------------------------------------
+
+    @property
+    def assets(self) -> SavedUploads:
+        """Files that the service keeps, so that they need not be transferred again."""
+        return self._assets
 
     @property
     def personal_loras(self) -> PersonalLoras:

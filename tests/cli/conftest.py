@@ -21,8 +21,7 @@ def requested(supernet: LocalSupernet) -> list[dict[str, Any]]:
 
 def uploaded(supernet: LocalSupernet) -> list[str]:
     """The roles of the files that were uploaded, in no particular order within a project."""
-    asked = [it for it in supernet.requests if getattr(it, "path", "").endswith("/uploadUrl")]
-    return [it.query["type"] for it in asked]
+    return [it.body["type"] for it in supernet.requests if getattr(it, "path", "").endswith("/bind")]
 
 
 @pytest.fixture(scope="session")

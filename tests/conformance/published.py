@@ -140,7 +140,8 @@ class Fault(NamedTuple):
     refused: bool = False
     """Whether the published clients give up and report it. The same step, repeated, succeeds."""
     not_for: tuple[str, ...] = ()
-    """Versions that never return from it. Recovery after a reconnect came with 5.24."""
+    """Versions that never send the request, or never return from it. Recovery after a reconnect came with 5.24, saved
+    uploads with 5.42."""
 
 
 FAULTS = (
@@ -163,6 +164,14 @@ FAULTS = (
         lambda net: net.faults.http("*/uploadUrl", status=503),
         "starting_image",
         refused=True,
+        not_for=("5.54.0", "5.70.0"),
+    ),
+    Fault(
+        "a saved upload is refused",
+        lambda net: net.faults.http("*/bind", status=503),
+        "starting_image",
+        refused=True,
+        not_for=("5.1.0",),
     ),
     Fault(
         "a signed result URL is refused",

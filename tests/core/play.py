@@ -114,7 +114,8 @@ class Stage:
     """A client's state, and what the flows played on it have sent."""
 
     def __init__(self, **settings: Any) -> None:
-        given: dict[str, Any] = {"api_key": "key", "auth_type": "api_key", **settings}
+        # Scripts of uploads are about signed URLs, unless they are about saved uploads.
+        given: dict[str, Any] = {"api_key": "key", "auth_type": "api_key", "saved_uploads": False, **settings}
         self.state = ClientState(Settings(**given), "app-1")
         self.now = NOW
         self.seconds = 100.0
@@ -293,7 +294,7 @@ class Stage:
                 return found if found is not None else self._waited(step)
             case steps.WriteFrame():
                 return self._written(step)
-            case steps.Http(call):
+            case steps.Http(call) | steps.Upload(call, _):
                 self.calls.append(call)
         return self._answer(step)
 

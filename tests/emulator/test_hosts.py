@@ -32,7 +32,7 @@ def test_me_and_balance_have_the_documented_fields(wire: Wire) -> None:
     }
     assert balance["spark"]["premiumCredit"] == "0"
     assert wire.data("/v1/subscriptions/status") == {"subscription": {"active": False, "status": "none"}}
-    assert wire.data("/v1/assets/capabilities") == {"enabled": False}
+    assert wire.data("/v1/assets/capabilities") == {"enabled": True}
 
 
 def test_both_hosts_refuse_wrong_keys_each_in_its_form(wire: Wire) -> None:

@@ -13,6 +13,7 @@ STILL = {
     "tool_name": "generate_image",
     "arguments": {"prompt": "a kite", "width": 256, "height": 256},
 }
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
 PLAN = {"title": "Kites", "steps": [STILL]}
 TEMPLATE = {
     "name": "kite",
@@ -20,7 +21,7 @@ TEMPLATE = {
     "stages": [{"id": "still", "toolName": "generate_image", "arguments": {"prompt": "$inputs.what"}}],
 }
 HOTSPOT = {"kind": "moment", "object": "o", "action": {"verb": "v", "subject": "s", "intent": "i"}}
-IDS = dict.fromkeys(("workflow", "run", "template", "record", "project", "image", "world"), "0" * 32)
+IDS = dict.fromkeys(("workflow", "run", "template", "record", "project", "image", "world", "asset"), "0" * 32)
 """What the calls are about; the recorder replaces them by what its emulator knows."""
 
 Call = Callable[[Any, dict[str, str]], Any]
@@ -55,6 +56,11 @@ CALLS: dict[str, Call] = {
     "recent": lambda c, ids: c.projects.list_recent(),
     "loras": lambda c, ids: c.projects.available_loras(force_refresh=True),
     "personal_loras": lambda c, ids: c.projects.personal_loras.list(),
+    "assets": lambda c, ids: c.projects.assets.list(),
+    "asset_upload": lambda c, ids: c.projects.assets.upload(PNG),
+    "asset_bind": lambda c, ids: c.projects.assets.bind(ids["asset"], project_id=ids["project"], type="startingImage"),
+    "asset_remove": lambda c, ids: c.projects.assets.remove(ids["asset"]),
+    "asset_capabilities": lambda c, ids: c.projects.assets.capabilities(),
     "download_url": lambda c, ids: c.projects.download_url(
         image_id=ids["image"], job_id=ids["project"], type="complete"
     ),

@@ -18,7 +18,7 @@ from sogni.emulator import LocalSupernet
 from tests.emulator.account.helpers import sign_in
 from tests.emulator.chat.helpers import ask
 from tests.emulator.wire import Wire, job_request
-from tests.fuzz.calls import ASKED, CALLS, HOTSPOT, IDS, MODEL, PLAN, TEMPLATE, needs_session
+from tests.fuzz.calls import ASKED, CALLS, HOTSPOT, IDS, MODEL, PLAN, PNG, TEMPLATE, needs_session
 from tests.fuzz.service import Answer, serving
 
 CORPUS = Path(__file__).with_name("corpus.json")
@@ -153,6 +153,7 @@ def prepared(supernet: LocalSupernet, client: SogniClient) -> dict[str, str]:
     client.chat.runs.wait(ids["run"], timeout=20)
     client.replay.write({"run_id": "r0", "rounds": [{"n": 1}]})
     ids["record"] = "r0"
+    ids["asset"] = client.projects.assets.upload(PNG).id
     ids["template"] = client.workflows.templates.create(TEMPLATE).id or ""
     return ids
 

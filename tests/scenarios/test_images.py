@@ -200,10 +200,8 @@ async def test_context_images_and_control_net_are_uploaded(
     )
     for project in (edit, guided):
         await sdk.call(project.wait, timeout=SOON)
-    roles = sorted(
-        request.query["type"] for request in supernet.requests if getattr(request, "path", "").endswith("/uploadUrl")
-    )
-    assert roles == ["cnImage", "contextImage1", "contextImage2", "contextImage3"]
+    roles = [it.body["type"] for it in supernet.requests if getattr(it, "path", "").endswith("/bind")]
+    assert sorted(roles) == ["cnImage", "contextImage1", "contextImage2", "contextImage3"]
     assert supernet.violations == []
 
 

@@ -46,16 +46,12 @@ def sent(supernet: LocalSupernet) -> list[Any]:
     return [
         it
         for it in supernet.requests
-        if getattr(it, "type", "") == "jobRequest" or getattr(it, "method", "") == "PUT" or _asks(it, "uploadUrl")
+        if getattr(it, "type", "") == "jobRequest" or getattr(it, "method", "") in ("PUT", "POST")
     ]
 
 
-def _asks(request: Any, direction: str) -> bool:
-    return str(getattr(request, "path", "")).endswith(f"/{direction}")
-
-
 def roles(supernet: LocalSupernet) -> list[str]:
-    return [it.query["type"] for it in supernet.requests if _asks(it, "uploadUrl")]
+    return [it.body["type"] for it in supernet.requests if str(getattr(it, "path", "")).endswith("/bind")]
 
 
 async def test_a_video_starts_from_its_image(sdk: Sdk, client: Any, supernet: LocalSupernet, tmp_path: Path) -> None:
@@ -279,7 +275,7 @@ async def test_a_provider_tells_fractions_and_delivers_its_own_address(
     assert shown == sorted(shown)
     assert url == project.jobs[0].result_url
     # The address came with the result: nobody was asked for one.
-    assert not [it for it in slow_supernet.requests if _asks(it, "downloadUrl")]
+    assert not [it for it in slow_supernet.requests if str(getattr(it, "path", "")).endswith("/downloadUrl")]
     assert (path.suffix, opened(path.read_bytes()).fps) == (".mp4", 24)
 
 
@@ -339,7 +335,7 @@ class Wrapped(io.BytesIO):
 
 @pytest.mark.parametrize("kind", ["file", "memory", "wrapped"])
 async def test_uploads_that_share_a_file_object_are_whole(
-    sdk: Sdk, client: Any, supernet: LocalSupernet, tmp_path: Path, kind: str
+    sdk: Sdk, supernet: LocalSupernet, tmp_path: Path, kind: str
 ) -> None:
     content = picture("navy") + os.urandom(2_000_000)
     path = tmp_path / "shared.png"
@@ -347,7 +343,7 @@ async def test_uploads_that_share_a_file_object_are_whole(
 
     async def edit(shared: Any) -> None:
         given = {"model_id": "qwen_image_edit_2511_fp8_lightning", "context_images": [shared, shared]}
-        project = await sdk.create(client, **given)
+        project = await sdk.create(apart, **given)
         await sdk.call(project.cancel)
 
     makers = {
@@ -357,7 +353,8 @@ async def test_uploads_that_share_a_file_object_are_whole(
     }
     with makers[kind]() as shared:
         shared.seek(3)
-        outcomes = await asyncio.gather(*(edit(shared) for _ in range(3)), return_exceptions=True)
+        async with sdk.client(supernet, saved_uploads=False) as apart:
+            outcomes = await asyncio.gather(*(edit(shared) for _ in range(3)), return_exceptions=True)
     stored = [it.read_bytes() for it in supernet._now.state.store.directory.iterdir()]
     assert (outcomes, [it == content for it in stored if len(it) > 1_000_000]) == ([None] * 3, [True] * 6)
 

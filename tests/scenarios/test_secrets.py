@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import re
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -91,6 +92,7 @@ CALLS: dict[str, Any] = {
     "models": lambda c, p: (c.projects.get_supported_models,),
     "estimate": lambda c, p: (c.projects.estimate_cost, "flux1-schnell-fp8"),
     "create": lambda c, p: (c.projects.create, fields(starting_image=p)),
+    "save": lambda c, p: (c.projects.assets.upload, p),
     "chat": lambda c, p: (c.chat.estimate_cost,),
     "workflows": lambda c, p: (c.workflows.list,),
     "runs": lambda c, p: (c.chat.runs.get, "r1"),
@@ -180,7 +182,7 @@ async def test_a_failing_transfer_shows_no_signed_url(
     sdk: Sdk, supernet: LocalSupernet, picture: bytes, tmp_path: Path, fault: dict[str, Any]
 ) -> None:
     found: list[str] = []
-    async with key_client(sdk, supernet) as client:
+    async with AsyncExitStack() as opened, key_client(sdk, supernet) as client:
         project = await sdk.create(client)
         await sdk.call(project.wait, timeout=SOON)
         result = await sdk.call(client.projects.get_result, project.id)
@@ -188,12 +190,36 @@ async def test_a_failing_transfer_shows_no_signed_url(
         job = project.jobs[0]
         calls = [(project.save, tmp_path), (job.save, tmp_path), (job.get_result_data,), (job.open,)]
         calls.append((result.save, tmp_path / "later"))
-        for function, *args in [*calls, (client.projects.create, fields(starting_image=picture))]:
+        calls += [(client.projects.assets.upload, picture), (client.projects.create, fields(starting_image=picture))]
+        usual = await opened.enter_async_context(key_client(sdk, supernet, saved_uploads=False))
+        calls.append((usual.projects.create, fields(starting_image=picture)))
+        for function, *args in calls:
             error = await failure(sdk, function, *args)
             assert "AWS4" not in str(error)
             assert "0f0f0f0f" not in str(error)
             found += [f"{function.__name__}: {it}" for it in leaks(error, [supernet.api_key, "0f0f0f0f"])]
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("path", ["/v1/assets/*/finalize", "/v1/assets/*/bind", "/v1/assets/prepare"])
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_saving_a_file_that_fails_shows_no_signed_url(
+    sdk: Sdk, supernet: LocalSupernet, picture: bytes, path: str, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    found: list[str] = []
+    async with key_client(sdk, supernet) as client:
+        supernet.faults.http(path, times=10**6, **FAULTS[fault])
+        for function, given in (
+            (client.projects.create, fields(starting_image=picture)),
+            (client.projects.assets.upload, picture),
+        ):
+            try:
+                await sdk.call(function, given)
+            except Exception as error:
+                found += leaks(error, [supernet.api_key])
+    assert not found, "\n".join(found)
+    assert SECRET_FORMS.search(caplog.text) is None
 
 
 def test_what_is_refused_at_once_shows_no_secret(sdk: Sdk, monkeypatch: pytest.MonkeyPatch) -> None:

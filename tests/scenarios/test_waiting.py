@@ -100,10 +100,10 @@ async def test_requests_that_end_in_an_error_of_their_own_lose_no_project(
     assert seen == ["completed"] * 3
 
 
-@pytest.mark.parametrize("place", ["/api/v1/models/list", "/v1/image/uploadUrl", "/storage/*"])
+@pytest.mark.parametrize("place", ["/api/v1/models/list", "/v1/assets/prepare", "/v1/image/uploadUrl", "/storage/*"])
 async def test_closing_ends_what_is_being_created(sdk: Sdk, supernet: LocalSupernet, place: str) -> None:
     """Whatever is waited for, in whichever thread: the service may take minutes to answer."""
-    async with sdk.client(supernet) as client:
+    async with sdk.client(supernet, saved_uploads=place != "/v1/image/uploadUrl") as client:
         fault = supernet.faults.http(place, hang=True)
         creating = asyncio.ensure_future(sdk.create(client, starting_image=PICTURE))
         await until(lambda: fault.fired)

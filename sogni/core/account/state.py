@@ -139,6 +139,8 @@ class AccountState:
     def __init__(self, out: Outbox, network: str | None) -> None:
         self.listeners: Listeners = Listeners()
         self._out = out
+        self.number: int = 0
+        """Number of accounts before this one, to recognize work for an earlier one."""
         self.network_status: NetworkStatus = "disconnected"
         self.network: str | None = network
         self.balance: Balances = Balances()
@@ -166,6 +168,7 @@ class AccountState:
 
     def reset(self) -> None:
         """Clear the account after signing out."""
+        self.number += 1
         self.change(
             network_status="disconnected",
             network=None,

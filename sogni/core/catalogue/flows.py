@@ -10,11 +10,12 @@ from urllib.parse import quote
 
 from attrs import evolve
 
-from sogni.core.catalogue.state import SharedRequest, models_by_sid, named_models
-from sogni.core.flow import Flow, State, change, connect, until
+from sogni.core.catalogue.state import models_by_sid, named_models
+from sogni.core.flow import Flow, change, connect, until
 from sogni.core.http import HttpCall, get
 from sogni.core.outbox import CONNECTION, MODELS
 from sogni.core.requests import get_json, get_unwrapped_json
+from sogni.core.shared_requests import shared
 from sogni.errors import SogniError, SogniTimeoutError, ValidationError
 from sogni.models.catalogue import AvailableModel, ModelOptions, SizePreset, SupportedModel
 from sogni.models.converter import read
@@ -27,47 +28,9 @@ OLD = 60.0
 
 
 def share_request(call: HttpCall, send: Callable[[HttpCall], Flow[T]]) -> Flow[T]:
-    """What `send` makes of a call; callers that want the same at the same time share one request and its outcome.
-
-    If whoever sends it is interrupted, or fails without having tried again, one of the others sends it.
-    """
-    while True:
-        shared, leads = yield from change(lambda state, _: state.catalogue.join(call.target))
-        if not leads:
-            yield from until(
-                (shared,),
-                partial(_settled, shared),
-                timeout=None,
-                phase="request",
-                waiting_for="an answer that another call has asked for",
-            )
-            if shared.error is not None:
-                # A new one for everybody: a traceback belongs to one thread.
-                raise copy.copy(shared.error) from shared.error
-            if shared.answer is not None:
-                return shared.answer  # type: ignore[no-any-return]  # shared by calls of one type
-            continue
-        try:
-            answer = yield from send(call)
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            if isinstance(error, SogniError) and call.repeatable:
-                shared.error = error
-            yield from change(partial(_settle, call.target, shared))
-            raise
-        shared.answer = answer
-        yield from change(partial(_settle, call.target, shared))
-        return answer
-
-
-def _settled(shared: SharedRequest, _: State) -> bool | None:
-    return shared.finished or None
-
-
-def _settle(target: str, shared: SharedRequest, state: State, _: float) -> None:
-    state.catalogue.settle(target, shared)
-    state.out.wake(shared)
+    """Return what `send` makes of a call; callers that want the same at the same time share one request."""
+    requests = yield from change(lambda state, _: state.catalogue.requests)
+    return (yield from shared(requests, call.target, partial(send, call), shares_errors=call.repeatable))
 
 
 def supported_models(force_refresh: bool = False, *, tries: bool = True) -> Flow[list[SupportedModel]]:

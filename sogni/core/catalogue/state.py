@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from sogni.core.checks import did_you_mean, invalid_value, nearest, short_repr, text
 from sogni.core.data import table
-from sogni.errors import ProtocolError, SogniError, ValidationError
+from sogni.core.shared_requests import SharedRequests
+from sogni.errors import ProtocolError, ValidationError
 from sogni.models.catalogue import AvailableModel, Choice, ModelOptions, SizePreset, SupportedModel
 from sogni.models.converter import read
 from sogni.models.loras import LoraCatalog
@@ -17,18 +18,6 @@ T = TypeVar("T")
 LIST_LIFETIME = 24 * 3600.0
 PRESETS_LIFETIME = 600.0
 LORAS_LIFETIME = 300.0
-
-
-class SharedRequest:
-    """A request under way that others wait for instead of sending the same.
-
-    `finished` without `answer` or `error` means that the outcome is unknown: the caller that sent it was interrupted.
-    """
-
-    def __init__(self) -> None:
-        self.finished = False
-        self.answer: Any = None
-        self.error: SogniError | None = None
 
 
 class CatalogueState:
@@ -41,22 +30,9 @@ class CatalogueState:
         self._options: dict[str, ModelOptions] = {}
         self._presets: dict[tuple[str, str], tuple[float, list[SizePreset]]] = {}
         self._loras: dict[str | None, tuple[float, LoraCatalog]] = {}
-        self._under_way: dict[str, SharedRequest] = {}
+        self.requests: SharedRequests = SharedRequests()
         self.kinds: dict[str, str] = {}
         """Media kind by model id, as listed."""
-
-    def join(self, target: str) -> tuple[SharedRequest, bool]:
-        """The request of this target that is under way; True if it is new, so that the caller has to send it."""
-        shared = self._under_way.get(target)
-        if shared is not None:
-            return shared, False
-        shared = self._under_way[target] = SharedRequest()
-        return shared, True
-
-    def settle(self, target: str, shared: SharedRequest) -> None:
-        """A shared request has ended; the next caller sends a new one."""
-        shared.finished = True
-        del self._under_way[target]
 
     def models(self, now: float) -> list[SupportedModel] | None:
         """The model list, unless it is too old."""

@@ -19,6 +19,7 @@ from sogni.core.http import HttpCall, HttpReply, error_of
 from sogni.core.media import MAX_BYTES, Remote
 from sogni.core.projects.job import JobState
 from sogni.core.projects.results import signed_url
+from sogni.core.projects.saved_uploads import use_saved_upload
 from sogni.core.projects.uploads import (
     UploadItem,
     last_frame_call,
@@ -48,6 +49,8 @@ def upload_media(project_id: str, groups: list[list[tuple[UploadItem, Any]]]) ->
 
 
 def _upload_one(project_id: str, item: UploadItem, source: Any) -> Flow[None]:
+    if (yield from use_saved_upload(project_id, item, source)):
+        return
     image_id = yield from new_id()
     call = upload_url_call(item, project_id=project_id, image_id=image_id, content_type=source.content_type)
     url = read_signed_url((yield from request_data(call)), "uploadUrl")

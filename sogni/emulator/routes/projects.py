@@ -28,9 +28,11 @@ from sogni.emulator.projects.estimates import (
 )
 from sogni.emulator.projects.projects import Project, finished_record, live_record, recent_jobs
 from sogni.emulator.projects.request_checks import check_project_id
+from sogni.emulator.projects.saved_uploads import SAVED
 from sogni.emulator.projects.storage import MISMATCH, SIGNATURE, AccessDeniedError, Key
 from sogni.emulator.responses import NOT_FOUND, error, storage_error, success, text_error
 from sogni.emulator.routes.account_requests import UNSET
+from sogni.emulator.routes.saved_uploads import IMAGE_ROLE, store_saved
 from sogni.emulator.socket import sync_record
 from sogni.emulator.state import State
 
@@ -38,9 +40,7 @@ Family = Literal["image", "media"]
 
 _RESULTS = ("complete", "preview", "lastFrame")
 _UPLOADS: dict[Family, re.Pattern[str]] = {
-    "image": re.compile(
-        r"startingImage|cnImage|contextImage([1-9]|1[0-6])|referenceImage(End)?|referenceMask|keyframeImage[1-8]"
-    ),
+    "image": IMAGE_ROLE,
     "media": re.compile(r"reference(Audio|Video)([1-9]|10)?"),
 }
 _ITEM_PARAMETER: dict[Family, str] = {"image": "imageId", "media": "id"}
@@ -62,13 +62,9 @@ def add_project_routes(app: web.Application, state: State) -> None:
     async def recent(request: web.Request, account: Account) -> web.Response:
         return _recent(state, request, account)
 
-    async def capabilities(_: web.Request, account: Account) -> web.Response:
-        return success({"enabled": False})
-
     app.router.add_get("/v1/projects/{id}", authorized(state, "rest", finished))
     app.router.add_get("/v2/projects/{id}", authorized(state, "rest", live))
     app.router.add_get("/v1/jobs/list", authorized(state, "rest", recent))
-    app.router.add_get("/v1/assets/capabilities", authorized(state, "rest", capabilities))
     families: tuple[Family, ...] = ("image", "media")
     for family in families:
         _add_url_routes(app, state, family)
@@ -232,6 +228,8 @@ async def _store(state: State, key: Key, request: web.Request) -> web.Response:
         # A client that disconnects leaves no partial file.
         path.unlink(missing_ok=True)
         raise
+    if key.project_id == SAVED:
+        return await store_saved(state, key, path, request)
     state.store.put(key, path, request.headers.get(hdrs.CONTENT_TYPE))
     return web.Response(headers={hdrs.ETAG: f'"{path.name}"'})
 
