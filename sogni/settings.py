@@ -357,7 +357,8 @@ def _subscriptions(value: Any) -> dict[str, bool]:
     return {name: flag for name, flag in value.items() if isinstance(flag, bool)}
 
 
-def _timeouts(value: Any) -> Timeouts:
+def check_timeouts(value: Any) -> Timeouts:
+    """Return time limits from `Timeouts`, seconds per request, or None for the defaults."""
     if value is None:
         return Timeouts()
     if isinstance(value, Timeouts):
@@ -367,7 +368,8 @@ def _timeouts(value: Any) -> Timeouts:
     return Timeouts(connect=min(seconds, Timeouts().connect), request=seconds)
 
 
-def _retry(value: Any) -> RetryPolicy:
+def check_retry(value: Any) -> RetryPolicy:
+    """Return a policy; None is the default one."""
     if value is None:
         return RetryPolicy()
     if not isinstance(value, RetryPolicy):
@@ -425,8 +427,8 @@ def resolve(environ: Mapping[str, str], **given: Any) -> Settings:
         testnet=bool(given.get("testnet", False)),
         proxy=secret_url(_text("proxy", given.get("proxy"))),
         ca_bundle=_path("ca_bundle", given.get("ca_bundle")),
-        timeouts=_timeouts(given.get("timeout")),
-        retry=_retry(given.get("retry")),
+        timeouts=check_timeouts(given.get("timeout")),
+        retry=check_retry(given.get("retry")),
         saved_uploads=_flag("saved_uploads", given.get("saved_uploads", True)),
         max_connections=_connections(given.get("max_connections", MAX_CONNECTIONS)),
     )

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast, overload
 
 import sogni_async.transport  # noqa: F401  reports a missing library at once
 from sogni.core.outbox import CLIENT_EVENTS, Listeners
@@ -237,6 +237,45 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
             raise
         client._supernet = supernet
         return client
+
+    def with_options(
+        self,
+        *,
+        timeout: Timeouts | float | None = None,
+        headers: Mapping[str, str] | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> SogniClient:
+        """Return a view of this client whose calls have other options.
+
+        The view shares everything with the client: connection, account, projects, listeners; closing one closes both.
+        Projects and jobs that a call returns use the options of the client again. Frames of the WebSocket have no
+        headers.
+
+        Args:
+            timeout: Seconds per request, or `Timeouts`, of which `request` and `transfer` apply. Default: that of the
+                client.
+            headers: HTTP headers to send with every request to the service, for example `{"traceparent": ...}`; not to
+                the storage that media are uploaded to. Default: none.
+            retry: Retries of requests that are safe to repeat. Default: those of the client.
+
+        Returns:
+            The view.
+
+        Raises:
+            ValidationError: An option is invalid, or a header is one that the client sets itself.
+
+        Example:
+            >>> patient = client.with_options(timeout=120, headers={"X-Request-ID": "8f3a"})
+            >>> (await patient.account.me()).username
+            'local-artist'
+        """
+        from sogni.core.call_options import OptionedEngine, check_call_options
+
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        view._started = cast("Engine", OptionedEngine(self._engine, check_call_options(timeout, headers, retry)))
+        view._namespaces = {}
+        return view
 
     def _listeners(self) -> Listeners:
         return self._engine.state.listeners

@@ -18,6 +18,7 @@ from attrs import field, frozen
 from sogni.core.http import HttpCall, HttpReply
 from sogni.core.outbox import CLOSED
 from sogni.errors import ClientClosedError, Phase, SogniTimeoutError
+from sogni.settings import RetryPolicy
 
 if TYPE_CHECKING:
     from sogni.core.client_state import ClientState
@@ -178,6 +179,11 @@ class AppId:
 
 
 @frozen
+class RetriesOf:
+    """Return the retry policy of the calls that this flow makes."""
+
+
+@frozen
 class Compute:
     """Call a slow function without side effects, outside of the event loop."""
 
@@ -223,6 +229,7 @@ Step = (
     | NewId
     | Clock
     | AppId
+    | RetriesOf
     | Compute
     | UserCode
     | Together
@@ -336,6 +343,12 @@ def app_id() -> Flow[str]:
     """Return the app id of this client."""
     value: str = yield AppId()
     return value
+
+
+def retry_policy() -> Flow[RetryPolicy]:
+    """Return the retry policy of the calls of this flow."""
+    policy: RetryPolicy = yield RetriesOf()
+    return policy
 
 
 def compute(what: str, function: Callable[[], T]) -> Flow[T]:

@@ -15,7 +15,7 @@ from attrs import evolve
 
 from sogni.core.attribution import attribution_headers
 from sogni.core.credentials import SESSION_EXPIRED, Refresh, date_of, is_token
-from sogni.core.flow import Flow, State, change, http, new_id, pause, until
+from sogni.core.flow import Flow, State, change, http, new_id, pause, retry_policy, until
 from sogni.core.http import HttpCall, HttpReply, data_of, error_of, json_of, post, read_data, read_unwrapped
 from sogni.errors import (
     ApiError,
@@ -168,7 +168,7 @@ def repeated(call: HttpCall, send: Callable[[], Flow[T]]) -> Flow[T]:
 
     `Retry-After` takes precedence over the policy's pauses; a value above `RetryPolicy.longest` ends the attempts.
     """
-    policy = yield from change(lambda state, _: state.settings.retry)
+    policy = yield from retry_policy()
     attempt = 1
     while True:
         wait, jitter = pause_before(policy, attempt), JITTER

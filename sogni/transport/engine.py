@@ -529,6 +529,7 @@ _PERFORMERS: dict[type, Callable[[Engine, Any], Any]] = {
     steps.NewId: lambda engine, step: str(uuid.uuid4()).upper(),
     steps.Clock: lambda engine, step: time.monotonic(),
     steps.AppId: Engine._app_id,
+    steps.RetriesOf: lambda engine, step: engine.settings.retry,
     steps.Compute: lambda engine, step: step.function(),
     steps.UserCode: lambda engine, step: call_user_code(step),
     steps.Together: Engine._together,

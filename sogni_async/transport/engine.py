@@ -520,6 +520,7 @@ _IMMEDIATE: dict[type, Callable[[Engine, Any], Any]] = {
     steps.Change: Engine._change,
     steps.Connect: Engine._connect,
     steps.AppId: Engine._app_id,
+    steps.RetriesOf: lambda engine, step: engine.settings.retry,
     steps.NewId: lambda engine, step: str(uuid.uuid4()).upper(),
     steps.Clock: lambda engine, step: time.monotonic(),
 }

@@ -276,6 +276,8 @@ class Stage:
             case steps.NewId():
                 self._ids += 1
                 return f"ID-{self._ids}"
+            case steps.RetriesOf():
+                return self.state.settings.retry
             case steps.AppId():
                 return self.state.app_id
             case steps.Compute():

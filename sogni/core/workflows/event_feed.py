@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from sogni.core.flow import EventBody, Flow, change, clock, open_events, pause, read_piece
+from sogni.core.flow import EventBody, Flow, change, clock, open_events, pause, read_piece, retry_policy
 from sogni.core.http import NO_CONTENT, HttpReply, error_of
 from sogni.core.requests import (
     JITTER,
@@ -168,7 +168,7 @@ def _read(feed: EventFeed[T], body: EventBody, deadline: float | None) -> Flow[b
 def _failed(feed: EventFeed[T], error: SogniError, *, clean: bool = False) -> Flow[None]:
     """Count a failure. Raises `error` if there have been too many."""
     now = yield from clock()
-    policy = yield from change(lambda state, _: state.settings.retry)
+    policy = yield from retry_policy()
     if feed.body is not None:
         if now - feed.opened_at >= STABLE_SECONDS:
             feed.failures = feed.drops = 0
@@ -196,7 +196,7 @@ def _ended(feed: EventFeed[T]) -> Flow[None]:
 
 def _connect(feed: EventFeed[T], deadline: float | None) -> Flow[bool]:
     """Open the stream after the last event; returns False at the deadline."""
-    policy = yield from change(lambda state, _: state.settings.retry)
+    policy = yield from retry_policy()
     wait, jitter = pause_before(policy, feed.failures) if feed.failures else 0.0, JITTER
     while True:
         if wait:
