@@ -29,10 +29,15 @@ from sogni.models.projects import (
     ErrorData,
     EtaRange,
     JobStatus,
+    JobWaitingReason,
+    Preparation,
     ProjectSnapshot,
     ProjectStatus,
     ProjectType,
     Provenance,
+    QueueChange,
+    QueueStatus,
+    WaitingReason,
     seconds_between,
 )
 from sogni.settings import TokenType
@@ -282,6 +287,17 @@ class BaseJob(EventEmitter[OnJobEvent]):
         return self._state.user_canceled
 
     @property
+    def waiting_reason(self) -> WaitingReason | None:
+        """Why the job waits; None if it does not wait, or the service gave no reason."""
+        reason: WaitingReason | None = self._state.project.waiting_reason_of(self._state)
+        return reason
+
+    @property
+    def preparation(self) -> Preparation | None:
+        """What the worker prepares before it starts the job: it downloads LoRAs or loads a model. None otherwise."""
+        return self._state.preparation
+
+    @property
     def worker_name(self) -> str | None:
         """Name of the worker that processes the job; None until it is known."""
         return self._state.worker_name
@@ -400,6 +416,10 @@ class OnProjectEvent(Protocol[J]):
     @overload
     def __call__(self, event: Literal["updated"]) -> Decorator[set[str]]: ...
     @overload
+    def __call__(self, event: Literal["queue_changed"], function: Callable[[QueueChange], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["queue_changed"]) -> Decorator[QueueChange]: ...
+    @overload
     def __call__(
         self, event: Literal["job_started", "job_completed", "job_failed"], function: Callable[[J], Any]
     ) -> Remover: ...
@@ -422,8 +442,8 @@ class OnProjectEvent(Protocol[J]):
 class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
     """A media project.
 
-    Events: `progress` (int), `updated` (set of changed names), `job_started`, `job_completed` and `job_failed` (`Job`),
-    `completed` (list of URLs), `failed` (`ErrorData`), `canceled` (nothing).
+    Events: `progress` (int), `updated` (set of changed names), `queue_changed` (`QueueChange`), `job_started`,
+    `job_completed` and `job_failed` (`Job`), `completed` (list of URLs), `failed` (`ErrorData`), `canceled` (nothing).
     """
 
     __slots__ = ("__weakref__", "_engine", "_state")
@@ -502,6 +522,26 @@ class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
     def eta(self) -> datetime | None:
         """Estimated time of completion of the last job, in UTC; None if unknown."""
         return moment(self._state.eta_at, self._state)
+
+    @property
+    def queue_status(self) -> QueueStatus | None:
+        """`waiting`, or `no-workers` if there is none that could take it; None if unknown, and once a job begins."""
+        return self._state.queue.queue_status
+
+    @property
+    def estimated_start_at(self) -> datetime | None:
+        """When a worker should take the first job, in UTC; None if unknown, and once a job begins."""
+        return moment(self._state.queue.estimated_start_at, self._state)
+
+    @property
+    def waiting_reason(self) -> WaitingReason | None:
+        """Why the project waits; None if it does not wait, or the service gave no reason."""
+        return self._state.queue.waiting_reason
+
+    @property
+    def job_waiting_reasons(self) -> list[JobWaitingReason]:
+        """Why single jobs wait: all that do, with a reason."""
+        return list(self._state.queue.job_waiting_reasons)
 
     @property
     def started_at(self) -> datetime:

@@ -87,6 +87,7 @@ SHARED = {
         "JobRecord", "JobResult", "JobStartedEvent", "JobStatus", "MaskSelection", "MissingProject", "MissingState",
         "ProgressEvent", "ProjectEvent", "ProjectEventName", "ProjectRecord", "ProjectStatus", "ProjectStatusRecord",
         "ProjectType", "Provenance", "RecentJob", "RecentProject", "ResultKind", "UpdatedEvent", "UrlUnavailable",
+        "JobWaitingReason", "Preparation", "QueueChange", "QueueChangedEvent", "QueueStatus",
         "VendorFailureCategory", "WaitingReason",
     ),
     "models.replay": ("ReplayRecord", "ReplayRecordSummary", "ReplayRecords", "ReplayWriteResult", "RunRecord"),

@@ -41,6 +41,13 @@ def _amount(context: click.Context, parameter: click.Parameter, value: str) -> D
     help="Simulate this many seconds per step.",
 )
 @click.option(
+    "--load-time",
+    type=click.FloatRange(0, 3600),
+    default=0,
+    show_default=True,
+    help="Simulate this many seconds for loading a model or a LoRA, and report it.",
+)
+@click.option(
     "--token-rate",
     type=click.FloatRange(0, 100_000),
     help="Stream this many tokens per second. Default: 60, or no delay with --step-time 0.",

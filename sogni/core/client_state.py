@@ -16,7 +16,7 @@ from sogni.core.account.state import AccountState, read_amounts
 from sogni.core.catalogue.state import CatalogueState
 from sogni.core.chat.state import ChatRegistry
 from sogni.core.connection import state as connection
-from sogni.core.connection.messages import acknowledged
+from sogni.core.connection.messages import acknowledged, wants_queue_frames, with_queue_frames
 from sogni.core.connection.state import Closed, Connection
 from sogni.core.outbox import (
     CONNECTION,
@@ -83,7 +83,8 @@ class ClientState:
         self.network: str = settings.network
         self.announced_network: str | None = None
         """Network in the service's last `changeNetwork` frame."""
-        self.subscriptions: dict[str, bool] = dict(settings.socket_event_subscriptions)
+        self._acknowledged: dict[str, bool] = dict(settings.socket_event_subscriptions)
+        self.wants_queue_frames: bool = wants_queue_frames({"subscriptions": self._acknowledged}, True)
         self.connection: Connection = Connection()
         self.account: AccountState = AccountState(self.out, settings.network)
         self.catalogue: CatalogueState = CatalogueState()
@@ -115,6 +116,11 @@ class ClientState:
             "subscriptionEntitlementUpdated": self._entitled,
             "jobState": self._job_state,
         }
+
+    @property
+    def subscriptions(self) -> dict[str, bool]:
+        """The socket event subscriptions for the next handshake."""
+        return with_queue_frames(self._acknowledged, self.wants_queue_frames)
 
     def at(self, monotonic: float, wall: float) -> float:
         """Return the `now` of a change from the front end's two clocks: the monotonic one."""
@@ -343,7 +349,7 @@ class ClientState:
     def _subscriptions(self, payload: Any, now: float) -> None:
         flags = acknowledged(payload)
         if flags is not None:
-            self.subscriptions = flags
+            self._acknowledged = flags
 
     def _toast(self, payload: Any, now: float) -> None:
         self.out.notify(self.listeners, "toast_message", read(ToastMessage, payload, "the toastMessage frame"))

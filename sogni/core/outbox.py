@@ -338,11 +338,11 @@ class WaiterRegistry:
 
 # Replayable events of one project
 #
-# Of adjacent progress and `updated` events at most one each is kept, so that a project's memory does not grow with
-# the number of its frames.
+# Of adjacent progress, `updated` and `queue_changed` events at most one each is kept, so that a project's memory does
+# not grow with the number of its frames.
 
 
-_MERGED = ("progress", "updated")
+_MERGED = ("progress", "updated", "queue_changed")
 
 
 class Feed:
@@ -362,18 +362,21 @@ class Feed:
         self.closed = True
 
     def push(self, event: Event[Any]) -> None:
-        """Add an event; progress replaces adjacent progress, and adjacent updates are merged."""
+        """Add an event; progress and reasons for the wait replace adjacent ones, and adjacent updates are merged."""
         if self.closed:
             return
         events = self._events
         if event.name in _MERGED:
-            # A run has at most one event of each kind, so the one to merge with is last or second to last.
-            between = bool(events) and events[-1].name in _MERGED and events[-1].name != event.name
-            place = -2 if between else -1
-            if len(events) >= -place and events[place].name == event.name:
-                if event.name == "updated":
-                    event = event._replace(value=events[place].value | event.value)
-                del events[place]
+            # A run has at most one event of each kind, so the one to merge with is among the last three.
+            for place in range(-1, -1 - min(len(events), len(_MERGED)), -1):
+                before = events[place]
+                if before.name == event.name:
+                    if event.name == "updated":
+                        event = event._replace(value=before.value | event.value)
+                    del events[place]
+                    break
+                if before.name not in _MERGED:
+                    break
         events.append(event)
 
     def pop(self) -> Event[Any] | None:

@@ -173,6 +173,14 @@ class ProjectRefusal(Rule):
 
 
 @define(eq=False)
+class WaitReason(Rule):
+    """Why a project waits (``index`` None), or one of its jobs; ``reason`` in wire form."""
+
+    index: int | None = None
+    reason: Mapping[str, str] = field(factory=dict)
+
+
+@define(eq=False)
 class CancelDenial(Rule):
     """A cancellation that is denied."""
 
@@ -187,6 +195,16 @@ class LoraImportFault(Rule):
     failure_code: str | None = None
     reason: str | None = None
 
+
+WAIT_MESSAGES: Mapping[str, str] = {
+    "concurrency_limit": "The limit of projects at a time is reached",
+    "model_concurrency_limit": "The limit of projects with this model at a time is reached",
+    "payment_pending": "The payment is not confirmed yet",
+    "no_workers": "No worker for this model is connected",
+    "queued": "Waiting for a free worker",
+}
+"""The default explanations of waits, by reason."""
+# Protocol notes: additions-5x §7.
 
 R = TypeVar("R", bound=Rule)
 # RFC 6455, section 7.4: 1004 to 1006 and 1015 are never sent.
@@ -693,6 +711,51 @@ class Faults:
         """
         return self._add(ProjectRefusal(error=error, message=message, times=times, details=_failure_details(details)))
 
+    def explain_wait(
+        self,
+        reason: Literal["concurrency_limit", "model_concurrency_limit", "payment_pending", "no_workers", "queued"],
+        index: int | None = None,
+        *,
+        message: str | None = None,
+        media_type: Literal["video", "media"] | None = None,
+        payment_model: Literal["subscription", "paid_spark", "free_spark", "sogni"] | None = None,
+        subscription_tier: Literal["unlimited", "unlimited_pro"] | None = None,
+        model_family: Literal["minimax_h3"] | None = None,
+        times: int = 1,
+    ) -> WaitReason:
+        """Tell a client why a new project, or one of its jobs, waits. `pause_workers` lets it wait.
+
+        Args:
+            reason: The reason. With ``"no_workers"``, there is no estimated start either.
+            index: Position of the job in its project, from 0; None means the project.
+            message: Explanation; by default, one for the reason.
+            media_type: Kind of media whose limit is reached; not sent by default.
+            payment_model: What pays; not sent by default.
+            subscription_tier: Tier of the subscription; not sent by default.
+            model_family: Family of models whose limit is reached; not sent by default.
+            times: Number of projects. Default 1.
+
+        Returns:
+            The rule.
+
+        Raises:
+            ValueError: There is no such reason.
+
+        Example:
+            >>> rule = supernet.faults.explain_wait("concurrency_limit", payment_model="free_spark")
+        """
+        if reason not in WAIT_MESSAGES:
+            raise ValueError(f"unknown reason {reason!r}; the reasons are {', '.join(WAIT_MESSAGES)}")
+        details = {
+            "mediaType": media_type,
+            "paymentModel": payment_model,
+            "subscriptionTier": subscription_tier,
+            "modelFamily": model_family,
+        }
+        given = {name: value for name, value in details.items() if value is not None}
+        text = WAIT_MESSAGES[reason] if message is None else message
+        return self._add(WaitReason(index=index, reason={"reason": reason, "message": text, **given}, times=times))
+
     def deny_cancel(self, *, message: str = "The project can no longer be canceled", times: int = 1) -> CancelDenial:
         """Answer a cancellation with ``didCancel: false``.
 
@@ -798,6 +861,21 @@ class Faults:
         """
         with self._lock:
             found = [rule for rule in self._live(FrameFault) if rule.type in (None, type)]
+            for rule in found:
+                rule.fired += 1
+            return found
+
+    def take_wait_reasons(self, jobs: int) -> list[WaitReason]:
+        """Use every reason for the wait of a new project.
+
+        Args:
+            jobs: Number of its jobs.
+
+        Returns:
+            The rules.
+        """
+        with self._lock:
+            found = [rule for rule in self._live(WaitReason) if rule.index is None or rule.index < jobs]
             for rule in found:
                 rule.fired += 1
             return found

@@ -81,6 +81,7 @@ class Setup:
     socket_port: int
     workers: int
     step_time: float
+    load_time: float
     token_rate: float
     seed: int | None
     binary_frames: bool
@@ -120,7 +121,7 @@ class Server:
         self._thread = threading.Thread(target=self._run, name="sogni-emulator", daemon=True)
         # Not Thread.is_alive: after an interrupted join, Python reports a running thread as ended.
         self._ended = threading.Event()
-        self.pace: Pace = Pace(setup.step_time)
+        self.pace: Pace = Pace(setup.step_time, setup.load_time)
         self.pool: WorkerPool | None = None
         self.tools: ToolRunner | None = None
         self.durable_services: DurableServices | None = None

@@ -60,6 +60,9 @@ def send_handshake(
     if delivered:
         for project in completed:
             project.claimed = True
+    for project in active:
+        if project.waiting_reason or project.job_reasons:
+            connection.send("projectQueue", {"jobID": project.id, **project.reasons()})
     connection.send("balanceUpdate", account.balance_frame())
     connection.send("swarmLLMModels", language_models)
     # The service withholds the model list from a client whose projects are running (transport §9).

@@ -86,6 +86,8 @@ class LocalSupernet(Live):
             credits.
         workers: Number of results rendered at the same time.
         step_time: Seconds per rendering step; 0 is as fast as possible.
+        load_time: Seconds a worker takes to load a model that it did not use last, or to download a LoRA that it lacks.
+            With 0, both take no time and are not reported.
         token_rate: Tokens per second of the language models; 0 is as fast as possible. The default is 60, or 0 if
             `step_time` is 0.
         seed: Makes IDs, and the seeds drawn by the service, repeatable. Results depend on request and seed alone.
@@ -119,6 +121,7 @@ class LocalSupernet(Live):
         balance: Balance | Mapping[Token | Literal["free_spark"], Decimal | int | str] = _DEFAULT_BALANCE,
         workers: int = 4,
         step_time: float = 0.2,
+        load_time: float = 0.0,
         token_rate: float | None = None,
         seed: int | None = None,
         faults: Faults | None = None,
@@ -133,7 +136,7 @@ class LocalSupernet(Live):
         for name, count in (("workers", workers), ("workflow_limit", workflow_limit)):
             if count < 1:
                 raise ValueError(f"{name} must be at least 1")
-        for name, rate in (("step_time", step_time), ("token_rate", token_rate)):
+        for name, rate in (("step_time", step_time), ("load_time", load_time), ("token_rate", token_rate)):
             if rate is not None and rate < 0:
                 raise ValueError(f"{name} must not be negative")
         owned = balance
@@ -155,6 +158,7 @@ class LocalSupernet(Live):
             socket_port=socket_port,
             workers=workers,
             step_time=step_time,
+            load_time=load_time,
             token_rate=(_TOKEN_RATE if step_time else 0.0) if token_rate is None else token_rate,
             seed=seed,
             binary_frames=binary_frames,

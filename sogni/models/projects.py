@@ -140,6 +140,94 @@ class ErrorData(LooseModel):
         return self.original_code == PROJECT_LOST
 
 
+# Queue: projects-5x §7
+
+
+QueueStatus = Literal["waiting", "no-workers"]
+
+
+@frozen(kw_only=True)
+class WaitingReason(LooseModel):
+    """Why a project or job waits.
+
+    Attributes:
+        reason: What it waits for.
+        message: Explanation for display.
+        media_type: Kind of media whose limit is reached.
+        payment_model: What pays.
+        subscription_tier: Tier of the subscription.
+        model_family: Family of models whose limit is reached.
+    """
+
+    reason: Literal["concurrency_limit", "model_concurrency_limit", "payment_pending", "no_workers", "queued"]
+    message: str
+    media_type: Literal["video", "media"] | None = None
+    payment_model: Literal["subscription", "paid_spark", "free_spark", "sogni"] | None = None
+    subscription_tier: Literal["unlimited", "unlimited_pro"] | None = None
+    model_family: Literal["minimax_h3"] | None = None
+
+
+@frozen(kw_only=True)
+class JobWaitingReason(Model):
+    """Why one job of a project waits.
+
+    Attributes:
+        job_index: Index of the job in the project, from 0.
+        waiting_reason: The reason.
+        img_id: Id of the job, if it has one already.
+    """
+
+    job_index: int
+    waiting_reason: WaitingReason
+    img_id: str | None = field(default=None, metadata=wire("imgID"))
+
+
+@frozen(kw_only=True)
+class QueueChange(Model):
+    """Why a project and its jobs wait: the value of the event `queue_changed`.
+
+    Attributes:
+        project_id: Id of the project.
+        waiting_reason: Why the project waits; None if it does not wait, or the service gave no reason.
+        job_waiting_reasons: Why single jobs wait: all that do, with a reason.
+    """
+
+    project_id: str
+    waiting_reason: WaitingReason | None = None
+    job_waiting_reasons: list[JobWaitingReason] = field(factory=list)
+
+
+@frozen(kw_only=True)
+class Preparation(LooseModel):
+    """What a worker does before it starts a job: it downloads LoRAs, or unloads and loads models.
+
+    Attributes:
+        phase: What it does.
+        asset_type: What is downloaded.
+        requested: Number of assets that the job needs.
+        cached: Number of those that the worker had already.
+        total: Number of those to download.
+        completed: Number of finished downloads.
+        current: The current download.
+        current_progress: Progress of the current download, as sent.
+        model: Internal name of the model that is loaded or unloaded.
+        step: ``"start"`` or ``"end"`` of loading or unloading.
+        elapsed_sec: Seconds it took.
+    """
+
+    phase: Literal["downloadingAssets", "unloadingModel", "loadingModel"] | str
+    asset_type: Literal["lora"] | str | None = None
+    requested: int | None = None
+    cached: int | None = None
+    total: int | None = None
+    completed: int | None = None
+    current: int | str | None = None
+    current_progress: float | None = None
+    model: str | None = None
+    step: Literal["start", "end"] | str | None = None
+    elapsed_sec: float | None = None
+
+
 @frozen(kw_only=True)
 class ProjectEvent(Model):
     """A change of a project, for the listeners of all projects.
@@ -150,22 +238,24 @@ class ProjectEvent(Model):
         queue_position: Position in the queue.
         estimated_start_seconds: Estimated seconds until the start.
         queue_status: ``"waiting"`` or ``"no-workers"``.
+        waiting_reason: Why the project waits, with ``"queued"`` and ``"queueChanged"``.
+        job_waiting_reasons: Why single jobs wait, with ``"queued"`` and ``"queueChanged"``.
         error: Why the project failed.
     """
 
-    type: Literal["queued", "completed", "error"] | str
+    type: Literal["queued", "queueChanged", "completed", "error"] | str
     project_id: str
     queue_position: int | None = None
     estimated_start_seconds: float | None = None
-    queue_status: str | None = None
+    queue_status: QueueStatus | None = None
+    waiting_reason: WaitingReason | None = None
+    job_waiting_reasons: list[JobWaitingReason] | None = None
     error: ErrorData | None = None
 
 
 @frozen(kw_only=True)
 class JobEvent(Model):
     """A change of a job, for the listeners of all projects.
-
-    Further details from the service, such as `preparation` (what a worker is loading), are in `extra`.
 
     Attributes:
         type: Type of the change.
@@ -181,6 +271,7 @@ class JobEvent(Model):
         eta_seconds: Estimated seconds until the end.
         eta_min: Lower bound of the estimate in seconds.
         eta_max: Upper bound of the estimate in seconds.
+        preparation: What the worker prepares, with ``"initiating"``.
         url: URL of the preview.
         steps: Number of steps performed.
         seed: Seed used.
@@ -207,6 +298,7 @@ class JobEvent(Model):
     eta_seconds: float | None = None
     eta_min: float | None = None
     eta_max: float | None = None
+    preparation: Preparation | None = None
     url: str | None = field(default=None, repr=redacted_repr)
     steps: int | None = None
     seed: int | None = None
@@ -225,7 +317,15 @@ ProjectStatus = Literal["pending", "queued", "processing", "completed", "failed"
 ProjectType = Literal["image", "video", "audio"]
 JobEventName = Literal["progress", "preview", "updated", "completed", "failed"]
 ProjectEventName = Literal[
-    "progress", "updated", "job_started", "job_completed", "job_failed", "completed", "failed", "canceled"
+    "progress",
+    "updated",
+    "queue_changed",
+    "job_started",
+    "job_completed",
+    "job_failed",
+    "completed",
+    "failed",
+    "canceled",
 ]
 
 J = TypeVar("J")
@@ -261,6 +361,13 @@ class UpdatedEvent(Event[set[str]]):
 
     __slots__ = ()
     name: Literal["updated"]
+
+
+class QueueChangedEvent(Event[QueueChange]):
+    """The reasons why the project or its jobs wait changed; the value is a `QueueChange`."""
+
+    __slots__ = ()
+    name: Literal["queue_changed"]
 
 
 class JobStartedEvent(Event[J]):
@@ -308,6 +415,7 @@ class CanceledEvent(Event[None]):
 AnyProjectEvent = (
     ProgressEvent
     | UpdatedEvent
+    | QueueChangedEvent
     | JobStartedEvent[J]
     | JobCompletedEvent[J]
     | JobFailedEvent[J]
@@ -319,6 +427,7 @@ AnyProjectEvent = (
 _EVENT_CLASSES: dict[str, Any] = {
     "progress": ProgressEvent,
     "updated": UpdatedEvent,
+    "queue_changed": QueueChangedEvent,
     "job_started": JobStartedEvent,
     "job_completed": JobCompletedEvent,
     "job_failed": JobFailedEvent,
@@ -524,27 +633,6 @@ class ProjectRecord(Model):
 def seconds_between(start: datetime | None, end: datetime | None) -> float | None:
     """Return the seconds between two times; None if one of them is unknown."""
     return None if start is None or end is None else max(0.0, (end - start).total_seconds())
-
-
-@frozen(kw_only=True)
-class WaitingReason(LooseModel):
-    """Why a project or job waits.
-
-    Attributes:
-        reason: What it waits for.
-        message: Explanation for display.
-        media_type: Kind of media whose limit is reached.
-        payment_model: What pays.
-        subscription_tier: Tier of the subscription.
-        model_family: Family of models whose limit is reached.
-    """
-
-    reason: Literal["concurrency_limit", "model_concurrency_limit", "payment_pending", "no_workers", "queued"]
-    message: str
-    media_type: Literal["video", "media"] | None = None
-    payment_model: Literal["subscription", "paid_spark", "free_spark", "sogni"] | None = None
-    subscription_tier: Literal["unlimited", "unlimited_pro"] | None = None
-    model_family: Literal["minimax_h3"] | None = None
 
 
 @frozen(kw_only=True)
@@ -765,6 +853,10 @@ class ProjectSnapshot(Model):
         started_at: When the project was created.
         params: Parameters in wire form, without media.
         queue_position: Position in the queue; -1 if unknown.
+        queue_status: ``"waiting"`` or ``"no-workers"``.
+        estimated_start_at: When a worker should start it.
+        waiting_reason: Why the project waits.
+        job_waiting_reasons: Why single jobs wait.
         status: Status.
         eta: Estimated time of the end.
         error: Why the project failed.
@@ -781,6 +873,10 @@ class ProjectSnapshot(Model):
     started_at: datetime
     params: Mapping[str, Any] = field(factory=dict)
     queue_position: int = -1
+    queue_status: QueueStatus | None = None
+    estimated_start_at: datetime | None = None
+    waiting_reason: WaitingReason | None = None
+    job_waiting_reasons: list[JobWaitingReason] = field(factory=list)
     status: str = "pending"
     eta: datetime | None = None
     error: ErrorData | None = None

@@ -50,7 +50,8 @@ def signing(stage: Stage) -> None:
 )
 def test_every_task_has_its_flow(task: Any, script: list[Any]) -> None:
     stage = Stage().connects()
-    stage.project().request = None
+    project = stage.project()
+    project.request, project.polled = None, isinstance(task, outbox.Poll)
     signing(stage)
     stage.passes(6).play(flow_of(task), *script)
 
@@ -94,7 +95,7 @@ def test_a_project_whose_background_flow_dies_fails_with_the_cause(
     stage = Stage().connects()
     project = stage.project(number_of_media=3)
     stage.receives("jobState", {"jobID": PROJECT, "type": "jobStarted", "imgID": "B2"})
-    project.request = {}
+    project.request, project.polled = {}, isinstance(task, outbox.Poll)
     signing(stage)
     if with_result:
         stage.receives("jobResult", {"jobID": PROJECT, "imgID": "B3", "resultUrl": "https://store/3"})

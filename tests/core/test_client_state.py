@@ -24,7 +24,7 @@ from sogni.models.account import AccountInfo
 from sogni.models.catalogue import AvailableModel
 from sogni.models.connection import Connected, Disconnected, Reconnecting, ToastMessage
 from sogni.models.params import ImageProjectParams
-from sogni.models.projects import ErrorData, JobEvent, ProjectEvent, Snapshot
+from sogni.models.projects import ErrorData, JobEvent, Preparation, ProjectEvent, Snapshot
 from sogni.settings import Settings
 from tests.tables import each_row
 
@@ -582,9 +582,27 @@ def test_subscriptions_are_those_the_server_acknowledged() -> None:
     """transport §11: the local map is replaced."""
     state = connected(socket_event_subscriptions={"a": True})
     state.receive("socketEventSubscriptionsUpdated", {}, 0.0)
-    assert state.subscriptions == {"a": True}
+    assert state.subscriptions == {"a": True, "projectQueue": True}
     state.receive("socketEventSubscriptionsUpdated", {"socketEventSubscriptions": {"b": False}}, 0.0)
-    assert state.subscriptions == {"b": False}
+    assert state.subscriptions == {"b": False, "projectQueue": True}
+
+
+@each_row(
+    ("given", "acknowledged", "expected"),
+    [
+        ({}, {"projectQueue": False}, {"projectQueue": True}),
+        ({"projectQueue": True}, {}, {"projectQueue": True}),
+        ({"projectQueue": False}, {}, {}),
+        ({"projectQueue": False}, {"projectQueue": True}, {"projectQueue": False}),
+        ({"project-queue": False}, {"a": True}, {"a": True}),
+    ],
+)
+def test_the_queue_is_subscribed_to_unless_the_user_declines(given: Any, acknowledged: Any, expected: Any) -> None:
+    """additions-5x §7, transport §11: whatever the server acknowledges."""
+    state = connected(socket_event_subscriptions=given)
+    assert state.subscriptions == (given or {"projectQueue": True})
+    state.receive("socketEventSubscriptionsUpdated", {"socketEventSubscriptions": acknowledged}, 0.0)
+    assert state.subscriptions == expected
 
 
 def test_a_toast() -> None:
@@ -685,6 +703,14 @@ EVENTS: list[tuple[str, dict[str, Any], Any]] = [
     ("jobState", {"type": "jobCompleted"}, ProjectEvent(type="completed", project_id="P")),
     (
         "jobState",
+        {"type": "initiatingModel", "imgID": "A", "preparation": {"phase": "loadingModel", "step": "end", "new": 1}},
+        JobEvent(
+            type="initiating", project_id="P", job_id="A",
+            preparation=Preparation(phase="loadingModel", step="end", extra={"new": 1}),
+        ),
+    ),
+    (
+        "jobState",
         {"type": "initiatingModel", "imgID": "A", "workerName": "w", "positivePrompt": "p", "jobIndex": 1},
         JobEvent(type="initiating", project_id="P", job_id="A", worker_name="w", positive_prompt="p", job_index=1),
     ),
@@ -750,9 +776,9 @@ def test_frames_without_an_event(kind: str, payload: dict[str, Any]) -> None:
 
 PREPARATION = {"phase": "loadingModel", "model": "M", "step": "start"}
 BEYOND: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
-    ("jobState", {"type": "queued", "queuePosition": 3}, {"waitingReason": {"reason": "queued", "message": "m"}}),
+    ("jobState", {"type": "queued", "queuePosition": 3}, {"somethingNew": 1}),
     ("jobState", {"type": "jobCompleted"}, {"somethingNew": 1}),
-    ("jobState", {"type": "initiatingModel", "imgID": "A"}, {"preparation": PREPARATION}),
+    ("jobState", {"type": "initiatingModel", "imgID": "A"}, {"preparation": "soon"}),
     ("jobState", {"type": "jobStarted", "imgID": "A"}, {"somethingNew": 1}),
     ("jobProgress", {"imgID": "A", "step": 1, "hasImage": False}, {"somethingNew": [1]}),
     ("jobETA", {"imgID": "A", "etaSeconds": 3}, {"somethingNew": None}),

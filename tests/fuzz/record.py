@@ -35,15 +35,16 @@ def main() -> None:
 def recorded_frames() -> list[list[Any]]:
     """`[type, payload]` in the order of arrival, of projects and chats that end in every way; no two alike."""
     frames: list[tuple[str, Any]] = []
-    with LocalSupernet(step_time=0, seed=1) as supernet, Wire(supernet) as wire:
-        wire.connect()
+    with LocalSupernet(step_time=0, load_time=0.001, seed=1) as supernet, Wire(supernet) as wire:
+        wire.connect(socketEventSubscriptions='{"projectQueue":true}')
         frames += wire.until(lambda kind, _: kind == "swarmLLMModels")
         for prepare in (
             lambda: None,
             lambda: supernet.faults.flag_nsfw(),
             lambda: supernet.faults.retry_job(),
             lambda: supernet.faults.fail_job(),
-            lambda: supernet.faults.refuse_project(),
+            lambda: supernet.faults.refuse_project(required_plans=["unlimited"]),
+            lambda: supernet.faults.explain_wait("queued", 1),
         ):
             prepare()
             project = wire.create(job_request(numberOfImages=2, previews=2))

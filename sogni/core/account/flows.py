@@ -21,7 +21,7 @@ from sogni.core.account.requests import (
 from sogni.core.account.state import read_amounts
 from sogni.core.checks import one_of, text
 from sogni.core.connection.flows import open_connection, send_frame
-from sogni.core.connection.messages import subscription_update
+from sogni.core.connection.messages import subscription_update, wants_queue_frames
 from sogni.core.flow import Flow, State, change, clock, until
 from sogni.core.http import HttpCall, get, post
 from sogni.core.outbox import CONNECTION, NETWORK
@@ -168,7 +168,12 @@ def switch_network(network: str) -> Flow[str]:
 
 def subscribe(update: Any) -> Flow[None]:
     """Send an update of the socket event subscriptions; returns once it is written."""
-    yield from send_frame("setSocketEventSubscriptions", subscription_update(update))
+    payload = subscription_update(update)
+
+    def sent(state: State, _: float) -> None:
+        state.wants_queue_frames = wants_queue_frames(payload, state.wants_queue_frames)
+
+    yield from send_frame("setSocketEventSubscriptions", payload, sent)
 
 
 # Subscriptions (account §13)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from binascii import Error as Base64Error
 from binascii import a2b_base64
@@ -149,3 +150,33 @@ def acknowledged(payload: Any) -> dict[str, bool] | None:
     if not isinstance(flags, dict):
         return None
     return {name: flag for name, flag in flags.items() if isinstance(flag, bool)}
+
+
+# The reasons for a wait are subscribed to unless the user declines them (transport §11).
+
+
+_QUEUE_FRAME: FrameType = "projectQueue"
+
+
+def _is_queue_frame(name: str) -> bool:
+    # The service's own clients compare the letters only.
+    return re.sub("[^a-z]", "", name.lower()) == _QUEUE_FRAME.lower()
+
+
+def wants_queue_frames(update: Mapping[str, Any], before: bool) -> bool:
+    """Return whether the user wants `projectQueue` frames after an update, as `subscription_update` returns it."""
+    wanted = before
+    flags = [*update.get("subscriptions", {}).items(), (update.get("event"), update.get("enabled"))]
+    for key, flag in (("subscribe", True), ("unsubscribe", False)):
+        names = update.get(key) or ()
+        flags += [(name, flag) for name in ([names] if isinstance(names, str) else names)]
+    for name, flag in flags:
+        if isinstance(name, str) and isinstance(flag, bool) and _is_queue_frame(name):
+            wanted = flag
+    return wanted
+
+
+def with_queue_frames(flags: Mapping[str, bool], wanted: bool) -> dict[str, bool]:
+    """Return subscriptions for the handshake, with `projectQueue` as wanted whatever the service has last said."""
+    chosen = {name: wanted if _is_queue_frame(name) else flag for name, flag in flags.items()}
+    return {**chosen, _QUEUE_FRAME: True} if wanted else chosen

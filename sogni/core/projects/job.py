@@ -18,7 +18,16 @@ from sogni.core.checks import extra_fields
 from sogni.core.failures import DETAILS, details_of
 from sogni.core.outbox import Listeners
 from sogni.models.converter import read_time, snake
-from sogni.models.projects import ErrorData, EtaRange, JobEventName, JobSnapshot, JobStatus, MaskSelection, Provenance
+from sogni.models.projects import (
+    ErrorData,
+    EtaRange,
+    JobEventName,
+    JobSnapshot,
+    JobStatus,
+    MaskSelection,
+    Preparation,
+    Provenance,
+)
 from sogni.redaction import SecretUrl
 
 ENDED = frozenset({"completed", "failed", "canceled"})
@@ -59,6 +68,7 @@ class JobState:
         "nsfw_sources",
         "place",
         "positive_prompt",
+        "preparation",
         "preview_url",
         "project",
         "provenance",
@@ -89,6 +99,8 @@ class JobState:
         self.nsfw_detected: bool = False
         self.nsfw_sources: tuple[str, ...] = ()
         self.user_canceled: bool = False
+        self.preparation: Preparation | None = None
+        """What the worker prepares before it starts the job."""
         self.preview_url: str | None = None
         self.result_url: str | None = None
         self.last_frame_url: str | None = None
@@ -224,6 +236,7 @@ class JobState:
             status="pending",
             step=0,
             worker_name=None,
+            preparation=None,
             preview_url=None,
             external_progress=None,
             eta_at=None,

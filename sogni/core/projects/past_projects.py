@@ -18,6 +18,7 @@ from sogni.core.flow import Flow, change, download, together
 from sogni.core.http import HttpCall, get
 from sogni.core.media import content_type_of_format
 from sogni.core.projects.project import read_seed
+from sogni.core.projects.queue import read_waiting_reason
 from sogni.core.projects.results import ARTIST_CANCELED, download_url
 from sogni.core.projects.transfers import fetch_media, storage_call
 from sogni.core.requests import FAILURES, request_data
@@ -32,11 +33,9 @@ from sogni.models.projects import (
     RecentProject,
     ResultKind,
     UrlUnavailable,
-    WaitingReason,
 )
 
 KINDS: tuple[ResultKind, ...] = get_args(ResultKind)
-_LONGEST_MESSAGE = 600
 _DEFAULT_AGE = 24 * 3600.0
 _MAX_AGE = 7 * 24 * 3600.0 - 60
 """Seconds that recent projects are listed for, less a minute for the time of the request."""
@@ -54,17 +53,7 @@ def project_status(project_id: str) -> Flow[ProjectStatusRecord]:
     if not isinstance(project, Mapping):
         raise ProtocolError(f"GET {call.path}: the response has no project")
     record = read(ProjectStatusRecord, {**project, "waitingReason": None}, f"GET {call.path}")
-    return evolve(record, waiting_reason=waiting_reason(project.get("waitingReason")))
-
-
-def waiting_reason(given: Any) -> WaitingReason | None:
-    """Return the reason for a wait; None if there is none, or it is malformed."""
-    # additions-5x §7
-    try:
-        reason = read(WaitingReason, given, "waitingReason")
-    except ProtocolError:
-        return None
-    return reason if reason.message.strip() and len(reason.message) <= _LONGEST_MESSAGE else None
+    return evolve(record, waiting_reason=read_waiting_reason(project.get("waitingReason")))
 
 
 # Results (additions-5x §5)

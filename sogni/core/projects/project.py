@@ -22,6 +22,7 @@ from sogni.core import outbox
 from sogni.core.outbox import Feed, Listeners, Outbox
 from sogni.core.projects.job import ENDED, JobState, error_data, percent, read_number, read_provenance
 from sogni.core.projects.params import params_from_snapshot
+from sogni.core.projects.queue import NO_QUEUE, QueueInfo, read_preparation
 from sogni.models.converter import read_time
 from sogni.models.params import ProjectParams
 from sogni.models.projects import (
@@ -34,6 +35,8 @@ from sogni.models.projects import (
     ProjectEventName,
     ProjectSnapshot,
     ProjectStatus,
+    QueueChange,
+    WaitingReason,
 )
 
 MAX_RECOUNTED = 16
@@ -161,8 +164,8 @@ class ProjectTotals(NamedTuple):
 
 PROJECT_EVENTS: frozenset[str] = frozenset(get_args(ProjectEventName))
 _PROGRESS_NAMES = frozenset({"step", "step_count", "external_progress", "eta"})
-_TRANSIENT = ("progress", "updated")
-"""Events of almost every frame, which are not replayed to listeners registered later."""
+_TRANSIENT = ("progress", "updated", "queue_changed")
+"""Events that soon are outdated, and are not all replayed to listeners registered later."""
 
 
 class ProjectState:
@@ -201,6 +204,7 @@ class ProjectState:
         "out",
         "params",
         "polled",
+        "queue",
         "queue_position",
         "recovered",
         "request",
@@ -237,6 +241,7 @@ class ProjectState:
         self.last_frame_at: float = now
         self.status: ProjectStatus = "pending"
         self.queue_position: int = -1
+        self.queue: QueueInfo = NO_QUEUE
         self.eta_at: float | None = None
         self.error: ErrorData | None = None
         self.jobs: dict[str, JobState] = {}
@@ -343,8 +348,9 @@ class ProjectState:
     def subscribe(self) -> Feed:
         """Return a feed of all events, past ones first; of past progress only the latest."""
         past = list(self._history)
+        end = len(past) - (1 if self.settled and past else 0)
+        past[end:end] = [Event("queue_changed", value) for value in self._current_reasons()]
         if self._last_progress > 0:
-            end = len(past) - (1 if self.settled and past else 0)
             past.insert(end, Event("progress", self._last_progress))
         feed = Feed(past)
         self._feeds = [other for other in self._feeds if not other.closed]
@@ -355,9 +361,12 @@ class ProjectState:
     def listen(self, event: str, function: Any, *, once: bool) -> Any:
         """Register a listener; while the project is unfinished, past events are replayed to it.
 
-        `progress` and `updated` events are not replayed.
+        `progress` and `updated` events are not replayed, of `queue_changed` only the latest.
         """
-        past = [it.value for it in self._history if it.name == event]
+        if event == "queue_changed":
+            past = self._current_reasons()
+        else:
+            past = [it.value for it in self._history if it.name == event]
         return self._listen(self.listeners, event, function, past, once)
 
     def listen_to_job(self, job: JobState, event: str, function: Any, *, once: bool) -> Any:
@@ -384,8 +393,12 @@ class ProjectState:
             started_at=read_time(self.started_at * 1000),
             params=params,
             queue_position=self.queue_position,
+            queue_status=self.queue.queue_status,
+            estimated_start_at=self._moment(self.queue.estimated_start_at),
+            waiting_reason=self.queue.waiting_reason,
+            job_waiting_reasons=list(self.queue.job_waiting_reasons),
             status=self.status,
-            eta=None if self.eta_at is None else read_time((self.eta_at + self.out.epoch) * 1000),
+            eta=self._moment(self.eta_at),
             error=self.error,
             recovered=self.recovered,
             app_id=self.app_id,
@@ -395,6 +408,13 @@ class ProjectState:
             duration=None if self.totals is None else self.totals.duration,
             jobs=[job.snapshot() for job in self.job_list()],
         )
+
+    def _moment(self, at: float | None) -> datetime | None:
+        return None if at is None else read_time((at + self.out.epoch) * 1000)
+
+    def waiting_reason_of(self, job: JobState) -> WaitingReason | None:
+        """Return why a job waits; None if it does not, or the service gave no reason."""
+        return self.queue.reason_of(job.id, job.job_index) if job.status == "pending" else None
 
     # -- notifying -------------------------------------------------------------
 
@@ -507,6 +527,54 @@ class ProjectState:
         listeners = self._listeners
         return listeners is not None and listeners.has_either(event, "job_started")
 
+    # -- the queue -------------------------------------------------------------
+
+    def _current_reasons(self) -> list[QueueChange]:
+        """Return the reasons for the wait, as a list that is empty if there are none."""
+        queue = self.queue
+        return [self._queue_change()] if queue.waiting_reason or queue.job_waiting_reasons else []
+
+    def _queue_change(self) -> QueueChange:
+        reasons = list(self.queue.job_waiting_reasons)
+        return QueueChange(project_id=self.id, waiting_reason=self.queue.waiting_reason, job_waiting_reasons=reasons)
+
+    def _set_queue(self, queue: QueueInfo) -> set[str]:
+        """Replace what is known of the wait; return the names of the changed attributes."""
+        before, self.queue = self.queue, queue
+        names = {name for name, old, new in zip(queue._fields, before, queue, strict=True) if old != new}
+        if "waiting_reason" in names or "job_waiting_reasons" in names:
+            change = self._queue_change()
+            self._emit("queue_changed", change)
+            if self.group is not None and self.group.has("project"):
+                event = ProjectEvent(
+                    type="queueChanged",
+                    project_id=self.id,
+                    waiting_reason=change.waiting_reason,
+                    job_waiting_reasons=change.job_waiting_reasons,
+                )
+                self.out.notify(self.group, "project", event)
+        return names
+
+    def _leave_queue(self, job: JobState | None = None) -> set[str]:
+        """Forget the wait, because a job is with a worker or the project has ended. Other jobs may still wait."""
+        # additions-5x §7
+        if self.queue is NO_QUEUE:
+            return set()
+        queue = NO_QUEUE if job is None else self.queue.without_job(job.id, job.job_index)
+        return self._set_queue(queue if queue.job_waiting_reasons else NO_QUEUE)
+
+    def explain_wait(self, payload: Mapping[str, Any], now: float) -> None:
+        """Apply `projectQueue`: why the project and its jobs wait."""
+        self._note_frame(now)
+        if not self.ended:
+            self._updated(self._set_queue(self.queue.explained(payload, self.number_of_media)), now)
+
+    def forget_reasons(self, now: float) -> None:
+        """Forget the reasons for the wait, because a lost connection reports no change of them."""
+        if self.queue is not NO_QUEUE:
+            kept = self.queue._replace(waiting_reason=None, job_waiting_reasons=())
+            self._updated(self._set_queue(kept if kept != NO_QUEUE else NO_QUEUE), now)
+
     # -- frames ----------------------------------------------------------------
 
     def join(self, out: Outbox, listening: list[bool]) -> None:
@@ -522,6 +590,8 @@ class ProjectState:
         self.sent_at += seconds
         self.settled_at += seconds
         self.eta_at = None if self.eta_at is None else self.eta_at + seconds
+        if self.queue.estimated_start_at is not None:
+            self.queue = self.queue._replace(estimated_start_at=self.queue.estimated_start_at + seconds)
         for job in self.jobs.values():
             if job.eta_at is not None and job.eta_started_at is not None:
                 job.eta_at, job.eta_started_at = job.eta_at + seconds, job.eta_started_at + seconds
@@ -541,9 +611,15 @@ class ProjectState:
         for job in self.tally.working:
             job.stop_clock()  # time in the queue does not count (projects-5x §11)
         self.tally.working.clear()
-        if self.ended or self.status == "processing":
+        if self.ended:
             return
-        names = set()
+        queue = self.queue.queued(payload, now, self.number_of_media)
+        if self.status == "processing":
+            # Other jobs wait; the position and the start are not those of the project any more.
+            queue = queue._replace(queue_status=None, estimated_start_at=None)
+            self._updated(self._set_queue(queue if queue != NO_QUEUE else NO_QUEUE), now)
+            return
+        names = self._set_queue(queue if queue != NO_QUEUE else NO_QUEUE)
         if self.status != "queued":
             self.status = "queued"
             names.add("status")
@@ -559,7 +635,7 @@ class ProjectState:
         if self.ended:
             return
         self.status = "completed"
-        self._updated({"status"}, now)
+        self._updated({"status"} | self._leave_queue(), now)
         if sync:
             self.out.start(outbox.SyncProject(self.id))
         self.announce_end("completed", extra=extra)
@@ -579,7 +655,7 @@ class ProjectState:
         self._fail_jobs(error, now)
         if not self.settled:
             self.status, self.error = status, error
-            self._updated({"status", "error"}, now)
+            self._updated({"status", "error"} | self._leave_queue(), now)
         self.announce_end("error", self.error)
 
     def settle_anyway(self, now: float) -> None:
@@ -634,7 +710,7 @@ class ProjectState:
         self._note_frame(now)
         if not self.ended:
             self.status, self.error = "failed", error
-            self._updated({"status", "error"}, now)
+            self._updated({"status", "error"} | self._leave_queue(), now)
             if sync:
                 self.out.start(outbox.SyncProject(self.id))
         if self.status == "failed":
@@ -653,12 +729,13 @@ class ProjectState:
             positive_prompt=_text(payload.get("positivePrompt")),
             negative_prompt=_text(payload.get("negativePrompt")),
             job_index=index if type(index) is int else job.job_index,
+            preparation=None if started else read_preparation(payload.get("preparation")),
         )
         if "job_index" in names:
             self.tally.add_index(job)
         if started:
             self._begin_work()
-        self._job_changed(job, names, now)
+        self._job_changed(job, names, now, self._leave_queue(job))
 
     def job_progressed(self, payload: Mapping[str, Any], now: float) -> None:
         """Apply `jobProgress`: steps, a fraction, an estimate, a preview."""
@@ -669,8 +746,8 @@ class ProjectState:
         names = set()
         step, count, fraction = payload.get("step"), payload.get("stepCount"), payload.get("progress")
         if job.status != "processing":
-            job.status = "processing"
-            names.add("status")
+            names |= job.change(status="processing", preparation=None)
+            self._updated(self._leave_queue(job), now)
         if type(step) is int and job.step < step <= _MAX_INTEGER:
             job.step = step
             names.add("step")
@@ -705,6 +782,8 @@ class ProjectState:
         job.eta_at, job.eta_seconds = now + seconds, math.floor(seconds + 0.5)
         latest = self.tally.update_eta(job)
         extra = {"eta"} if latest != self.eta_at else set()
+        if job.status == "pending":
+            extra |= self._leave_queue(job)
         self.eta_at = latest
         self._job_changed(job, {"eta", "eta_seconds"}, now, extra)
 
@@ -720,6 +799,7 @@ class ProjectState:
             return
         job = self._job(payload, now)
         self._begin_work()
+        self._updated(self._leave_queue(job), now)
         url = next(filter(None, (_text(payload.get(name)) for name in ("resultUrl", "videoUrl", "videoFile"))), None)
         if job.signing is not None and not url:
             return
@@ -789,6 +869,7 @@ class ProjectState:
         sources = payload.get("nsfwSources")
         names = job.change(
             status="canceled" if canceled else "completed",
+            preparation=None,
             step=(job.step_count or job.step) if step is None else step,
             seed=job.seed if seed is None else seed,
             result_url=url,
@@ -817,13 +898,14 @@ class ProjectState:
         """End a job that has no result."""
         job.end_signing()
         job.stop_clock()
-        names = job.change(status=status, error=error)
+        names = job.change(status=status, error=error, preparation=None)
         self.tally.end(job)
         extra = set()
         every = len(self.jobs) >= self.number_of_media and self.tally.failed == len(self.jobs)
         if status == "failed" and not self.ended and (self.number_of_media == 1 or every):
             self.status, self.error = "failed", error
             extra = {"status", "error"}
+        extra |= self._leave_queue(None if self.ended else job)
         self._job_changed(job, names, now, extra)
         if status == "failed":
             self._announce_failure(job)
@@ -870,7 +952,7 @@ class ProjectState:
             if not job.ended:
                 self.end_job(job, "canceled", None, now)
         self.status = "canceled"
-        self._updated({"status"}, now)
+        self._updated({"status"} | self._leave_queue(), now)
 
     # -- consequences of a change ----------------------------------------------
 
@@ -979,6 +1061,14 @@ def restored_state(snapshot: ProjectSnapshot) -> ProjectState:
     project = ProjectState(snapshot.id, params, Outbox(), now=snapshot.started_at.timestamp(), kind=kind, listening=[])
     project.status = cast(ProjectStatus, snapshot.status)
     project.queue_position = snapshot.queue_position
+    start = snapshot.estimated_start_at
+    queue = QueueInfo(
+        snapshot.queue_status,
+        start.timestamp() if start else None,
+        snapshot.waiting_reason,
+        tuple(snapshot.job_waiting_reasons),
+    )
+    project.queue = queue if queue != NO_QUEUE else NO_QUEUE
     project.error = snapshot.error
     project.recovered = snapshot.recovered
     project.app_id = snapshot.app_id

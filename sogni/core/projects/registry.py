@@ -9,6 +9,7 @@ from sogni.core.checks import extra_fields
 from sogni.core.outbox import CheckLiveness, CheckOverrun, Listeners, Outbox, Reconcile, Resend
 from sogni.core.projects.job import PROVENANCE_FIELDS, RESTARTING, error_data
 from sogni.core.projects.project import ProjectState
+from sogni.core.projects.queue import QUEUE_STATUSES, read_preparation
 from sogni.models.projects import JobEvent, ProjectEvent
 
 PROJECTS_EVENTS = frozenset({"available_models", "project", "job"})
@@ -25,15 +26,16 @@ RUN_FLOOR = {("fast", "image"): 1800.0, ("fast", "audio"): 1800.0, ("fast", "vid
 RUN_FLOOR_OTHERWISE = (2 * 3600.0, 8 * 3600.0)
 MAX_MEDIA_JOBS = 1000
 """Number of jobs to remember that are served by the route of other media than images (additions-5x §5)."""
-QUEUE_STATUSES = ("waiting", "no-workers")
-"""Known values; others are ignored (transport §9.2)."""
 
 _OF_PROJECT = frozenset({"jobID", "type"})
-_OF_QUEUE = _OF_PROJECT | {"queuePosition", "estimatedStartSeconds", "queueStatus"}
+_OF_QUEUE = _OF_PROJECT | {
+    "queuePosition", "estimatedStartSeconds", "queueStatus", "waitingReason", "jobWaitingReasons",
+}  # fmt: skip
 _OF_JOB = _OF_PROJECT | {
     "imgID", "workerName", "positivePrompt", "negativePrompt", "jobIndex", "step", "stepCount", "progress", "hasImage",
     "etaSeconds", "etaMin", "etaMax",
 }  # fmt: skip
+_OF_PREPARED_JOB = _OF_JOB | {"preparation"}
 _OF_RESULT = (
     _OF_PROJECT
     | PROVENANCE_FIELDS
@@ -71,6 +73,7 @@ class ProjectRegistry:
             "jobResult": self._job_result,
             "jobError": self._job_error,
             "jobRetry": self._job_retry,
+            "projectQueue": self._project_queue,
             "artistCancelConfirmation": self._cancel_answered,
         }
 
@@ -213,6 +216,11 @@ class ProjectRegistry:
         if project is not None:
             project.job_retried(payload, now)
 
+    def _project_queue(self, payload: Any, now: float) -> None:
+        project = self._project(payload)
+        if project is not None:
+            project.explain_wait(payload, now)
+
     def _cancel_answered(self, payload: Any, now: float) -> None:
         if not isinstance(payload, dict):
             return
@@ -236,6 +244,7 @@ class ProjectRegistry:
         """Handle a lost connection: silence does not count until the next one."""
         for project in self.by_id.values():
             project.last_frame_at = now
+            project.forget_reasons(now)
 
     def connection_ended(self) -> None:
         """Wake the waiters of unfinished projects: there will be no other connection."""
@@ -276,12 +285,15 @@ class ProjectRegistry:
         if project.ended or project.last_queue_payload == payload or not self.listeners.has("project"):
             return
         project.last_queue_payload = payload
+        reasons = list(project.queue.job_waiting_reasons)
         event = ProjectEvent(
             type="queued",
             project_id=project.id,
             queue_position=_whole(payload.get("queuePosition")),
             estimated_start_seconds=_number(payload.get("estimatedStartSeconds")),
             queue_status=payload.get("queueStatus") if payload.get("queueStatus") in QUEUE_STATUSES else None,
+            waiting_reason=project.queue.waiting_reason,
+            job_waiting_reasons=reasons or None,
             extra=extra_fields(payload, _OF_QUEUE),
         )
         self._out.notify(self.listeners, "project", event)
@@ -292,6 +304,7 @@ class ProjectRegistry:
         if job is None or job.ended or job.last_event_payload == payload or not self.listeners.has("job"):
             return
         job.last_event_payload = payload
+        preparation = read_preparation(payload.get("preparation")) if kind == "initiating" else None
         event = JobEvent(
             type=kind,
             project_id=project.id,
@@ -306,7 +319,8 @@ class ProjectRegistry:
             eta_seconds=_number(payload.get("etaSeconds")),
             eta_min=_number(payload.get("etaMin")),
             eta_max=_number(payload.get("etaMax")),
-            extra=extra_fields(payload, _OF_JOB),
+            preparation=preparation,
+            extra=extra_fields(payload, _OF_JOB if preparation is None else _OF_PREPARED_JOB),
         )
         self._out.notify(self.listeners, "job", event)
 

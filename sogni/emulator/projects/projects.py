@@ -16,6 +16,7 @@ from typing import Any, Literal, Required, TypedDict, cast
 from attrs import define, field
 
 from sogni.emulator.account.accounts import Account, decimal_text
+from sogni.emulator.faults import WAIT_MESSAGES
 from sogni.emulator.projects.orders import ImageOrder, Order, VideoOrder
 
 UNCLAIMED_LIFETIME = 3600
@@ -94,6 +95,9 @@ class Project:
     updated: float = 0.0
     ended: float | None = None
     queue_position: int = 0
+    waiting_reason: Mapping[str, str] | None = None
+    job_reasons: dict[int, Mapping[str, str]] = field(factory=dict)
+    """Why single jobs wait, by index."""
     claimed: bool = True
     on_paid: Callable[[Decimal], None] | None = field(default=None, repr=False)
     """Called with the amount when it is charged. Used by hosted tools, whose steps record it."""
@@ -108,6 +112,15 @@ class Project:
     def waiting(self) -> bool:
         """Return True until a worker has started the first job."""
         return self.status in ("pending", "queued")
+
+    def reasons(self) -> dict[str, object]:
+        """Return the payload of ``projectQueue``: why the project and its jobs wait."""
+        # Protocol notes: additions-5x §7.
+        of_jobs = [
+            {"jobIndex": index, "imgID": self.jobs[index].image_id, "waitingReason": reason}
+            for index, reason in sorted(self.job_reasons.items())
+        ]
+        return {"waitingReason": self.waiting_reason, "jobWaitingReasons": of_jobs}
 
     def settled_cost(self) -> Decimal:
         """Return the price of the delivered jobs."""
@@ -260,11 +273,6 @@ class CostRecord(TypedDict):
     calculatedStepCount: int
 
 
-class WaitingReasonRecord(TypedDict):
-    reason: str
-    message: str
-
-
 class ProjectRecord(TypedDict, total=False):
     """A project in the form of the REST API. Times are in epoch milliseconds; unset fields are omitted."""
 
@@ -290,7 +298,7 @@ class ProjectRecord(TypedDict, total=False):
     completedWorkerJobs: Required[list[JobRecord]]
     finished: bool
     outputFormat: str
-    waitingReason: WaitingReasonRecord
+    waitingReason: Mapping[str, str]
 
 
 def _present(record: dict[str, Any]) -> dict[str, object]:
@@ -374,7 +382,7 @@ def live_record(project: Project) -> ProjectRecord:
     record = finished_record(project)
     record["outputFormat"] = project.order.output_format
     if project.waiting:
-        record["waitingReason"] = {"reason": "queued", "message": "Waiting for a free worker"}
+        record["waitingReason"] = project.waiting_reason or {"reason": "queued", "message": WAIT_MESSAGES["queued"]}
     return {**record, "status": _LIVE_STATUS[project.status], "finished": project.finished}
 
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import deque
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from attrs import define, field
 
+from sogni.emulator.faults import WAIT_MESSAGES
 from sogni.emulator.projects.projects import Job, Project
 from sogni.emulator.projects.storage import Key
 from sogni.emulator.state import EXTERNAL_URL_LIFETIME, State
@@ -33,10 +36,11 @@ class _CanceledError(Exception):
 @define(eq=False)
 class Pace:
     """The speed of workers: ``step_time`` seconds per step, 0 is as fast as possible. ``running`` is cleared to pause
-    them.
+    them. Loading a model or a LoRA takes ``load_time`` seconds and is reported, unless that is 0.
     """
 
     step_time: float
+    load_time: float = 0.0
     running: asyncio.Event = field(factory=asyncio.Event)
 
     async def wait(self, seconds: float, project: Project) -> None:
@@ -47,6 +51,15 @@ class Pace:
 
 
 @define(eq=False)
+class Worker:
+    """A worker, with what it has loaded."""
+
+    name: str
+    model: str | None = None
+    loras: set[str] = field(factory=set)
+
+
+@define(eq=False)
 class JobRun:
     """One attempt at one job."""
 
@@ -54,7 +67,7 @@ class JobRun:
     pace: Pace
     project: Project
     job: Job
-    worker: str
+    worker: Worker
     _eta_sent: float = 0.0
 
     @property
@@ -81,15 +94,42 @@ class JobRun:
             return False
 
     async def _start(self) -> None:
-        state = {"imgID": self.job.image_id, "workerName": self.worker, "jobIndex": self.job.index}
+        state = {"imgID": self.job.image_id, "workerName": self.worker.name, "jobIndex": self.job.index}
         await self.pace.wait(0, self.project)
-        self.state.projects.begin(self.project, self.job, "initiatingModel", self.worker)
+        self.state.projects.begin(self.project, self.job, "initiatingModel", self.worker.name)
         self._send("jobState", {"type": "initiatingModel", **state})
+        if self.pace.load_time and not self.project.order.model.external:
+            async for preparation in self._prepare():
+                self._send("jobState", {"type": "initiatingModel", **state, "preparation": preparation})
         await self.pace.wait(self.pace.step_time, self.project)
-        self.state.projects.begin(self.project, self.job, "jobStarted", self.worker)
+        self.state.projects.begin(self.project, self.job, "jobStarted", self.worker.name)
         self._send("jobState", {"type": "jobStarted", **state})
         if self.project.order.media in _TIMED:
             self._send_eta(self._stages * self.pace.step_time)
+
+    async def _prepare(self) -> AsyncIterator[dict[str, object]]:
+        """Download the LoRAs and load the model that the worker does not have yet; yield what it does."""
+        # Protocol notes: transport §9.2.
+        worker, seconds = self.worker, self.pace.load_time
+        wanted = _loras(self.project.order.request)
+        missing = [lora for lora in wanted if lora not in worker.loras]
+        counts = {"requested": len(wanted), "cached": len(wanted) - len(missing), "total": len(missing)}
+        for done, lora in enumerate(missing):
+            download = {"phase": "downloadingAssets", "assetType": "lora", **counts, "current": done + 1}
+            yield {**download, "completed": done, "currentProgress": 0}
+            await self.pace.wait(seconds, self.project)
+            yield {**download, "completed": done + 1, "currentProgress": 1}
+            worker.loras.add(lora)
+        model = self.project.order.model.id
+        if worker.model == model:
+            return
+        for phase, name in (("unloadingModel", worker.model), ("loadingModel", model)):
+            if name is not None:
+                about = {"phase": phase, "model": "".join(part.capitalize() for part in re.split(r"[^a-z0-9]+", name))}
+                yield {**about, "step": "start"}
+                await self.pace.wait(seconds, self.project)
+                yield {**about, "step": "end", "elapsedSec": seconds}
+            worker.model = None if phase == "unloadingModel" else model
 
     async def _broken_input(self) -> str | None:
         if not self.project.inputs:
@@ -242,6 +282,11 @@ def _preview_stages(stages: int, previews: int) -> set[int]:
     return {max(1, round(stages * n / (previews + 1))) for n in range(1, previews + 1)} - {stages}
 
 
+def _loras(request: Mapping[str, Any]) -> list[str]:
+    loras = request["keyFrames"][0].get("loras")
+    return [lora for lora in loras if isinstance(lora, str)] if isinstance(loras, list) else []
+
+
 _MAX_PUBLISHED_POSITIONS = 10
 _PUBLISH_INTERVAL = 0.1
 
@@ -255,6 +300,7 @@ class WorkerPool:
     pace: Pace
     _queue: deque[tuple[Project, Job]] = field(factory=deque)
     _waiting: dict[str, Project] = field(factory=dict)
+    _busy: int = 0
     _arrived: asyncio.Event = field(factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(factory=list)
     _position_task: asyncio.TimerHandle | None = None
@@ -273,7 +319,14 @@ class WorkerPool:
         """Queue a project and notify its client of its position."""
         self._waiting[project.id] = project
         project.queue_position = len(self._waiting)
-        self.state.publish(project, "jobState", self.queued_state(project))
+        if len(self._queue) + self._busy >= self.count or not self.pace.running.is_set():
+            project.waiting_reason = {"reason": "queued", "message": WAIT_MESSAGES["queued"]}
+        for rule in self.state.faults.take_wait_reasons(len(project.jobs)):
+            if rule.index is None:
+                project.waiting_reason = rule.reason
+            else:
+                project.job_reasons[rule.index] = rule.reason
+        self._publish_queued(project)
         self._queue.extend((project, job) for job in project.jobs)
         self._arrived.set()
 
@@ -281,13 +334,21 @@ class WorkerPool:
         """Return a ``jobState`` payload of type "queued"; positions count from 1."""
         # Protocol notes: transport §9.2.
         ahead = max(0, project.queue_position - 1)
+        unserved = project.waiting_reason is not None and project.waiting_reason["reason"] == "no_workers"
+        reasons = {name: value for name, value in project.reasons().items() if value}
         return {
             "type": "queued",
             "jobID": project.id,
             "queuePosition": project.queue_position,
-            "estimatedStartSeconds": round(ahead * self.pace.step_time * 5 / self.count, 1),
-            "queueStatus": "waiting",
+            "estimatedStartSeconds": None if unserved else round(ahead * self.pace.step_time * 5 / self.count, 1),
+            "queueStatus": "no-workers" if unserved else "waiting",
+            **reasons,
         }
+
+    def _publish_queued(self, project: Project) -> None:
+        self.state.publish(project, "jobState", self.queued_state(project))
+        if project.waiting_reason or project.job_reasons:
+            self.state.publish(project, "projectQueue", project.reasons())
 
     def cancel(self, project: Project | None) -> None:
         """Cancel a project at its client's request; what was not delivered is not charged."""
@@ -306,6 +367,7 @@ class WorkerPool:
             self.cancel(project)
 
     async def _work(self, name: str) -> None:
+        worker = Worker(name)
         while True:
             while not self._queue:
                 self._arrived.clear()
@@ -319,11 +381,24 @@ class WorkerPool:
                 continue
             if self._waiting.pop(project.id, None) is not None:
                 self._publish_positions_soon()
-            retried = await JobRun(self.state, self.pace, project, job, name).run()
+            self._explain_rest(project, job)
+            self._busy += 1
+            try:
+                retried = await JobRun(self.state, self.pace, project, job, worker).run()
+            finally:
+                self._busy -= 1
             if retried:
                 self._queue.appendleft((project, job))
             elif not project.finished and all(job.finished for job in project.jobs):
                 self._finish(project)
+
+    def _explain_rest(self, project: Project, job: Job) -> None:
+        """Notify the client that the wait of a job is over, and that of its project."""
+        if project.waiting_reason is None and job.index not in project.job_reasons:
+            return
+        project.waiting_reason = None
+        project.job_reasons.pop(job.index, None)
+        self.state.publish(project, "projectQueue", project.reasons())
 
     def _finish(self, project: Project) -> None:
         delivered = any(job.status == "jobCompleted" for job in project.jobs)
@@ -364,4 +439,4 @@ class WorkerPool:
             changed = project.queue_position != position
             project.queue_position = position
             if changed and position <= _MAX_PUBLISHED_POSITIONS:
-                self.state.publish(project, "jobState", self.queued_state(project))
+                self._publish_queued(project)

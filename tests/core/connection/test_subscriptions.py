@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sogni.core.connection.messages import acknowledged, subscription_update
+from sogni.core.connection.messages import acknowledged, subscription_update, wants_queue_frames
 from sogni.errors import ValidationError
 from tests.tables import each_row
 
@@ -55,6 +55,28 @@ def test_what_cannot_be_meant_is_refused(given: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         subscription_update(given)
     assert caught.value.field == "socket_event_subscriptions"
+
+
+@each_row(
+    ("update", "wanted"),
+    [
+        ({}, True),
+        ({"subscriptions": {"a": False}, "subscribe": "b", "unsubscribe": ["c"]}, True),
+        ({"subscriptions": {"Project_Queue2": False}}, False),
+        ({"unsubscribe": "projectqueue"}, False),
+        ({"unsubscribe": ("a", "PROJECT QUEUE")}, False),
+        ({"event": "projectQueue", "enabled": False}, False),
+        ({"event": "projectQueue"}, True),
+        ({"event": 5, "enabled": False}, True),
+        ({"subscriptions": {"projectQueue": False}, "subscribe": ["projectQueue"]}, True),
+        ({"reset": True}, True),
+    ],
+    ids=str,
+)
+def test_whether_an_update_wants_the_queue(update: Any, wanted: bool) -> None:
+    """additions-5x §7: names are compared by their letters."""
+    assert wants_queue_frames(update, True) is wanted
+    assert wants_queue_frames({"subscribe": "projectQueue"}, False)
 
 
 def test_what_was_given_is_not_changed() -> None:

@@ -16,7 +16,6 @@ from sogni.core.projects.past_projects import (
     project_status,
     recent_projects,
     save_results,
-    waiting_reason,
 )
 from sogni.errors import NotFoundError, ProtocolError, ServerError, SogniConnectionError, ValidationError
 from sogni.models.projects import (
@@ -95,31 +94,9 @@ def test_an_id_must_be_a_string_with_content(stage: Stage, bad: Any) -> None:
     assert stage.fail(ValidationError, project_status(bad)).field == "project_id"
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        None,
-        "queued",
-        {},
-        {"reason": "queued"},
-        {"reason": "tired", "message": "m"},
-        {"reason": "queued", "message": 5},
-        {"reason": "queued", "message": " \n"},
-        {"reason": "queued", "message": "m" * 601},
-    ],
-)
-def test_a_malformed_reason_counts_as_none(stage: Stage, given: Any) -> None:
-    assert waiting_reason(given) is None
-    sent = {"project": status(waitingReason=given)}
+def test_a_malformed_reason_counts_as_none(stage: Stage) -> None:
+    sent = {"project": status(waitingReason={"reason": "tired", "message": "m"})}
     assert stage.play(project_status(PROJECT), (STATUS, ok(sent))).waiting_reason is None
-
-
-def test_unknown_details_of_a_reason_are_dropped() -> None:
-    details = {"mediaType": "video", "paymentModel": "gold", "subscriptionTier": 5, "modelFamily": "minimax_h3"}
-    found = waiting_reason({"reason": "concurrency_limit", "message": "m" * 600, **details})
-    assert found is not None
-    assert (found.media_type, found.payment_model, found.subscription_tier) == ("video", None, None)
-    assert (found.model_family, found.extra) == ("minimax_h3", {"paymentModel": "gold", "subscriptionTier": 5})
 
 
 # -- results -----------------------------------------------------------------------

@@ -201,6 +201,29 @@ def test_paused_workers_render_nothing_and_publish_the_queue(wire: Wire, superne
     wire.finish(first)
 
 
+def test_subscribed_clients_receive_the_reasons_of_a_wait(wire: Wire, supernet: LocalSupernet) -> None:
+    supernet.pause_workers()
+    supernet.faults.explain_wait("no_workers", message="None there")
+    supernet.faults.explain_wait("payment_pending", 1)
+    wire.connect(socketEventSubscriptions='{"projectQueue":true}')
+    first = wire.create(job_request(numberOfImages=2))
+    queued = wire.next("jobState", "queued")
+    reason = {"reason": "no_workers", "message": "None there"}
+    (of_job,) = queued["jobWaitingReasons"]
+    assert (queued["waitingReason"], queued["queueStatus"], queued["estimatedStartSeconds"]) == (
+        reason, "no-workers", None,
+    )  # fmt: skip
+    assert (of_job["jobIndex"], of_job["waitingReason"]["reason"]) == (1, "payment_pending")
+    assert wire.next("projectQueue") == {"jobID": first, "waitingReason": reason, "jobWaitingReasons": [of_job]}
+    supernet.resume_workers()
+    explained = [wire.next("projectQueue") for _ in range(2)]
+    assert [it["waitingReason"] for it in explained] == [None, None]
+    assert [it["jobWaitingReasons"] for it in explained] == [[of_job], []]
+    wire.finish(first)
+    with pytest.raises(ValueError, match="the reasons are concurrency_limit"):
+        supernet.faults.explain_wait("tired")  # type: ignore[arg-type]
+
+
 def test_waiting_clients_receive_their_new_positions() -> None:
     with LocalSupernet(workers=1, step_time=0.2) as supernet, Wire(supernet) as wire:
         supernet.pause_workers()
