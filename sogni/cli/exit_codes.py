@@ -27,6 +27,10 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 
+OPTION_GROUPS = (PROJECT, FILES, SOME_MODELS) = ("Project", "Files", "Only for some models")
+"""Headings of options in the help of a command, in order."""
+
+
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, with a message about the state of the work."""
 
@@ -163,6 +167,18 @@ class Command(click.Command):
             if not found_locally(error) or error.findings:
                 raise
             raise click.UsageError(_with_option(ctx, error)) from error
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, those of groups first, each group under its heading."""
+        groups: dict[str, list[tuple[str, str]]] = {group: [] for group in (*OPTION_GROUPS, "")}
+        for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)) is not None:
+                groups[getattr(parameter, "group", "")].append(record)
+        other = "Output and service" if any(groups[group] for group in OPTION_GROUPS) else "Options"
+        for group, records in groups.items():
+            if records:
+                with formatter.section(group or other):
+                    formatter.write_dl(records)
 
 
 class Group(click.Group):

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import click
 
 from sogni.cli.exit_codes import Command
 from sogni.cli.input_files import decode_text, read_input
 from sogni.cli.params import (
+    LORAS,
     PROMPT,
-    SEED,
-    STEPS,
     TOKEN,
     CommandDecorator,
     Fields,
     Option,
     check_encodable,
-    count_option,
+    declared_needs,
+    declared_options,
+    grouped_option,
+    model_option,
     project_options,
+    with_loras,
 )
 from sogni.cli.run_project import Generation, generation_options
 from sogni.errors import SogniTimeoutError
-from sogni.models.params import AudioFormat
+from sogni.models.params import AudioProjectParams
 
 DEFAULT_MODEL = "ace_step_1.5_turbo"
 
@@ -43,42 +46,28 @@ def read_lyrics(context: click.Context, parameter: click.Parameter, value: str |
         raise click.BadParameter(f"{name} is not UTF-8 text", context, parameter) from None
 
 
-_OPTIONS: tuple[Option, ...] = (
-    click.option(
-        "--model", "model_id", default=DEFAULT_MODEL, show_default=True, help="Use this model; see 'sogni models'."
-    ),
-    count_option("versions"),
-    click.option("--duration", type=float, metavar="SECONDS", help="Set the length. Default: the model's."),
-    click.option("--bpm", type=float, help="Set the tempo in beats per minute. Default: the model's."),
-    click.option("--key", "keyscale", help="Set the key, for example 'A minor'. Default: the model's."),
-    click.option("--time-signature", "timesignature", help="Set the beats per bar; 4 means 4/4. Default: the model's."),
-    click.option("--language", help="Set the language of the lyrics, for example en. Default: the model's."),
-    click.option(
+_REPLACED: dict[str, Option | None] = {
+    "model_id": model_option(DEFAULT_MODEL),
+    "negative_prompt": None,
+    "token_type": TOKEN,
+    "loras": LORAS,
+    "lora_strengths": None,
+    "lyrics": grouped_option(
         "--lyrics",
         metavar="TEXT|@FILE",
         callback=read_lyrics,
         help="Sing these lyrics, or those in FILE (@- for standard input). Default: instrumental.",
     ),
-    STEPS,
-    click.option("--shift", type=float, help="Set the sampling shift. Default: the model's."),
-    click.option("--creativity", type=float, help="Set how freely to compose. Default: the model's."),
-    click.option("--prompt-strength", type=float, help="Set how closely to follow the prompt. Default: the model's."),
-    SEED,
-    click.option(
-        "--format",
-        "output_format",
-        type=click.Choice(get_args(AudioFormat)),
-        help="Save files in this format. Default: the service's.",
-    ),
-    TOKEN,
-)
+}
 
 
 def _fields(chosen: Fields) -> Fields:
-    return {"type": "audio", **chosen}
+    return {"type": "audio", **with_loras(chosen)}
 
 
-music_options: CommandDecorator = project_options(_OPTIONS, _fields, needs={})
+music_options: CommandDecorator = project_options(
+    declared_options(AudioProjectParams, _REPLACED), _fields, needs=declared_needs(AudioProjectParams)
+)
 """Add the music options to a command, which receives the fields of the project as `fields`."""
 
 

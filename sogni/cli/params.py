@@ -1,4 +1,4 @@
-"""Options that describe a project, shared by images, videos and music.
+"""Options that describe a project: those that follow from the declarations of its parameters, and how they combine.
 
 Values are validated by the library, which knows the model. Only what it cannot see is checked here: options that would
 be ignored, and strings that cannot be encoded.
@@ -6,12 +6,16 @@ be ignored, and strings that cannot be encoded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
-from typing import Any, get_args
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial, wraps
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import attrs
 import click
 
+from sogni.cli.exit_codes import FILES, PROJECT, SOME_MODELS
+from sogni.models.params import Parameter
 from sogni.settings import TokenType
 
 Option = Callable[[Any], Any]
@@ -19,15 +23,182 @@ Fields = dict[str, Any]
 CommandDecorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
+class GroupedOption(click.Option):
+    """An option that the help of its command lists under the heading of its group."""
+
+    def __init__(self, *args: Any, group: str = PROJECT, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.group = group
+
+
+grouped_option: Callable[..., Option] = partial(click.option, cls=GroupedOption)
+"""`click.option` with a `group`."""
+
+
+def check_encodable(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Return a string that can be encoded. Raises BadParameter for undecodable bytes."""
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("must be text in the encoding of the terminal", context, parameter) from None
+    return value
+
+
+# Options that follow from declarations
+
+
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "model_id": ("--model",),
+    "number_of_media": ("-n", "--count"),
+    "token_type": ("--token",),
+    "disable_nsfw_filter": ("--no-filter",),
+    "output_format": ("--format",),
+    "size_preset": ("--size",),
+    "starting_image_strength": ("--strength",),
+    "number_of_previews": ("--previews",),
+    "sam3_prompt": ("--find",),
+    "apply_mask": ("--cut-out",),
+    "embed_prompt_metadata": ("--metadata/--no-metadata",),
+    "generate_audio": ("--audio/--no-audio",),
+    "keyscale": ("--key",),
+    "timesignature": ("--time-signature",),
+}
+"""Options that are not named after their field."""
+
+_OMITTED = ("positive_prompt", "network", "app_source")
+"""Parameters that are an argument, an option of the connection or a setting of the client."""
+
+_METAVARS: Mapping[str | None, str] = {"seconds": "SECONDS", "pixels": "PIXELS"}
+_PYTHON_ONLY = re.compile(
+    r"; see `projects\.\w+`| \(`projects\.\w+`\)|; False keeps a position empty| Default: False\.$"
+)
+"""Parts of descriptions that say nothing to users of the command line."""
+
+
+def declared_options(kind: type[Any], replaced: Mapping[str, Option | None]) -> tuple[Option, ...]:
+    """Return the options for the parameters that a class declares.
+
+    Parameters that are neither a number, a string, a file nor a list of them have no option, unless `replaced` has one
+    for their field. It also replaces the options of others, or removes them (None).
+    """
+    hints, declared = get_type_hints(kind), _declared(kind)
+    names = _names(declared)
+    found = (
+        replaced[name] if name in replaced else _option(it, hints[name], names, _group(it.metadata["parameter"]))
+        for name, it in declared.items()
+    )
+    return tuple(option for option in found if option is not None)
+
+
+def options_of_model(kind: type[Any], **names: str | None) -> tuple[Option, ...]:
+    """Return the options of a command for one model: some parameters that a class declares, by name of their field.
+
+    Args:
+        kind: The class.
+        **names: The option of each field; None for its usual name.
+    """
+    hints, declared = get_type_hints(kind), _declared(kind)
+    usual = _names(declared)
+    shown = {name: (option,) if option else usual[name] for name, option in names.items()}
+
+    def options() -> Iterator[Option]:
+        for name in names:
+            metadata = {"parameter": attrs.evolve(declared[name].metadata["parameter"], models=(), by_model=None)}
+            if (option := _option(declared[name].evolve(metadata=metadata), hints[name], shown, PROJECT)) is not None:
+                yield option
+
+    return tuple(options())
+
+
+def _declared(kind: type[Any]) -> dict[str, Any]:
+    fields: Any = attrs.fields(kind)
+    return {it.name: it for it in fields if "parameter" in it.metadata and it.name not in _OMITTED}
+
+
+def _names(declared: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {name: _NAMES.get(name) or (_default_name(name, declared),) for name in declared}
+
+
+def declared_needs(kind: type[Any]) -> dict[str, tuple[str, ...]]:
+    """Return the fields of which one is needed by another field, by the name of that."""
+    parameters = ((it.name, it.metadata.get("parameter")) for it in attrs.fields(kind))
+    return {name: parameter.needs for name, parameter in parameters if parameter is not None and parameter.needs}
+
+
+def _default_name(name: str, declared: Mapping[str, Any]) -> str:
+    """Name a list after one of its items: its option is given once for each."""
+    singular = name.removesuffix("s")
+    named = singular if re.search(r"(image|url|lora|duration)s$", name) and singular not in declared else name
+    return f"--{named.replace('_', '-')}"
+
+
+def _option(field: Any, hint: Any, names: Mapping[str, tuple[str, ...]], group: str | None) -> Option | None:
+    """Return the option for a field, in the group `FILES` if None is given and it names a file."""
+    parameter: Parameter = field.metadata["parameter"]
+    is_file, settings = _value_settings(field.name, hint, parameter)
+    if settings is None:
+        return None
+    declarations = names[field.name]
+    if settings.get("type") is bool:
+        if "/" not in declarations[-1] and not (field.default is False or parameter.default == "False"):
+            declarations = (f"{declarations[0]}/--no-{declarations[0].removeprefix('--')}",)
+        settings = {"is_flag": True, "default": None}
+    elif field.default is not attrs.NOTHING and field.default not in (None, ""):
+        settings = {**settings, "default": field.default, "show_default": True}
+    group = group or (FILES if is_file else PROJECT)
+    return grouped_option(*declarations, field.name, group=group, help=_help(parameter, names, settings), **settings)
+
+
+def _group(parameter: Parameter) -> str | None:
+    """Return the group of a parameter; None if that follows from its type."""
+    if parameter.models:
+        return SOME_MODELS
+    return FILES if any(it.startswith(("reference_", "starting_")) for it in parameter.needs) else None
+
+
+def _value_settings(name: str, hint: Any, parameter: Parameter) -> tuple[bool, dict[str, Any] | None]:
+    """Return whether an option names a file, and what click must know of its value; None if it cannot be one."""
+    members = [hint] if get_origin(hint) is Literal else [it for it in get_args(hint) if it is not type(None)] or [hint]
+    if bytes in members:
+        return True, {"metavar": "FILE"}
+    (member, *others) = members
+    if get_origin(member) is Sequence:
+        is_file, settings = _value_settings(name, get_args(member)[0], parameter)
+        return is_file, settings and {**{k: v for k, v in settings.items() if k != "callback"}, "multiple": True}
+    if get_origin(member) is Literal:
+        return False, {"type": click.Choice(get_args(member))}
+    if others or member not in (str, int, float, bool):
+        return False, None
+    metavar = "URL" if "_url" in name else _METAVARS.get(parameter.unit)
+    callback = {"callback": check_encodable} if member is str else {}
+    return False, {"type": member, "metavar": metavar, **callback}
+
+
+def _help(parameter: Parameter, names: Mapping[str, tuple[str, ...]], settings: Mapping[str, Any]) -> str:
+    """Return the description of a parameter, with the names of options in place of those of fields."""
+    text = _PYTHON_ONLY.sub("", parameter.description)
+    text = re.sub(r"`(\w+)`", lambda found: _shown(names[found[1]]) if found[1] in names else found[1], text)
+    text = text.replace("`", "").replace(" Default: True.", " Default: yes.")
+    return f"{text} Repeatable." if settings.get("multiple") else text
+
+
+def _shown(declarations: Sequence[str]) -> str:
+    """Return the name of an option in messages: the longest."""
+    return max(declarations, key=len).partition("/")[0]
+
+
+# Options of a command
+
+
 def project_options(
-    options: Sequence[Option], fields_of: Callable[[Fields], Fields], *, needs: Mapping[str, str]
+    options: Sequence[Option], fields_of: Callable[[Fields], Fields], *, needs: Mapping[str, Sequence[str]]
 ) -> CommandDecorator:
     """Return a decorator that adds project options to a command, which receives `fields`.
 
     Args:
         options: The options.
         fields_of: Function that turns the given options into the fields of a project.
-        needs: For the field of an option, the field of another one without which it would be ignored.
+        needs: For the field of an option, other fields without all of which it would be ignored.
     """
     option_names = _option_names(options)
 
@@ -57,21 +228,13 @@ def _option_names(options: Sequence[Option]) -> dict[str, str]:
     return {str(it.name): max(it.opts, key=len) for it in reversed(parameters)}
 
 
-def _check_combinations(chosen: Fields, option_names: Mapping[str, str], needs: Mapping[str, str]) -> None:
-    for name, other in needs.items():
-        if name in chosen and other not in chosen:
-            raise click.UsageError(f"{option_names[name]} requires {option_names[other]}")
+def _check_combinations(chosen: Fields, option_names: Mapping[str, str], needs: Mapping[str, Sequence[str]]) -> None:
     if "width" in option_names and ("width" in chosen) != ("height" in chosen):
         raise click.UsageError("--width and --height must be given together")
-
-
-def check_encodable(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Return a string that can be encoded. Raises BadParameter for undecodable bytes."""
-    try:
-        (value or "").encode()
-    except UnicodeEncodeError:
-        raise click.BadParameter("must be text in the encoding of the terminal", context, parameter) from None
-    return value
+    for name, others in needs.items():
+        if name in chosen and chosen.keys().isdisjoint(others):
+            required = " or ".join(option_names[other] for other in others)
+            raise click.UsageError(f"{option_names[name]} requires {required}")
 
 
 def with_strength(option: str, text: str) -> tuple[str, float | None]:
@@ -91,31 +254,36 @@ PROMPT = click.argument("positive_prompt", metavar="PROMPT", callback=check_enco
 OPTIONAL_PROMPT = click.argument("positive_prompt", metavar="[PROMPT]", default="", callback=check_encodable)
 """For estimates, which hardly depend on the prompt."""
 
-SIZE: tuple[Option, ...] = (
-    click.option(
-        "--width", type=click.IntRange(min=1), help="Set the width in pixels; requires --height. Default: the model's."
-    ),
-    click.option(
-        "--height", type=click.IntRange(min=1), help="Set the height in pixels; requires --width. Default: the model's."
-    ),
-)
-STEPS = click.option("--steps", type=int, help="Set the number of inference steps. Default: the model's.")
-GUIDANCE = click.option("--guidance", type=float, help="Set how closely to follow the prompt. Default: the model's.")
-SEED = click.option("--seed", type=int, help="Set the seed, to reproduce a result. Default: random.")
-NEGATIVE_PROMPT = click.option(
-    "--negative-prompt", metavar="TEXT", callback=check_encodable, help="Describe what to avoid."
-)
-TOKEN = click.option(
+TOKEN = grouped_option(
     "--token",
     "token_type",
     type=click.Choice(get_args(TokenType)),
-    help="Pay with this token. Default: SOGNI_TOKEN_TYPE, else sogni.",
+    help="Pay with this token. Default: SOGNI_TOKEN_TYPE, else sogni, or spark for models that only it pays for.",
 )
-NO_FILTER = click.option("--no-filter", "disable_nsfw_filter", is_flag=True, help="Disable the content filter.")
 
 
-def count_option(things: str) -> Option:
-    """Return the option for the number of results."""
-    return click.option(
-        "-n", "--count", "number_of_media", type=int, default=1, show_default=True, help=f"Generate this many {things}."
-    )
+def model_option(default: str | None, help: str = "Use this model; see 'sogni models'.") -> Option:
+    """Return the option for the model."""
+    return grouped_option("--model", "model_id", default=default, show_default=default is not None, help=help)
+
+
+LORAS = grouped_option(
+    "--lora",
+    "loras",
+    multiple=True,
+    metavar="ID[:STRENGTH]",
+    help="Apply a LoRA; its default strength is 1. Repeatable.",
+)
+
+
+def with_loras(fields: Fields) -> Fields:
+    """Return the fields with the LoRAs and their strengths from the values of `--lora`."""
+    if "loras" not in fields:
+        return fields
+    pairs = [with_strength("--lora", text) for text in fields["loras"]]
+    names = [name for name, _ in pairs]
+    while pairs and pairs[-1][1] is None:
+        # The service's default is not checked against the range of the LoRA; a strength that is given is.
+        pairs.pop()
+    strengths = [1.0 if strength is None else strength for _, strength in pairs]
+    return {**fields, "loras": names, "lora_strengths": strengths}

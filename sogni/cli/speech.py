@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import click
 
 from sogni.cli.exit_codes import Command
 from sogni.cli.music import read_lyrics
 from sogni.cli.params import (
-    SEED,
     TOKEN,
     CommandDecorator,
     Fields,
     Option,
     check_encodable,
-    count_option,
+    grouped_option,
+    options_of_model,
     project_options,
 )
 from sogni.cli.run_project import Generation, generation_options
-from sogni.models.params import AudioFormat
+from sogni.models.params import AudioProjectParams
 
 _QWEN = "qwen3_tts_1.7b_{}_bf16"
 MODEL = _QWEN.format("custom_voice")
@@ -28,31 +28,18 @@ DESIGN_MODEL = _QWEN.format("voice_design")
 
 _SCRIPT = click.argument("positive_prompt", metavar="TEXT|@FILE", callback=read_lyrics)
 _OPTIONS: tuple[Option, ...] = (
-    click.option("--voice", "speaker", help="Speak in this voice, for example ryan. Default: the model's."),
-    click.option(
-        "--style", "instruct", metavar="TEXT", callback=check_encodable, help="Speak like this, for example 'softly'."
-    ),
-    click.option(
+    *options_of_model(AudioProjectParams, speaker="--voice", instruct="--style"),
+    grouped_option(
         "--design", metavar="TEXT", callback=check_encodable, help="Speak in a new voice that fits this description."
     ),
-    click.option(
-        "--clone", "reference_audio", metavar="FILE", help="Speak in the voice of this recording of 3 to 30 seconds."
-    ),
-    click.option(
-        "--transcript",
-        "reference_text",
-        metavar="TEXT",
-        callback=check_encodable,
-        help="Give the words of --clone, for a closer likeness.",
-    ),
-    click.option("--language", help="Set the language, for example en. Default: the model's."),
-    count_option("versions"),
-    SEED,
-    click.option(
-        "--format",
-        "output_format",
-        type=click.Choice(get_args(AudioFormat)),
-        help="Save files in this format. Default: the service's.",
+    *options_of_model(
+        AudioProjectParams,
+        reference_audio="--clone",
+        reference_text="--transcript",
+        language=None,
+        number_of_media=None,
+        seed=None,
+        output_format=None,
     ),
     TOKEN,
 )
@@ -73,7 +60,7 @@ def _fields(chosen: Fields) -> Fields:
     return fields
 
 
-_speech_options: CommandDecorator = project_options(_OPTIONS, _fields, needs={"reference_text": "reference_audio"})
+_speech_options: CommandDecorator = project_options(_OPTIONS, _fields, needs={"reference_text": ("reference_audio",)})
 
 
 @click.command(cls=Command)

@@ -7,33 +7,27 @@ from typing import Any
 import click
 
 from sogni.cli.exit_codes import Command
-from sogni.cli.params import SEED, TOKEN, CommandDecorator, Fields, Option, count_option, project_options
+from sogni.cli.params import TOKEN, CommandDecorator, Fields, options_of_model, project_options
 from sogni.cli.run_project import Generation, generation_options
+from sogni.models.params import ImageProjectParams
 
 MODEL = "pixal3d_int8_i23d"
 MULTIVIEW_MODEL = "pixal3d_multiview_int8_i23d"
 _VIEWS = ("left_view_image", "back_view_image", "right_view_image")
-
-
-def _size_option(option: str, field: str, meaning: str) -> Option:
-    return click.option(option, field, type=int, help=f"{meaning} Default: the service's.")
-
-
-_OPTIONS: tuple[Option, ...] = (
-    click.option(
-        "--left", "left_view_image", metavar="FILE", help="Show the left side of the object, as its own left."
+_OPTIONS = (
+    *options_of_model(
+        ImageProjectParams,
+        left_view_image="--left",
+        back_view_image="--back",
+        right_view_image="--right",
+        mesh_target_faces="--faces",
+        texture_size=None,
+        normal_map_size=None,
+        ambient_occlusion_size="--occlusion-size",
+        shape_resolution=None,
+        number_of_media=None,
+        seed=None,
     ),
-    click.option("--back", "back_view_image", metavar="FILE", help="Show the back of the object."),
-    click.option("--right", "right_view_image", metavar="FILE", help="Show the right side of the object."),
-    _size_option("--faces", "mesh_target_faces", "Set the number of faces, 5000 to 700000."),
-    _size_option("--texture-size", "texture_size", "Set the size of the texture in pixels, 1024 to 4096."),
-    _size_option("--normal-map-size", "normal_map_size", "Set the size of the normal map in pixels, 512 to 2048."),
-    _size_option(
-        "--occlusion-size", "ambient_occlusion_size", "Set the size of the occlusion map in pixels, 256 to 1024."
-    ),
-    _size_option("--shape-resolution", "shape_resolution", "Set the resolution of the shape, 1024 to 1536."),
-    count_option("models"),
-    SEED,
     TOKEN,
 )
 

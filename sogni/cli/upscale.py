@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import click
 
 from sogni.cli.exit_codes import Command
-from sogni.cli.params import SEED, TOKEN, CommandDecorator, Fields, Option, project_options
+from sogni.cli.params import (
+    TOKEN,
+    CommandDecorator,
+    Fields,
+    Option,
+    grouped_option,
+    options_of_model,
+    project_options,
+)
 from sogni.cli.run_project import Generation, generation_options
 from sogni.core.media import HEAD_SIZE, image_size, sniff
-from sogni.models.params import DetailPreference, ImageFormat, ProcessingSpeed
+from sogni.models.params import ImageProjectParams, VideoProjectParams
 
 IMAGE_MODEL = "rtx_vsr_pro"
 VIDEO_MODEL = "flashvsr_v1.1_tiny_long_bf16"
@@ -20,35 +26,18 @@ _HEAD = 4 * 1024 * 1024
 """Bytes in which the size of an image is searched. JPEG files may begin with large previews and profiles."""
 
 _OPTIONS: tuple[Option, ...] = (
-    click.option("--scale", type=click.Choice(SCALES), help="Multiply the sides of an image. Default: 2."),
-    click.option(
+    grouped_option("--scale", type=click.Choice(SCALES), help="Multiply the sides of an image. Default: 2."),
+    grouped_option(
         "--longest-edge", type=click.IntRange(min=1), metavar="PIXELS", help="Scale an image to this size instead."
     ),
-    click.option(
-        "--format",
-        "output_format",
-        type=click.Choice(get_args(ImageFormat)),
-        help="Save an image in this format. Default: the service's.",
-    ),
-    click.option(
+    *options_of_model(ImageProjectParams, output_format=None),
+    grouped_option(
         "--resolution",
         "upscale_resolution",
         type=click.Choice(RESOLUTIONS),
         help="Scale a video to this short side in pixels. Default: 1080.",
     ),
-    click.option(
-        "--detail",
-        "detail_preference",
-        type=click.Choice(get_args(DetailPreference)),
-        help="Prefer sharper frames of a video, or stable ones. Default: the service's.",
-    ),
-    click.option(
-        "--speed",
-        "processing_speed",
-        type=click.Choice(get_args(ProcessingSpeed)),
-        help="Process a video faster, or with stable quality. Default: the service's.",
-    ),
-    SEED,
+    *options_of_model(VideoProjectParams, detail_preference="--detail", processing_speed="--speed", seed=None),
     TOKEN,
 )
 _OF_IMAGES = {"scale": "--scale", "longest_edge": "--longest-edge", "output_format": "--format"}

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import click
 
-from sogni.cli.exit_codes import Command
+from sogni.cli.exit_codes import FILES, Command
 from sogni.cli.params import (
-    GUIDANCE,
-    NEGATIVE_PROMPT,
-    NO_FILTER,
+    LORAS,
     PROMPT,
-    SEED,
-    SIZE,
-    STEPS,
     TOKEN,
     CommandDecorator,
     Fields,
     Option,
-    count_option,
+    declared_needs,
+    declared_options,
+    grouped_option,
+    model_option,
     project_options,
+    with_loras,
     with_strength,
 )
 from sogni.cli.run_project import Generation, generation_options
-from sogni.models.params import VideoFormat
+from sogni.models.params import VideoProjectParams
 
 _WAN = "wan_v2.2-14b-fp8_{}_lightx2v"
 _LTX = "ltx23-22b-fp8_{}_distilled"
@@ -44,69 +43,25 @@ _FILES = {
     "reference_audio": "audio",
     "reference_video": "video",
 }
-_NEEDS = {
-    "audio_start": "reference_audio",
-    "audio_duration": "reference_audio",
-    "video_start": "reference_video",
-    "control_net": "reference_video",
+_REPLACED: dict[str, Option | None] = {
+    "model_id": model_option(None, "Use this model; see 'sogni models'. Default: depends on the files below."),
+    "token_type": TOKEN,
+    "loras": LORAS,
+    "lora_strengths": None,
+    "control_net": grouped_option(
+        "--control-net",
+        group=FILES,
+        metavar="NAME[:STRENGTH]",
+        help="Keep this aspect of the video, for example canny or pose:0.8.",
+    ),
 }
-
-
-def _reference_url_option(kind: str) -> Option:
-    return click.option(
-        f"--reference-{kind}-url",
-        f"reference_{kind}_urls",
-        multiple=True,
-        metavar="URL",
-        help=f"Use the {kind} at this public URL, with models such as Seedance. Repeatable.",
-    )
-
-
-_OPTIONS: tuple[Option, ...] = (
-    click.option(
-        "--model", "model_id", help="Use this model; see 'sogni models'. Default: depends on the files below."
-    ),
-    count_option("videos"),
-    click.option("--duration", type=float, metavar="SECONDS", help="Set the length. Default: the model's."),
-    click.option("--frames", type=int, help="Set the length in frames instead of --duration."),
-    click.option("--fps", type=float, help="Set the frames per second. Default: the model's."),
-    *SIZE,
-    STEPS,
-    GUIDANCE,
-    click.option("--shift", type=float, help="Set the sampling shift. Default: the model's."),
-    SEED,
-    NEGATIVE_PROMPT,
-    click.option("--reference-image", metavar="FILE", help="Use this image as the first frame or as the subject."),
-    click.option("--reference-image-end", metavar="FILE", help="Use this image as the last frame."),
-    click.option("--reference-audio", metavar="FILE", help="Use this audio as speech or sound."),
-    click.option("--audio-start", type=float, metavar="SECONDS", help="Start --reference-audio here. Default: 0."),
-    click.option(
-        "--audio-duration", type=float, metavar="SECONDS", help="Use this much of --reference-audio. Default: all."
-    ),
-    click.option("--reference-video", metavar="FILE", help="Take the motion from this video, or transform it."),
-    click.option("--video-start", type=float, metavar="SECONDS", help="Start --reference-video here. Default: 0."),
-    *map(_reference_url_option, ("image", "video", "audio")),
-    click.option(
-        "--control-net", metavar="NAME[:STRENGTH]", help="Keep this aspect of the video, for example canny or pose:0.8."
-    ),
-    click.option("--no-audio", is_flag=True, help="Generate no sound."),
-    click.option(
-        "--format",
-        "output_format",
-        type=click.Choice(get_args(VideoFormat)),
-        help="Save files in this format. Default: the service's.",
-    ),
-    TOKEN,
-    NO_FILTER,
-)
+_NEEDS = {**declared_needs(VideoProjectParams), "control_net": ("reference_video",)}
 
 
 def _fields(chosen: Fields) -> Fields:
     if "duration" in chosen and "frames" in chosen:
         raise click.UsageError("give either --duration or --frames")
-    fields = {"type": "video", **chosen}
-    if fields.pop("no_audio"):
-        fields["generate_audio"] = False
+    fields = {"type": "video", **with_loras(chosen)}
     if "control_net" in chosen:
         name, strength = with_strength("--control-net", chosen["control_net"])
         fields["control_net"] = {"name": name, "strength": strength}
@@ -125,7 +80,9 @@ def default_model(chosen: Fields) -> str:
     return model
 
 
-video_options: CommandDecorator = project_options(_OPTIONS, _fields, needs=_NEEDS)
+video_options: CommandDecorator = project_options(
+    declared_options(VideoProjectParams, _REPLACED), _fields, needs=_NEEDS
+)
 """Add the video options to a command, which receives the fields of the project as `fields`."""
 
 

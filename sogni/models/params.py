@@ -681,7 +681,7 @@ class VideoProjectParams(CommonParams):
     )  # fmt: skip
     generate_audio: bool | None = field(
         default=None,
-        metadata=param("False for a silent video.", default=_DEFAULT, key="generateAudio"),
+        metadata=param("Whether the video has sound.", default=_DEFAULT, key="generateAudio"),
     )
     audio_start: float | None = field(
         default=None,

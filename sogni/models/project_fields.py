@@ -244,7 +244,7 @@ class VideoProjectFields(TypedDict, total=False):
     """Up to 8 images that appear at given frames. Only for minimax-h3 i2v, minimax-h3 flf2v, minimax-h3 r2v,
     minimax-h3 ia2v, minimax-h3 flfa2v, minimax-h3 a2v."""
     generate_audio: bool | None
-    """False for a silent video. Default: the model's default."""
+    """Whether the video has sound. Default: the model's default."""
     audio_start: float | None
     """Where the reference audio starts. In seconds, 0 or more. Needs `reference_audio`. Default: 0."""
     audio_duration: float | None

@@ -2,12 +2,71 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import attrs
 import click
 import pytest
+from click.testing import CliRunner
 
-from sogni.cli.params import with_strength
-from sogni.cli.video import DEFAULT_MODELS, default_model
+from sogni.cli.image import image_options
+from sogni.cli.music import music_options
+from sogni.cli.params import CommandDecorator, declared_needs, with_strength
+from sogni.cli.video import DEFAULT_MODELS, default_model, video_options
 from sogni.core.catalogue.model_families import asset_config
+from sogni.models.params import AudioProjectParams, ImageProjectParams, VideoProjectParams
+from tests.tables import each_row
+
+WITHOUT_OPTION = {
+    # an argument, an option of the connection, and settings of the client
+    "positive_prompt", "network", "app_source", "attribution",
+    # objects, and values that belong to another option
+    "world_generation_receipt", "keyframes", "sam2_coordinates", "lora_strengths",
+}  # fmt: skip
+KINDS: list[tuple[CommandDecorator, type, set[str]]] = [
+    (image_options, ImageProjectParams, {"control_net"}),
+    (video_options, VideoProjectParams, set()),
+    (music_options, AudioProjectParams, {"negative_prompt"}),
+]
+SAMPLES: dict[str, tuple[str, Any]] = {
+    "loras": ("ink:0.5", ["ink"]),
+    "control_net": ("canny", {"name": "canny", "strength": None}),
+    "sam3_prompt": ("a dog", {"text": "a dog", "apply_mask": False}),
+}
+NUMBERS: dict[Any, tuple[str, Any]] = {click.INT: ("7", 7), click.FLOAT: ("0.5", 0.5)}
+
+
+def sample(option: click.Option) -> tuple[list[str], Any]:
+    """Arguments with a value for an option, and the value of its field."""
+    if option.is_flag:
+        return option.opts[:1], True
+    text, value = SAMPLES.get(option.name or "") or NUMBERS.get(option.type, ("text", "text"))
+    if isinstance(option.type, click.Choice):
+        text = value = option.type.choices[-1]
+    return [option.opts[-1], text], (value,) if option.multiple and option.name not in SAMPLES else value
+
+
+@each_row(("decorator", "kind", "further"), KINDS)
+def test_every_parameter_has_an_option_that_sets_it(decorator: CommandDecorator, kind: Any, further: set[str]) -> None:
+    given: dict[str, Any] = {}
+
+    @click.command()
+    @decorator
+    def command(fields: dict[str, Any]) -> None:
+        given.update(fields)
+
+    options = {it.name: it for it in command.params if isinstance(it, click.Option)}
+    declared = {it.name for it in attrs.fields(kind) if "parameter" in it.metadata}
+    assert declared - options.keys() == (WITHOUT_OPTION | further) & declared
+    needs = {**declared_needs(kind), "control_net": ("reference_video",)}
+    for name in sorted(declared & options.keys()):
+        arguments, value = sample(options[name])
+        for other in needs.get(name, ())[:1]:
+            arguments += sample(options[other])[0]
+        ended = CliRunner().invoke(command, arguments if name == "model_id" else ["--model", "m", *arguments])
+        assert (ended.output, given.pop(name)) == ("", value), name
+        assert options[name].help, name
+
 
 FILES = {"image": "reference_image", "audio": "reference_audio", "video": "reference_video"}
 
