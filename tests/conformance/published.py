@@ -32,6 +32,31 @@ HERE = Path(__file__).parent
 TIME_LIMIT_SECONDS = 60
 
 
+ABSENT = object()
+"""The answer of a client that has no such method."""
+
+
+class Refused(str):
+    """The answer of a client that reported an error; all of them are equal."""
+
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Refused)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+
+def describe(answer: Any) -> str:
+    """An answer, in words."""
+    if answer is ABSENT:
+        return "no such method"
+    if isinstance(answer, Refused):
+        return f"an error {answer}".rstrip()
+    return json.dumps(answer)
+
+
 class Published(NamedTuple):
     """A published client, and the steps that its version has no methods for."""
 
@@ -39,7 +64,7 @@ class Published(NamedTuple):
     version: str
     absent: frozenset[str] = frozenset()
     own: Mapping[str, Any] = MappingProxyType({})
-    """Answers that this version gets wrong."""
+    """Other answers of this version: what it does not know yet, and its faults."""
 
     @property
     def is_javascript(self) -> bool:
@@ -51,14 +76,22 @@ class Published(NamedTuple):
 
 PYTHON_ONLY = frozenset({"project_result", "recent_projects", "world"})
 LATER = frozenset(
-    {
-        *("loras", "image_with_a_lora", "personal_loras", "project_status", "projects_elsewhere", "resolve_missing"),
-        *("sync", "announcements"),
-    }
+    [
+        "loras",
+        "image_with_a_lora",
+        "personal_loras",
+        "saved_uploads",
+        "project_status",
+        "projects_elsewhere",
+        "resolve_missing",
+        "sync",
+        "announcements",
+    ]
 )
 """What came after 5.1."""
+LATER_MODELS = dict.fromkeys(("speech", "upscaled_video", "model_3d"), Refused(""))
 CLIENTS = (
-    Published("@sogni-ai/sogni-client", "5.1.0", frozenset({"hosted_tool", *PYTHON_ONLY, *LATER})),
+    Published("@sogni-ai/sogni-client", "5.1.0", frozenset({"hosted_tool", *PYTHON_ONLY, *LATER}), LATER_MODELS),
     Published("@sogni-ai/sogni-client", "5.54.0", PYTHON_ONLY),
     # It looks for the list of announcements beside the envelope, and so never finds one.
     Published("sogni-client", "5.70.0", own={"announcements": [[], 0, 404]}),
@@ -76,6 +109,9 @@ ANSWERS: dict[str, Any] = {
     "video_from_sound": ["mp4"],
     "video_from_a_video": ["mp4"],
     "music": ["mp3"],
+    "speech": ["mp3"],
+    "upscaled_video": ["mp4"],
+    "model_3d": ["glb"],
     "events": [],
     "enhance": "png",
     "cancel": "canceled",
@@ -106,6 +142,7 @@ ANSWERS: dict[str, Any] = {
     ],
     "image_with_a_lora": ["png"],
     "personal_loras": ["ready", "Mine", 1, 1, 0],
+    "saved_uploads": [[["png"], ["png"]], 1, "image/png", "ready", 0, 404],
     "project_status": [True, "completed", True],
     "project_result": [["completed", "image", 7], "png"],
     "recent_projects": [True, "krea2_turbo_fp8_scaled", ["completed"]],
@@ -192,31 +229,6 @@ FAULTS = (
         refused=True,
     ),
 )
-
-
-ABSENT = object()
-"""The answer of a client that has no such method."""
-
-
-class Refused(str):
-    """The answer of a client that reported an error; all of them are equal."""
-
-    __hash__ = str.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Refused)
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-
-def describe(answer: Any) -> str:
-    """An answer, in words."""
-    if answer is ABSENT:
-        return "no such method"
-    if isinstance(answer, Refused):
-        return f"an error {answer}".rstrip()
-    return json.dumps(answer)
 
 
 class BrokenStepError(Exception):

@@ -111,6 +111,15 @@ const STEPS = {
   async music() {
     return (await made({ type: "audio", modelId: "ace_step_1.5_turbo", duration: 10, guidance: undefined, width: undefined, height: undefined, sizePreset: undefined })).kinds;
   },
+  async speech() {
+    return (await made({ type: "audio", modelId: "qwen3_tts_1.7b_custom_voice_bf16", positivePrompt: "Welcome aboard.", steps: undefined, guidance: undefined, width: undefined, height: undefined, sizePreset: undefined })).kinds;
+  },
+  async upscaled_video() {
+    return (await made({ type: "video", modelId: "flashvsr_v1.1_tiny_long_bf16", positivePrompt: "", referenceVideo: FILM, upscaleResolution: 1080, width: undefined, height: undefined, steps: undefined, guidance: undefined, sizePreset: undefined })).kinds;
+  },
+  async model_3d() {
+    return (await made({ modelId: "pixal3d_int8_i23d", positivePrompt: "", startingImage: PICTURE, steps: undefined, guidance: undefined, width: undefined, height: undefined, sizePreset: undefined })).kinds;
+  },
   async events() {
     const seen = new Set();
     for (const name of ["project", "job"]) projects.on(name, (event) => seen.add(`${name} ${event.type}`));
@@ -244,6 +253,17 @@ const STEPS = {
     const { loras } = await personal.catalog({ modelId: LORA_MODEL });
     await personal.remove(id);
     return [record.status, record.name, listed, loras.length, (await personal.list()).loras.length];
+  },
+  async saved_uploads() {
+    need(projects.assets, "list");
+    for (const { id } of (await projects.assets.list()).assets ?? []) await projects.assets.remove(id);
+    const picture = new Blob([PICTURE], { type: "image/png" });
+    const kinds = [];
+    for (const seed of [1, 2]) kinds.push((await made({ startingImage: picture, startingImageStrength: 0.5, seed })).kinds);
+    const { assets } = await projects.assets.list();
+    const [{ id, contentType, state }] = assets;
+    await projects.assets.remove(id);
+    return [kinds, assets.length, contentType, state, (await projects.assets.list()).assets.length, await refusal(projects.assets.remove(id))];
   },
   async project_status() {
     need(projects, "getStatus");

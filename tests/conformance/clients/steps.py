@@ -38,6 +38,8 @@ WEATHER = {
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     },
 }
+NOTHING = dict.fromkeys(("guidance", "width", "height", "size_preset"))
+"""The parameters of `make` that are for images only, left out."""
 SPARK = {"token_type": "spark"}
 MAGIC = {
     "89504e47": "png", "ffd8ff": "jpeg", "676c5446": "glb", "494433": "mp3", "fff": "mp3", "664c6143": "flac",
@@ -125,8 +127,19 @@ class Steps:
         return await self.film(model_id=model, reference_image=PICTURE, reference_video=FILM)
 
     async def music(self) -> Any:
-        nothing = dict.fromkeys(("guidance", "width", "height", "size_preset"))
-        return (await self.make(type="audio", model_id="ace_step_1.5_turbo", duration=10, **nothing))[1]
+        return (await self.make(type="audio", model_id="ace_step_1.5_turbo", duration=10, **NOTHING))[1]
+
+    async def speech(self) -> Any:
+        voice = {"type": "audio", "model_id": "qwen3_tts_1.7b_custom_voice_bf16", "steps": None}
+        return (await self.make(**NOTHING, **voice, positive_prompt="Welcome aboard."))[1]
+
+    async def upscaled_video(self) -> Any:
+        video = {"type": "video", "model_id": "flashvsr_v1.1_tiny_long_bf16", "steps": None, "positive_prompt": ""}
+        return (await self.make(**NOTHING, **video, upscale_resolution=1080, reference_video=FILM))[1]
+
+    async def model_3d(self) -> Any:
+        model = {"model_id": "pixal3d_int8_i23d", "steps": None, "positive_prompt": ""}
+        return (await self.make(**NOTHING, **model, starting_image=PICTURE))[1]
 
     async def events(self) -> Any:
         seen = set()
@@ -310,6 +323,25 @@ class Steps:
         await personal.remove(lora_id)
         left = len(value(await personal.list(), "loras"))
         return [value(record, "status"), value(record, "name"), listed, len(catalog), left]
+
+    async def saved_uploads(self) -> Any:
+        assets = self.projects.assets
+        for asset in value(await assets.list(), "assets"):
+            await assets.remove(value(asset, "id"))
+        kinds = [
+            (await self.make(starting_image=PICTURE, starting_image_strength=0.5, seed=seed))[1] for seed in (1, 2)
+        ]
+        listed = value(await assets.list(), "assets")
+        asset_id = value(listed[0], "id")
+        await assets.remove(asset_id)
+        return [
+            kinds,
+            len(listed),
+            value(listed[0], "contentType", "content_type"),
+            value(listed[0], "state"),
+            len(value(await assets.list(), "assets")),
+            await refusal(assets.remove(asset_id)),
+        ]
 
     async def project_status(self) -> Any:
         project, _ = await self.make()
