@@ -378,7 +378,7 @@ class ChatError(SogniError):
         self.job_id = job_id
         self.error_type = error_type
         self.worker_name = worker_name
-        self.subscription_limit = subscription_limit or self.subscription_limit
+        self.subscription_limit: bool = subscription_limit or self.subscription_limit
         self.required_plans: tuple[str, ...] = tuple(required_plans)
         self.feature = feature
         self.limitation = limitation

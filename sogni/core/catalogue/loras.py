@@ -43,7 +43,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 _LAST_REQUEST = 1.0
 """Seconds that the request after the last pause may take, when no time is left."""
 
-logger = logging.getLogger("sogni")
+logger: logging.Logger = logging.getLogger("sogni")
 
 
 # The public catalogue
