@@ -210,6 +210,9 @@ class Job(BaseJob):
     ) -> str:
         """Make an enhanced version of a finished image, and wait until it is done.
 
+        It is a project of its own, of `krea2_turbo_fp8_scaled` on the fast network, in the size in which the project of
+        this job was requested. `projects.estimate_enhancement_cost` estimates its cost.
+
         Args:
             strength: `"light"`, `"medium"` or `"heavy"`.
             positive_prompt: Prompt. Default: that of the project.
@@ -221,6 +224,7 @@ class Job(BaseJob):
 
         Raises:
             JobError: The job has no image to enhance.
+            ValidationError: The model cannot render the size of the image. Nothing has been sent.
             ProjectFailedError: The enhancement failed.
             ApiError: The service refused the request.
 

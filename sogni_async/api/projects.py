@@ -1039,13 +1039,20 @@ class Projects(EventEmitter[OnProjectsEvent]):
         return await self._engine.run(flow)
 
     async def estimate_enhancement_cost(
-        self, strength: EnhancementStrength, token_type: TokenType = "spark"
+        self,
+        strength: EnhancementStrength,
+        token_type: TokenType = "spark",
+        *,
+        width: int | None = None,
+        height: int | None = None,
     ) -> CostEstimation:
         """Estimate what `Job.enhance` would cost.
 
         Args:
             strength: `"light"`, `"medium"` or `"heavy"`.
             token_type: Token to estimate in, `"sogni"` or `"spark"`. Default `"spark"`.
+            width: Width of the image in pixels, together with `height`. Default: that of the model.
+            height: Height of the image in pixels, together with `width`. Default: that of the model.
 
         Returns:
             The estimate.
@@ -1058,7 +1065,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             >>> (await client.projects.estimate_enhancement_cost("light")).usd > 0
             True
         """
-        return await self._engine.run(create.estimate_enhancement(strength, token_type))
+        return await self._engine.run(create.estimate_enhancement(strength, token_type, width=width, height=height))
 
     # -- signed URLs -----------------------------------------------------------
 

@@ -243,12 +243,24 @@ async def test_a_refused_address_is_asked_for_again(sdk: Sdk, client: Any, super
     assert project.jobs[0].result_url != before
 
 
-async def test_an_image_can_be_enhanced(sdk: Sdk, client: Any) -> None:
-    project = await sdk.create(client)
+async def test_an_image_can_be_enhanced(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
+    """With what is sent, the estimate asks for (additions-5x §0, §14)."""
+    project = await sdk.create(client, width=320, height=256, seed=0, token_type="spark")
     await sdk.call(project.wait, timeout=SOON)
     job = project.jobs[0]
     assert job.enhanced_image is None
     url = await sdk.call(job.enhance, "medium")
+    size = {"width": 320, "height": 256}
+    assert await sdk.call(client.projects.estimate_enhancement_cost, "medium", **size)
+    sent = [it.data for it in supernet.requests if getattr(it, "type", None) == "jobRequest"][-1]
+    asked = [it.path for it in supernet.requests if "/job/estimate/" in getattr(it, "path", "")][-1].split("/")[5:]
+    frame = sent["keyFrames"][0]
+    assert asked[:6] == ["spark", "fast", "krea2_turbo_fp8_scaled", "1", "8", "0"]
+    assert (sent["tokenType"], sent["network"], frame["modelID"]) == tuple(asked[:3])
+    assert [sent["numberOfImages"], frame["steps"], sent["previews"]] == [1, 8, 0]
+    assert float(asked[7]) == pytest.approx(frame["strength"]) == 0.35
+    assert [frame["width"], frame["height"]] == [int(side) for side in asked[8:]] == [320, 256]
+    assert [frame["guidanceScale"], frame["seed"], frame["positivePrompt"]] == [1, 0, project.params.positive_prompt]
     assert [job.enhanced_image.result, job.enhanced_image.status] == [url, "completed"]
     assert await sdk.call(job.enhanced_image.get_result_url) == url
 

@@ -31,7 +31,12 @@ from sogni.core.projects.estimates import (
     video_estimate_call,
 )
 from sogni.core.projects.idempotency import Claim
-from sogni.core.projects.image_requests import enhancement_params, enhancement_refusal, enhancement_strength
+from sogni.core.projects.image_requests import (
+    enhancement_params,
+    enhancement_refusal,
+    enhancement_strength,
+    has_custom_size,
+)
 from sogni.core.projects.job import JobState
 from sogni.core.projects.kinds import Checked, checked_params, kind_of, wanted_size
 from sogni.core.projects.project import ProjectState
@@ -126,9 +131,9 @@ def _estimate_media(call_for: Callable[..., HttpCall], model: str, given: dict[s
     return read_estimate((yield from get_json(call_for(model, **given, network=network, options=options))))
 
 
-def estimate_enhancement(strength: str, token_type: str | None) -> Flow[CostEstimation]:
+def estimate_enhancement(strength: str, token_type: str | None, **size: int | None) -> Flow[CostEstimation]:
     """Estimate the cost of enhancing an image."""
-    call = enhancement_estimate_call(strength, token_type)
+    call = enhancement_estimate_call(strength, token_type, **size)
     return read_estimate((yield from get_json(call)))
 
 
@@ -370,10 +375,12 @@ def check_cost(checked: Checked[Any], limit: Decimal, left: Decimal | None = Non
     return cost
 
 
-# Enhancing: projects-4.2 §15.
+# Enhancing: projects-5x §8, additions-5x §14.
 
 
-def enhance(job: JobState, user_object: Any, strength: str, **overrides: Any) -> Flow[str]:
+def enhance(
+    job: JobState, user_object: Any, strength: str, *, token_type: TokenType | None = None, **prompts: Any
+) -> Flow[str]:
     """Make an enhanced version of a finished image; returns its URL."""
     enhancement_strength(strength)
     project = job.project
@@ -385,12 +392,31 @@ def enhance(job: JobState, user_object: Any, strength: str, **overrides: Any) ->
     )
     if refusal is not None:
         raise JobError(f"job {job.id}: {refusal}", job=user_object)
-    params = enhancement_params(project.params, image=user_object, strength=strength, seed=job.seed, **overrides)
+    size = yield from _size_of(project.params)
+    settings = yield from change(lambda state, _: state.settings)
+    params = enhancement_params(
+        project.params,
+        image=user_object,
+        strength=strength,
+        seed=job.seed,
+        size=size,
+        token_type=token_type or token_to_send(project.params, settings),
+        **prompts,
+    )
     enhancement = yield from create_project(params, {})
     yield from change(lambda state, now: _link_enhancement(state, job, enhancement, now))
     yield from wait_for_project(enhancement, timeout=None, queue_timeout=None)
     raise_for_outcome(enhancement, strict=True)
     return enhancement.result_urls[0]
+
+
+def _size_of(params: Any) -> Flow[tuple[int, int] | None]:
+    """Return width and height of an image project in pixels, None if it has the default of its model."""
+    if has_custom_size(params):
+        return params.width, params.height
+    network = yield from change(lambda state, _: params.network or state.network)
+    preset = yield from _preset(params.size_preset, network, params.model_id)
+    return None if preset is None else (preset.width, preset.height)
 
 
 def enhanced_url(project: ProjectState) -> Flow[str]:

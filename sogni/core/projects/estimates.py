@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from sogni.core.catalogue.state import check_choice
 from sogni.core.catalogue.video_models import Timing, VideoModel, video_model, video_row
-from sogni.core.checks import did_you_mean, flag, integer, number, one_of, optional, short_repr, text
+from sogni.core.checks import did_you_mean, flag, integer, invalid_value, number, one_of, optional, short_repr, text
 from sogni.core.http import HttpCall, get, number_text
 from sogni.core.projects.image_requests import (
     DEFAULT_STRENGTH,
@@ -48,6 +48,7 @@ def image_estimate_call(
     preview_count: int | None = None,
     cn_enabled: bool | None = None,
     starting_image_strength: float | None = None,
+    change: float | None = None,
     width: int | None = None,
     height: int | None = None,
     guidance: float | None = None,
@@ -62,7 +63,8 @@ def image_estimate_call(
     """Return the request for the cost of images.
 
     Defaults: `token_type` spark, `network` fast, one image, the model's default steps. `preset` outranks `width` and
-    `height`. The model's `options` are used to check the sampler and for the default steps.
+    `height`, and `change`, how much of the starting image is changed, outranks `starting_image_strength`. The model's
+    `options` are used to check the sampler and for the default steps.
     """
     # projects-4.2 §16.1
     segments = [
@@ -73,7 +75,7 @@ def image_estimate_call(
         _steps(step_count, options),
         optional(integer, "preview_count", preview_count, low=0) or 0,
         int(optional(flag, "cn_enabled", cn_enabled) or False),
-        _denoise(starting_image_strength),
+        _denoise(starting_image_strength) if change is None else change,
         *_size(width, height, preset),
     ]
     further = _further_segments(guidance, sampler, context_images, options)
@@ -196,14 +198,23 @@ def _guidance(params: ImageProjectParams, options: ModelOptions | None) -> float
     return options.guidance.default
 
 
-def enhancement_estimate_call(strength: str, token_type: str | None = None) -> HttpCall:
+def enhancement_estimate_call(
+    strength: str, token_type: str | None = None, *, width: int | None = None, height: int | None = None
+) -> HttpCall:
     """Return the request for the cost of `Job.enhance`; `token_type` is spark by default."""
-    # projects-4.2 §16.4
+    # additions-5x §0
+    sides = {"width": width, "height": height}
+    for name, side in sides.items():
+        optional(integer, name, side, low=1)
+        if side is None and (width or height):
+            raise invalid_value(name, None, "an integer", f"{name} is required if the other side is given")
     return image_estimate_call(
         ENHANCEMENT_MODEL,
         token_type=token_type,
         step_count=ENHANCEMENT_STEPS,
-        starting_image_strength=enhancement_strength(strength),
+        change=enhancement_strength(strength),
+        width=width,
+        height=height,
     )
 
 

@@ -37,6 +37,7 @@ from sogni.models.params import (
     Sam3Point,
     Sam3Prompt,
 )
+from sogni.settings import TokenType
 
 MAX_ENCODED_MASK = math.ceil(50 * 1024 * 1024 * 4 / 3)
 """The base64 text of a mask must be shorter than this."""
@@ -423,13 +424,13 @@ def _control_net(params: ImageProjectParams) -> dict[str, Any]:
     return {"currentControlNetsJob": [control]}
 
 
-# Enhancing: projects-4.2 §15, projects-5x §8.
+# Enhancing: projects-5x §8, additions-5x §14.
 
 
 EnhancementStrength = Literal["light", "medium", "heavy"]
 
-ENHANCEMENT_MODEL = "flux1-schnell-fp8"
-ENHANCEMENT_STEPS = 5
+ENHANCEMENT_MODEL = "krea2_turbo_fp8_scaled"
+ENHANCEMENT_STEPS = 8
 ENHANCEMENT_GUIDANCE = 1
 
 STRENGTHS: dict[str, float] = {"light": 0.15, "medium": 0.35, "heavy": 0.49}
@@ -463,14 +464,15 @@ def enhancement_params(
     image: MediaInput,
     strength: str,
     seed: int | None,
+    size: tuple[int, int] | None = None,
     positive_prompt: str | None = None,
     style_prompt: str | None = None,
-    token_type: Literal["sogni", "spark"] | None = None,
+    token_type: TokenType | None = None,
 ) -> ImageProjectParams:
     """Return the params of the project that enhances a job of `parent`.
 
-    `image` is the job's result, `seed` its seed (0 counts as none, then the parent's is taken). The
-    prompts and the paying token are the parent's where none are given; the pixel size is not carried over.
+    `image` is the job's result, `seed` its seed (None for the parent's), and `size` the parent's width and height, None
+    if it has the default of its model. The prompts and the paying token are the parent's if none are given.
     """
     return ImageProjectParams(
         model_id=ENHANCEMENT_MODEL,
@@ -483,8 +485,9 @@ def enhancement_params(
         negative_prompt="",
         style_prompt=parent.style_prompt if style_prompt is None else style_prompt,
         token_type=parent.token_type if token_type is None else token_type,
-        seed=seed or parent.seed,
+        seed=parent.seed if seed is None else seed,
         starting_image=image,
         starting_image_strength=1 - enhancement_strength(strength),
-        size_preset=parent.size_preset,
+        width=size and size[0],
+        height=size and size[1],
     )

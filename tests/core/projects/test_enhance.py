@@ -1,4 +1,4 @@
-"""What is downloaded, created and waited for to enhance an image (projects-4.2 §15)."""
+"""What is downloaded, created and waited for to enhance an image (projects-5x §8, additions-5x §14)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from sogni.core.projects.create import enhance, enhanced_url
 from sogni.errors import JobError, PartialFailureError, ProjectFailedError, ValidationError
-from tests.core.play import JOB, PNG, Source, Stage, ok
+from tests.core.play import JOB, MODEL, PNG, Source, Stage, bare, model, ok
 
 
 class Handle:
@@ -44,17 +44,56 @@ def completes(number: int = 1) -> Any:
 
 @pytest.fixture
 def stage() -> Stage:
-    return Stage().connects().knows_models()
+    stage = Stage().connects().knows_models()
+    krea = model(id="krea2_turbo_fp8_scaled")
+    stage.state.catalogue.keep_models([model(), krea], stage.now)
+    return stage
 
 
 def test_the_enhanced_image_is_made_of_the_result(stage: Stage) -> None:
     job = stage.finished_job(stage.project(positive_prompt="a lighthouse", token_type="spark"), seed=9)
     url = stage.play(enhance(job, Handle(job), "heavy", style_prompt="ink"), *begin(), (wait(), completes()))
-    frame = stage.frames[0][1]["keyFrames"][0]
+    sent = stage.frames[0][1]
+    frame = sent["keyFrames"][0]
+    assert {key: frame.get(key) for key in ("modelID", "steps", "guidanceScale", "sizePreset", "width", "height")} == {
+        "modelID": "krea2_turbo_fp8_scaled", "steps": 8, "guidanceScale": 1, "sizePreset": None, "width": None,
+        "height": None,
+    }  # fmt: skip
+    assert (sent["previews"], sent["numberOfImages"], frame["strength"]) == (0, 1, pytest.approx(0.49))
     assert (url, frame["positivePrompt"], frame["stylePrompt"], frame["seed"]) == (
         "https://store/better", "a lighthouse", "ink", 9,
     )  # fmt: skip
     assert (stage.frames[0][1]["tokenType"], job.enhancement.status) == ("spark", "completed")
+
+
+def test_the_size_of_the_project_is_kept(stage: Stage) -> None:
+    presets = bare([{"id": "wide", "label": "", "width": 640, "height": 320, "ratio": "2:1", "aspect": "2:1"}])
+    asked = (f"GET socket/api/v1/size-presets/network/relaxed/model/{MODEL}", presets)
+    for params, before in (
+        ({"width": 512, "height": 256, "size_preset": "custom"}, []),
+        ({"size_preset": "wide", "network": "relaxed"}, [asked]),
+    ):
+        job = stage.finished_job(stage.project(f"P-{len(before)}", **params), seed=0)
+        number = len(stage.frames) + 1
+        steps = [*before, *begin(number), (wait(number), completes(number))]
+        stage.play(enhance(job, Handle(job), "light"), *steps)
+        frame = stage.frames[-1][1]["keyFrames"][0]
+        width, height = (512, 256) if not before else (640, 320)
+        assert (frame["width"], frame["height"], frame["sizePreset"], frame["seed"]) == (width, height, "custom", 0)
+
+
+def test_the_token_is_that_of_the_project() -> None:
+    for settings, params, given, expected in (
+        ({}, {}, None, None),
+        ({"token_type": "sogni"}, {}, None, "sogni"),
+        ({"token_type": "sogni"}, {"token_type": "spark"}, None, "spark"),
+        ({}, {"token_type": "spark"}, "sogni", "sogni"),
+    ):
+        stage = Stage(**settings).connects().knows_models()
+        stage.state.catalogue.keep_models([model(id="krea2_turbo_fp8_scaled")], stage.now)
+        job = stage.finished_job(stage.project(**params))
+        stage.play(enhance(job, Handle(job), "light", token_type=given), *begin(), (wait(), completes()))
+        assert stage.frames[0][1].get("tokenType") == expected
 
 
 def test_changes_of_the_enhancement_are_changes_of_the_job(stage: Stage) -> None:

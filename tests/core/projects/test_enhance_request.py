@@ -1,4 +1,4 @@
-"""Enhancing an image (projects-4.2 §15, projects-5x §8)."""
+"""Enhancing an image (projects-5x §8, additions-5x §14)."""
 
 from __future__ import annotations
 
@@ -31,18 +31,17 @@ PARENT = ImageProjectParams(
     loras=["a"],
 )
 ENHANCED = ImageProjectParams(
-    model_id="flux1-schnell-fp8",
+    model_id="krea2_turbo_fp8_scaled",
     positive_prompt="a lighthouse",
     negative_prompt="",
     style_prompt="ink",
     number_of_media=1,
     number_of_previews=0,
-    steps=5,
+    steps=8,
     guidance=1,
     seed=12345,
     network="fast",
     token_type="sogni",
-    size_preset="square",
     starting_image=b"result",
     starting_image_strength=0.65,
 )
@@ -54,6 +53,7 @@ def enhanced(**given: Any) -> ImageProjectParams:
 
 def test_what_the_parent_hands_on_and_what_not() -> None:
     assert enhanced() == ENHANCED
+    assert enhanced(size=(640, 480)) == attrs.evolve(ENHANCED, width=640, height=480)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_prompts_and_token_may_be_others(given: dict[str, Any]) -> None:
     assert attrs.evolve(ENHANCED, **given) == enhanced(**given)
 
 
-@pytest.mark.parametrize(("seed", "expected"), [(9, 9), (None, 77), (0, 77)])
+@pytest.mark.parametrize(("seed", "expected"), [(9, 9), (None, 77), (0, 0)])
 def test_the_seed_is_the_jobs_else_the_parents(seed: int | None, expected: int) -> None:
     assert expected == enhanced(seed=seed).seed
 

@@ -23,6 +23,7 @@ from sogni.models.projects import CostEstimation
 from tests.tables import each_row
 
 MODEL = "flux1-schnell-fp8"
+KREA = "krea2_turbo_fp8_scaled"
 V2, V3 = "/api/v2/job/estimate", "/api/v3/job/estimate"
 OPTIONS = ModelOptions(
     type="image",
@@ -185,14 +186,24 @@ def test_params_that_could_not_be_sent_are_not_estimated() -> None:
 @pytest.mark.parametrize(
     ("strength", "token_type", "expected"),
     [
-        ("light", None, f"{V2}/spark/fast/{MODEL}/1/5/0/0/0.85/0/0"),
-        ("medium", "spark", f"{V2}/spark/fast/{MODEL}/1/5/0/0/0.65/0/0"),
-        ("heavy", "sogni", f"{V2}/sogni/fast/{MODEL}/1/5/0/0/0.51/0/0"),
+        ("light", None, f"{V2}/spark/fast/{KREA}/1/8/0/0/0.15/0/0"),
+        ("medium", "spark", f"{V2}/spark/fast/{KREA}/1/8/0/0/0.35/0/0"),
+        ("heavy", "sogni", f"{V2}/sogni/fast/{KREA}/1/8/0/0/0.49/0/0"),
     ],
 )
 def test_an_enhancement_is_estimated(strength: str, token_type: str | None, expected: str) -> None:
-    """projects-4.2 §16.4."""
+    """additions-5x §0."""
     assert expected == enhancement_estimate_call(strength, token_type).target
+    sized = enhancement_estimate_call(strength, token_type, width=640, height=480)
+    assert sized.target == expected.removesuffix("/0/0") + "/640/480"
+
+
+@pytest.mark.parametrize(("size", "field"), [({"width": 640}, "height"), ({"height": 640}, "width"),
+                                             ({"width": 0, "height": 640}, "width")])  # fmt: skip
+def test_half_a_size_is_not_estimated(size: dict[str, int], field: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        enhancement_estimate_call("light", **size)
+    assert caught.value.field == field
 
 
 def test_an_enhancement_has_three_strengths() -> None:

@@ -85,5 +85,5 @@ def test_all_estimates_and_projects_agree_on_the_token(
 
 
 def test_an_enhancement_has_a_price_of_its_own() -> None:
-    asked = f"GET socket/api/v2/job/estimate/sogni/fast/{MODEL}/1/5/0/0/0.85/0/0"
-    Stage().play(estimate_enhancement("light", "sogni"), (asked, estimate()))
+    asked = "GET socket/api/v2/job/estimate/sogni/fast/krea2_turbo_fp8_scaled/1/8/0/0/0.15/64/96"
+    Stage().play(estimate_enhancement("light", "sogni", width=64, height=96), (asked, estimate()))
