@@ -530,6 +530,18 @@ class ImageProjectParams(CommonParams):
             unsent=1,
         ),
     )
+    moss_rope_scale_y: float | None = field(
+        default=None,
+        metadata=param(
+            "Vertical scale of the position encoding.",
+            default="1",
+            low=0,
+            high=100,
+            models=("moss-image",),
+            key="mossRopeScaleY",
+            unsent=1,
+        ),
+    )
     sam3_prompt: Sam3Prompt | Mapping[str, Any] | None = field(
         default=None, metadata=param("What is segmented; required.", models=("sam3-segmentation",))
     )

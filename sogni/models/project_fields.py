@@ -130,6 +130,8 @@ class ImageProjectFields(TypedDict, total=False):
     """Variant of the workflow. Only for pixal3d_int8_i23d."""
     moss_rope_scale_x: float | None
     """Horizontal scale of the position encoding. From 0 to 100. Only for moss-image. Default: 1."""
+    moss_rope_scale_y: float | None
+    """Vertical scale of the position encoding. From 0 to 100. Only for moss-image. Default: 1."""
     sam3_prompt: Sam3Prompt | Mapping[str, Any] | None
     """What is segmented; required. Only for sam3-segmentation."""
     embed_prompt_metadata: bool | None

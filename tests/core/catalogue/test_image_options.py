@@ -27,7 +27,7 @@ SIZES: list[tuple[str, str, int, int]] = [
     ("ambient_occlusion_size", "ambientOcclusionSize", 256, 1024),
     ("shape_resolution", "shapeResolution", 1024, 1536),
 ]
-SCALES = (("moss_rope_scale_x", "mossRopeScaleX"),)
+SCALES = (("moss_rope_scale_x", "mossRopeScaleX"), ("moss_rope_scale_y", "mossRopeScaleY"))
 
 
 NEEDED: dict[str, dict[str, Any]] = {
