@@ -504,6 +504,11 @@ class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
         return self._state.settled
 
     @property
+    def recovered(self) -> bool:
+        """True if another process started the project, and this one knows it from the service's record."""
+        return self._state.recovered
+
+    @property
     def error(self) -> ErrorData | None:
         """Why the project failed; None if it did not."""
         return self._state.error

@@ -59,6 +59,9 @@ client.on("connected", lambda event: print(event.network))
 client.api_client.on("jobState", print)
 client.chat.on("token", lambda chunk: print(chunk.content))
 client.projects.on("available_models", lambda models: print(models[0].id))
+client.projects.on("completed_projects_recovered", lambda found: [project.save("out") for project in found])
+client.projects.on("projects_synced", lambda found: print(found.recovered_active[0].id))
+assert_type(client.projects.sync().lost, list[sogni.Project])
 client.current_account.on("updated", lambda names: print("balance" in names))
 
 

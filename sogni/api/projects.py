@@ -42,6 +42,7 @@ from sogni.models.projects import (
     MissingProject,
     ProjectEvent,
     ProjectRecord,
+    ProjectsSync,
     ProjectStatusRecord,
     RecentProject,
     ResultKind,
@@ -213,13 +214,31 @@ class OnProjectsEvent(Protocol):
     def __call__(self, event: Literal["job"], function: Callable[[JobEvent], Any]) -> Remover: ...
     @overload
     def __call__(self, event: Literal["job"]) -> Decorator[JobEvent]: ...
+    @overload
+    def __call__(
+        self, event: Literal["projects_synced"], function: Callable[[ProjectsSync[Project]], Any]
+    ) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["projects_synced"]) -> Decorator[ProjectsSync[Project]]: ...
+    @overload
+    def __call__(
+        self,
+        event: Literal["active_projects_recovered", "completed_projects_recovered"],
+        function: Callable[[list[Project]], Any],
+    ) -> Remover: ...
+    @overload
+    def __call__(
+        self, event: Literal["active_projects_recovered", "completed_projects_recovered"]
+    ) -> Decorator[list[Project]]: ...
 
 
 @suggest_keywords
 class Projects(EventEmitter[OnProjectsEvent]):
     """Media projects of one client.
 
-    Events: `available_models` (list of `AvailableModel`), `project` (`ProjectEvent`), `job` (`JobEvent`).
+    Events: `available_models` (list of `AvailableModel`), `project` (`ProjectEvent`), `job` (`JobEvent`),
+    `active_projects_recovered` and `completed_projects_recovered` (list of `Project`: those of an earlier process),
+    `projects_synced` (`ProjectsSync`).
     """
 
     _events = PROJECTS_EVENTS
@@ -504,6 +523,29 @@ class Projects(EventEmitter[OnProjectsEvent]):
         if not isinstance(project, str) and given is project._state:
             project._attached(self._engine, state)
         return self._project(state)
+
+    def sync(self) -> ProjectsSync[Project]:
+        """Compare the projects of this client with those that the service has for its app id.
+
+        The client does this by itself after every connection. Call it to find the projects that an earlier process with
+        the same app id left behind: the unfinished ones are followed from now on, and the service keeps finished ones
+        for an hour. Both are `Project.recovered`. Listeners of `active_projects_recovered`,
+        `completed_projects_recovered` and `projects_synced` are notified of every comparison.
+
+        Returns:
+            What the comparison has found. Projects that were recovered before are not repeated.
+
+        Raises:
+            ValidationError: The client has neither a socket nor an app id.
+            ApiError: The service refused the request.
+
+        Example:
+            >>> found = client.projects.sync()
+            >>> [project.id for project in found.recovered_completed]
+            []
+        """
+        found: ProjectsSync[Project] = self._engine.present(self._engine.run(recovery.sync_projects()))
+        return found
 
     def map(
         self, requests: Iterable[Request], *, concurrency: int = 8, max_cost: Decimal | float | str | None = None

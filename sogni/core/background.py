@@ -21,6 +21,7 @@ from sogni.core.projects.recovery import (
     check_liveness,
     check_overrun,
     look_up,
+    part_of,
     poll,
     reconcile,
     recover,
@@ -46,16 +47,15 @@ def flow_of(task: outbox.BackgroundTask) -> Flow[None]:
             return sign_preview(project_id, job_id)  # no caller waits for a preview
         case outbox.SyncProject(project_id):
             return guarded(sync_project(project_id), failing_project(project_id, "reading the record of the project"))
-        case outbox.Reconcile(snapshot):
-            return reconcile(snapshot)
-        case outbox.ApplyRecord(record):
-            return guarded(
-                apply_snapshot_record(record), failing_project(record.id.upper(), "applying the record of the project")
-            )
-        case outbox.Recover(records):
-            return recover(records)
+        case outbox.Reconcile(snapshot, sync):
+            return reconcile(snapshot, sync)
+        case outbox.ApplyRecord(record, sync):
+            settle = failing_project(record.id.upper(), "applying the record of the project")
+            return part_of(sync, guarded(apply_snapshot_record(record), settle))
+        case outbox.Recover(records, sync):
+            return part_of(sync, recover(records, sync))
         case outbox.LookUp():
-            return look_up(task)
+            return part_of(task.sync, look_up(task))
         case outbox.Resend(project_id):
             return guarded(resend(project_id), failing_project(project_id, "sending the project again"))
         case outbox.CheckLiveness(project_id):

@@ -28,7 +28,6 @@ from sogni.core.outbox import (
     Listeners,
     NameModels,
     Outbox,
-    Reconcile,
     WaiterRegistry,
 )
 from sogni.core.projects.registry import ProjectRegistry
@@ -251,7 +250,7 @@ class ClientState:
         if move == "ready":
             self.out.wake(CONNECTION)
         if move == "sync":
-            self.projects.reconcile(Reconcile(None))
+            self.projects.reconcile(None, "connected")
         if self.connection.is_open:
             self.projects.check(now)
         return move
@@ -304,8 +303,10 @@ class ClientState:
         # Skip requesting a snapshot only if this one is well-formed.
         snapshot = read(Snapshot, data, "the authenticated frame")
         self.connection.synced()
-        if self.projects.by_id or snapshot.active_projects or snapshot.unclaimed_completed_projects:
-            self.projects.reconcile(Reconcile(snapshot))
+        projects = self.projects
+        listed = snapshot.active_projects or snapshot.unclaimed_completed_projects
+        if projects.by_id or listed or projects.listeners.has("projects_synced"):
+            projects.reconcile(snapshot, "authenticated")
 
     def _balance(self, payload: Any, now: float) -> None:
         self.account.change(balance=read_amounts(Balances, payload, "the balanceUpdate frame"))

@@ -40,24 +40,29 @@ class Reconcile(NamedTuple):
     """Compare tracked projects with a snapshot; None requests a new one."""
 
     snapshot: Any
+    sync: Any
+    """The `Synchronization` that this and the tasks that follow from it are part of."""
 
 
 class ApplyRecord(NamedTuple):
     """Apply a project's record to the tracked project."""
 
     record: Any
+    sync: Any
 
 
 class Recover(NamedTuple):
     """Track finished projects that an earlier process started."""
 
     records: tuple[Any, ...]
+    sync: Any
 
 
 class LookUp(NamedTuple):
     """Look up projects that a snapshot does not mention."""
 
     project_ids: tuple[str, ...]
+    sync: Any
     number: int
     """Number of the snapshot; lookups for an older snapshot end."""
     not_before: float | None = None

@@ -13,7 +13,7 @@ from attrs import Factory, field, frozen
 
 from sogni.errors import CONSENT_MISSING, PLAN_LIMIT, PROJECT_LOST, ProtocolError
 from sogni.models.base import EPOCH, LooseModel, MediaKind, Model, redacted_repr, wire
-from sogni.models.converter import read
+from sogni.models.converter import camel, read, to_dict
 
 
 @frozen(kw_only=True)
@@ -656,6 +656,51 @@ class ProjectStatusRecord(Model):
     model: RecordModel | None = None
     worker_jobs: list[JobRecord] = field(factory=list)
     completed_worker_jobs: list[JobRecord] = field(factory=list)
+
+
+SyncReason = Literal["authenticated", "connected", "manual", "recheck"]
+P = TypeVar("P")
+
+
+@frozen(kw_only=True)
+class ProjectsSync(Generic[P]):
+    """What a comparison of the client's projects with those that the service has for its app id has found.
+
+    Attributes:
+        reason: Why they were compared: the service sent its projects after connecting (``"authenticated"``), it did not
+            and they were requested (``"connected"``), `Projects.sync` was called (``"manual"``), or a project was too
+            new for the last comparison (``"recheck"``).
+        active: Projects of this client that the service knows as unfinished.
+        completed: Projects of this client that have ended, which it had not noticed.
+        lost: Projects of this client that the service does not know. They have failed.
+        unverified: Projects of this client of which nothing could be found out. Nothing has changed for them.
+        recovered_active: Unfinished projects of an earlier process. The client follows them from now on.
+        recovered_completed: Projects of an earlier process that have ended, with the URLs of their results.
+    """
+
+    reason: SyncReason
+    active: list[P] = field(factory=list)
+    completed: list[P] = field(factory=list)
+    lost: list[P] = field(factory=list)
+    unverified: list[P] = field(factory=list)
+    recovered_active: list[P] = field(factory=list)
+    recovered_completed: list[P] = field(factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the comparison with snapshots of the projects.
+
+        Returns:
+            JSON-ready data, with the keys of the wire format.
+
+        Example:
+            >>> client.projects.sync().to_dict()["reason"]
+            'manual'
+        """
+        lists = {name: getattr(self, name) for name in SYNC_LISTS}
+        return {"reason": self.reason} | {camel(name): to_dict(projects) for name, projects in lists.items()}
+
+
+SYNC_LISTS = ("active", "completed", "lost", "unverified", "recovered_active", "recovered_completed")
 
 
 MissingState = Literal["finished", "terminal", "active", "lost", "unknown"]

@@ -8,6 +8,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
+
 from sogni.base import BaseJob, BaseProject, host_of
 from sogni.core.projects import cancel, create, past_projects, transfers, waiting
 from sogni.core.projects.file_names import DEFAULT, exact_path, paths_in, result_paths
@@ -18,10 +20,12 @@ from sogni.errors import ClientClosedError
 from sogni.keywords import suggest_keywords
 from sogni.models.converter import to_dict
 from sogni.models.projects import (
+    SYNC_LISTS,
     AnyProjectEvent,
     ErrorData,
     JobResult,
     ProjectResultRecord,
+    ProjectsSync,
     ProjectStatus,
     project_event,
 )
@@ -538,4 +542,8 @@ def handle_of(engine: Engine, value: Any) -> Any:
         return project
     if isinstance(value, JobState):
         return engine.present(value.project)._present(value)
+    if isinstance(value, list):
+        return [handle_of(engine, item) for item in value]
+    if isinstance(value, ProjectsSync):
+        return evolve(value, **{name: handle_of(engine, getattr(value, name)) for name in SYNC_LISTS})
     return value

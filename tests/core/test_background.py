@@ -9,6 +9,7 @@ import pytest
 from sogni.core import outbox
 from sogni.core.background import flow_of
 from sogni.core.chat.state import ChatState
+from sogni.core.projects.registry import Synchronization
 from sogni.errors import ClientClosedError, SogniConnectionError
 from sogni.models.projects import JobRecord, ProjectRecord, Snapshot
 from sogni.settings import RetryPolicy
@@ -17,6 +18,7 @@ from tests.tables import each_row
 
 ACTIVE = "GET socket/api/v1/artist/projects/active"
 OTHER = PROJECT[:-1] + "2"
+SYNC = Synchronization("authenticated")
 RECORD = f"GET rest/v1/projects/{PROJECT}"
 LIVE = f"GET rest/v2/projects/{PROJECT}"
 URL = ok({"downloadUrl": "https://store/1"})
@@ -33,11 +35,11 @@ def signing(stage: Stage) -> None:
         (outbox.SignResults(PROJECT), [(SIGN + "complete", URL)]),
         (outbox.SignPreview(PROJECT, JOB), [(SIGN + "preview", URL)]),
         (outbox.SyncProject(PROJECT), [(RECORD, ok({"project": {"id": PROJECT}}))]),
-        (outbox.Reconcile(Snapshot()), []),
-        (outbox.ApplyRecord(ProjectRecord(id=PROJECT, status="completed")), []),
-        (outbox.Recover((ProjectRecord(id=OTHER, status="completed"),)), []),
-        (outbox.LookUp((PROJECT,), 0), [(RECORD, refused(403))]),
-        (outbox.Reconcile(None), [("GET socket/api/v1/artist/projects/sync?appId=app-1", refused(403))]),
+        (outbox.Reconcile(Snapshot(), SYNC), []),
+        (outbox.ApplyRecord(ProjectRecord(id=PROJECT, status="completed"), SYNC), []),
+        (outbox.Recover((ProjectRecord(id=OTHER, status="completed"),), SYNC), []),
+        (outbox.LookUp((PROJECT,), SYNC, 0), [(RECORD, refused(403))]),
+        (outbox.Reconcile(None, SYNC), [("GET socket/api/v1/artist/projects/sync?appId=app-1", refused(403))]),
         (outbox.Resend(PROJECT), []),
         (outbox.CheckLiveness(PROJECT), [(ACTIVE, bare({"projects": [{"id": PROJECT}]}))]),
         (outbox.CheckOverrun(PROJECT, JOB), [(ACTIVE, bare({"projects": [{"id": PROJECT}]}))]),
@@ -68,7 +70,7 @@ def test_the_end_of_the_client_ends_its_tasks() -> None:
     signing(stage)
     stage.fail(ClientClosedError, flow_of(outbox.FetchAccount()), ("GET rest/v1/account/me", closed))
     stage.fail(ClientClosedError, flow_of(outbox.SignResults(PROJECT)), (SIGN + "complete", closed))
-    stage.fail(ClientClosedError, flow_of(outbox.LookUp((PROJECT,), 0)), (RECORD, closed))
+    stage.fail(ClientClosedError, flow_of(outbox.LookUp((PROJECT,), SYNC, 0)), (RECORD, closed))
     assert (project.status, project.jobs[JOB].status) == ("pending", "pending")
 
 
@@ -78,8 +80,8 @@ DIES = RuntimeError("of a mistake")
 POLLED = [("pause 0.5 ±20%", None), (LIVE, DIES)]
 DYING = [
     (outbox.SyncProject(PROJECT), [(RECORD, DIES)]),
-    (outbox.ApplyRecord(ProjectRecord(id=PROJECT, completed_worker_jobs=[DIES])), []),  # type: ignore[list-item]
-    (outbox.LookUp((PROJECT,), 0), [(RECORD, DIES)]),
+    (outbox.ApplyRecord(ProjectRecord(id=PROJECT, completed_worker_jobs=[DIES]), SYNC), []),  # type: ignore[list-item]
+    (outbox.LookUp((PROJECT,), SYNC, 0), [(RECORD, DIES)]),
     (outbox.Resend(PROJECT), [("until the next connection (connect, 60 s)", DIES)]),
     (outbox.CheckLiveness(PROJECT), [(ACTIVE, DIES)]),
     (outbox.CheckOverrun(PROJECT, JOB), [(ACTIVE, DIES)]),
@@ -218,7 +220,7 @@ def test_a_record_only_completes_the_attempt_it_is_about() -> None:
         return URL
 
     record = ProjectRecord(id=PROJECT, completed_worker_jobs=[JobRecord(img_id=JOB, status="jobCompleted")])
-    stage.play(flow_of(outbox.ApplyRecord(record)), (SIGN + "complete", again))
+    stage.play(flow_of(outbox.ApplyRecord(record, SYNC)), (SIGN + "complete", again))
     assert [(job.id, job.status, job.result_url) for job in project.job_list()] == [("B2", "processing", None)]
 
 
@@ -228,7 +230,7 @@ def test_a_recorded_result_whose_url_cannot_be_requested_fails_with_the_cause() 
     record = ProjectRecord(
         id=PROJECT, status="completed", completed_worker_jobs=[JobRecord(img_id=JOB, status="jobCompleted")]
     )
-    stage.play(flow_of(outbox.ApplyRecord(record)), (SIGN + "complete", DIES))
+    stage.play(flow_of(outbox.ApplyRecord(record, SYNC)), (SIGN + "complete", DIES))
     assert project.settled
     assert project.error is not None
     assert project.error.message == "getting the URL of the result failed: RuntimeError: of a mistake"
@@ -240,7 +242,7 @@ def test_a_recorded_result_whose_url_cannot_be_requested_fails_with_the_cause() 
         other.end_job(other.jobs[JOB], "canceled", None, stage.now)
         raise DIES
 
-    stage.play(flow_of(outbox.ApplyRecord(record)), (SIGN.replace(PROJECT, OTHER) + "complete", ends))
+    stage.play(flow_of(outbox.ApplyRecord(record, SYNC)), (SIGN.replace(PROJECT, OTHER) + "complete", ends))
     assert other.jobs[JOB].status == "canceled"
 
 

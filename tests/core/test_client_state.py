@@ -266,7 +266,9 @@ def test_time_on_a_connection_that_says_nothing() -> None:
     state.opened(0.0)
     clear(state)
     assert [state.tick(at) for at in (1.0, 1.5, 10.0)] == [None, "sync", "ready"]
-    assert ([outbox.Reconcile(None)], [CONNECTION]) == (state.out.tasks, state.out.woken)
+    (task,) = state.out.tasks
+    assert isinstance(task, outbox.Reconcile)
+    assert (task.snapshot, task.sync.found.reason, state.out.woken) == (None, "connected", [CONNECTION])
 
 
 def test_a_silent_project_is_asked_after() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,32 @@ def test_queue_and_collect(tmp_path: Path, run_program: Run) -> None:
         paths = run_program("queue_and_collect.py", "collect", "ticket", **environment)
     assert started.startswith("started ")
     assert [size(tmp_path / path) for path in paths] == [(1024, 1024)] * 2
+
+
+def test_pick_up(tmp_path: Path, run_program: Run) -> None:
+    with LocalSupernet(step_time=0) as supernet:
+        environment = {
+            "SOGNI_API_KEY": supernet.api_key,
+            "SOGNI_REST_ENDPOINT": supernet.rest_endpoint,
+            "SOGNI_SOCKET_ENDPOINT": supernet.socket_endpoint,
+        }
+        supernet.pause_workers()
+        (first,) = run_program("pick_up.py", "start", "a", "pier", **environment)
+        supernet.wait_for(lambda: supernet.connection_count == 0)
+
+        def work_once_it_is_found() -> None:
+            sync = "/api/v1/artist/projects/sync"
+            supernet.wait_for(lambda: any(getattr(it, "path", "") == sync for it in supernet.requests), timeout=60)
+            supernet.resume_workers()
+
+        working = threading.Thread(target=work_once_it_is_found)
+        working.start()
+        lines = run_program("pick_up.py", "collect", **environment)
+        working.join()
+    project_id = first.removeprefix("started ")
+    waiting, saving, path = lines
+    assert (waiting, saving) == (f"waiting for {project_id} a pier", f"saving {project_id}")
+    assert size(tmp_path / path) == (1024, 1024)
 
 
 def test_every_example_has_a_test() -> None:

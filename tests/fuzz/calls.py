@@ -51,6 +51,7 @@ CALLS: dict[str, Call] = {
     "record": lambda c, ids: c.projects.get(ids["project"]),
     "status": lambda c, ids: c.projects.get_status(ids["project"]),
     "result": lambda c, ids: c.projects.get_result(ids["project"]),
+    "sync": lambda c, ids: c.projects.sync(),
     "elsewhere": lambda c, ids: c.projects.list_elsewhere(),
     "missing": lambda c, ids: c.projects.resolve_missing([ids["project"]], delay=0.0),
     "recent": lambda c, ids: c.projects.list_recent(),

@@ -130,7 +130,7 @@ def recorded_answers() -> dict[str, list[list[Any]]]:
             for name, call in CALLS.items():
                 heard.clear()
                 credentials = {"auth_type": "cookies"} if needs_session(name) else {"api_key": supernet.api_key}
-                with SogniClient(**credentials, disable_socket=True, **options) as fresh:
+                with SogniClient(**credentials, app_id="fuzz", disable_socket=True, **options) as fresh:
                     try:
                         outcome = call(fresh, ids)
                         if hasattr(outcome, "__iter__") and not isinstance(outcome, dict | str):

@@ -283,7 +283,7 @@ async def test_mutated_answers(sdk: Sdk) -> None:
         timeouts = sdk.Timeouts(request=PATIENCE, idle=PATIENCE)
         number = 0
         while play.mutations < BODIES:
-            options = {"disable_socket": True, "timeout": timeouts}
+            options = {"app_id": "fuzz", "disable_socket": True, "timeout": timeouts}
             async with (
                 opened(sdk, service, **options) as client,
                 opened(sdk, service, **options, api_key=None, auth_type="cookies") as session,

@@ -6,6 +6,7 @@ know it, on a newer connection than the one it was sent on, and once.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
@@ -27,9 +28,11 @@ from sogni.core.projects.lookups import (
     active_ids,
     all_active,
     live_verdict,
+    own_app_id,
     recorded_verdict,
 )
 from sogni.core.projects.project import ProjectState
+from sogni.core.projects.registry import Synchronization
 from sogni.core.projects.results import (
     apply_record,
     as_recorded,
@@ -41,8 +44,8 @@ from sogni.core.projects.results import (
 )
 from sogni.core.projects.waiting import ensure_connection
 from sogni.core.requests import FAILURES, get_unwrapped_json
-from sogni.errors import PROJECT_LOST, NotFoundError
-from sogni.models.projects import ErrorData, ProjectRecord, Snapshot
+from sogni.errors import PROJECT_LOST, ClientClosedError, NotFoundError, ValidationError
+from sogni.models.projects import ErrorData, MissingState, ProjectRecord, ProjectsSync, Snapshot
 
 SNAPSHOT_DELAY = 5.0
 """A request sent less than this many seconds before a snapshot may be missing from it (transport §13.2)."""
@@ -51,31 +54,38 @@ RESEND_TIMEOUT = 60.0
 MAX_MISSED_CHECKS = 3
 
 
-def reconcile(snapshot: Snapshot | None) -> Flow[None]:
+def reconcile(snapshot: Snapshot | None, sync: Synchronization) -> Flow[None]:
     """Synchronize all tracked projects with the service's snapshot for this app id.
 
     This only reads the snapshot. What takes time (lookups with their pauses, URLs of results) runs in tasks of its
     own, because the next snapshot, which may contain finished results, waits until this one has been read.
     """
     try:
-        yield from _reconcile(snapshot)
+        yield from _reconcile(snapshot, sync)
     except Exception:
         # Look up all projects, and let the next reconciliation start.
-        yield from change(lambda state, now: _begin_lookups(state, frozenset(), now))
-        yield from change(lambda state, _: state.projects.reconciled())
+        yield from change(lambda state, now: _begin_lookups(state, frozenset(), now, sync))
+        yield from change(partial(_reconciled, sync))
         raise
-    yield from change(lambda state, _: state.projects.reconciled())
+    yield from change(partial(_reconciled, sync))
 
 
-def _reconcile(snapshot: Snapshot | None) -> Flow[None]:
+def _reconciled(sync: Synchronization, state: State, _: float) -> None:
+    state.projects.part_ends(sync)
+    state.projects.reconciled()
+
+
+def _reconcile(snapshot: Snapshot | None, sync: Synchronization) -> Flow[None]:
     requested_at = yield from change(lambda _, now: now)
     if snapshot is None:
-        app_id = yield from change(lambda state, _: state.app_id)
-        call = get("/api/v1/artist/projects/sync", host="socket", appId=app_id)
         try:
+            call = get("/api/v1/artist/projects/sync", host="socket", appId=(yield from own_app_id()))
             snapshot = yield from get_unwrapped_json(Snapshot, call)
-        except FAILURES:
-            return
+        except Exception as error:
+            sync.error = error
+            if isinstance(error, FAILURES):
+                return
+            raise
     active = {record.id.upper(): record for record in reversed(snapshot.active_projects) if not record.is_chat}
     ended = {
         record.id.upper(): record
@@ -84,37 +94,81 @@ def _reconcile(snapshot: Snapshot | None) -> Flow[None]:
     }
     errors: list[Exception] = []
     for project_id, record in active.items():
-        yield from isolated(
-            change(partial(_replay_active, record)), failing_project(project_id, "resynchronizing the project"), errors
-        )
+        settle = failing_project(project_id, "resynchronizing the project")
+        yield from isolated(change(partial(_replay_active, record, sync)), settle, errors)
     seen = active.keys() | ended.keys()
-    yield from change(lambda state, _: _begin_work(state, ended, seen, requested_at))
+    yield from change(lambda state, _: _begin_work(state, ended, seen, requested_at, sync))
     if errors:
         raise errors[0]
 
 
-def _begin_work(state: State, ended: Mapping[str, ProjectRecord], seen: AbstractSet[str], requested_at: float) -> None:
+def _begin_work(
+    state: State,
+    ended: Mapping[str, ProjectRecord],
+    seen: AbstractSet[str],
+    requested_at: float,
+    sync: Synchronization,
+) -> None:
     """Start tasks for ended projects: tracked ones first, because results of an earlier process may be many."""
-    others = tuple(record for project_id, record in ended.items() if project_id not in state.projects.by_id)
+    projects = state.projects
+    projects.notify_recovered("active_projects_recovered", sync.found.recovered_active)
+    others = []
     for project_id, record in ended.items():
-        if project_id in state.projects.by_id:
-            state.out.start(outbox.ApplyRecord(record))
-    _begin_lookups(state, seen, requested_at)
+        project = projects.by_id.get(project_id)
+        if project is not None:
+            if not project.settled:
+                sync.found.completed.append(project)
+            state.out.start(outbox.ApplyRecord(record, projects.part_begins(sync)))
+        elif not projects.has_ended(project_id):
+            others.append(record)
+    _begin_lookups(state, seen, requested_at, sync)
     if others:
-        state.out.start(outbox.Recover(others))
+        state.out.start(outbox.Recover(tuple(others), projects.part_begins(sync)))
 
 
-def _begin_lookups(state: State, seen: AbstractSet[str], requested_at: float) -> None:
+def _begin_lookups(state: State, seen: AbstractSet[str], requested_at: float, sync: Synchronization) -> None:
     """Look up projects that the snapshot does not mention; those that may be too new for it later."""
     number = state.projects.new_lookups()
     missing = _missing(state, seen)
     old = tuple(project.id for project in missing if project.sent_at <= requested_at - SNAPSHOT_DELAY)
     if old:
-        state.out.start(outbox.LookUp(old, number))
+        state.out.start(outbox.LookUp(old, state.projects.part_begins(sync), number))
     young = [project for project in missing if project.sent_at > requested_at - SNAPSHOT_DELAY]
     if young:
         not_before = max(project.sent_at for project in young) + SNAPSHOT_DELAY
-        state.out.start(outbox.LookUp(tuple(project.id for project in young), number, not_before, requested_at))
+        ids = tuple(project.id for project in young)
+        state.out.start(outbox.LookUp(ids, Synchronization("recheck"), number, not_before, requested_at))
+
+
+def part_of(sync: Synchronization, flow: Flow[None]) -> Flow[None]:
+    """Run a part of a synchronization, and count its end even if it fails."""
+    try:
+        yield from flow
+    except ClientClosedError:
+        raise
+    except Exception:
+        yield from change(lambda state, _: state.projects.part_ends(sync))
+        raise
+    yield from change(lambda state, _: state.projects.part_ends(sync))
+
+
+def sync_projects() -> Flow[ProjectsSync[ProjectState]]:
+    """Synchronize all tracked projects with a new snapshot, and wait until everything about it is known."""
+    if (yield from own_app_id()) is None:
+        message = "app_id must be set to find the projects of a client with disable_socket=True"
+        raise ValidationError(message, field="app_id")
+    sync = yield from change(lambda state, _: state.projects.reconcile(None, "manual"))
+    yield from until(
+        (sync,),
+        lambda _: True if sync.finished else None,
+        timeout=None,
+        phase="request",
+        waiting_for="the projects of this app id",
+    )
+    if sync.error is not None:
+        # A copy for each waiter: a traceback belongs to one thread.
+        raise copy.copy(sync.error) from sync.error
+    return sync.found
 
 
 def apply_snapshot_record(record: ProjectRecord) -> Flow[None]:
@@ -122,18 +176,22 @@ def apply_snapshot_record(record: ProjectRecord) -> Flow[None]:
     yield from apply_record(record.id.upper(), record)
 
 
-def recover(records: Sequence[ProjectRecord]) -> Flow[None]:
+def recover(records: Sequence[ProjectRecord], sync: Synchronization) -> Flow[None]:
     """Track finished projects that an earlier process started, one after the other."""
     errors: list[Exception] = []
     for record in records:
-        yield from isolated(_recover_one(record), failing_project(record.id.upper(), "recovering the project"), errors)
+        settle = failing_project(record.id.upper(), "recovering the project")
+        yield from isolated(_recover_one(record, sync), settle, errors)
+    recovered = sync.found.recovered_completed
+    yield from change(lambda state, _: state.projects.notify_recovered("completed_projects_recovered", recovered))
     if errors:
         raise errors[0]
 
 
-def _recover_one(record: ProjectRecord) -> Flow[None]:
-    yield from change(partial(_track_recovered, record))
-    yield from apply_record(record.id.upper(), record)
+def _recover_one(record: ProjectRecord, sync: Synchronization) -> Flow[None]:
+    project = yield from change(partial(_track_recovered, record))
+    sync.found.recovered_completed.append(project)
+    yield from apply_record(project.id, record)
 
 
 def look_up(task: outbox.LookUp) -> Flow[None]:
@@ -144,7 +202,7 @@ def look_up(task: outbox.LookUp) -> Flow[None]:
         yield from pause(max(0.0, task.not_before - now) + RECHECK_DELAY)
         # Projects with newer frames need no lookup.
         project_ids = yield from change(lambda state, _: _without_news(state, project_ids, task.requested_at))
-    yield from resolve_missing(project_ids, task.number)
+    yield from resolve_missing(project_ids, task.sync, task.number)
 
 
 def _without_news(state: State, project_ids: Sequence[str], since: float) -> list[str]:
@@ -152,10 +210,16 @@ def _without_news(state: State, project_ids: Sequence[str], since: float) -> lis
     return [project.id for project in projects if project.last_frame_at <= since]
 
 
-def _replay_active(record: ProjectRecord, state: State, now: float) -> None:
+def _replay_active(record: ProjectRecord, sync: Synchronization, state: State, now: float) -> None:
+    known = record.id.upper() in state.projects.by_id
     project = _track_recovered(record, state, now)
-    if not project.settled:
-        replay_record(project, record, state, now)
+    if project.settled:
+        return
+    (sync.found.active if known else sync.found.recovered_active).append(project)
+    if not known and state.settings.disable_socket:
+        project.polled = True
+        state.out.start(outbox.Poll(project.id))
+    replay_record(project, record, state, now)
 
 
 def _track_recovered(record: ProjectRecord, state: State, now: float) -> ProjectState:
@@ -177,7 +241,7 @@ def _missing(state: State, seen: AbstractSet[str]) -> list[ProjectState]:
     ]
 
 
-def resolve_missing(project_ids: Sequence[str], number: int) -> Flow[None]:
+def resolve_missing(project_ids: Sequence[str], sync: Synchronization, number: int) -> Flow[None]:
     """Look up projects that the snapshot does not mention, and fail those that the service does not know.
 
     All are looked up in the same rounds, so that the last one does not wait for the pauses of all others. A newer
@@ -190,39 +254,65 @@ def resolve_missing(project_ids: Sequence[str], number: int) -> Flow[None]:
         if attempt and left:
             yield from pause(LOOKUP_PAUSE, 0.2)
         if (yield from change(lambda state, _: state.projects.lookups != number)):
+            yield from change(partial(_note_unverified, left, sync))
             return
         unknown = []
         for project_id in left:
             settle = failing_project(project_id, "looking up the project")
-            if (yield from isolated(_look_up_project(project_id), settle, errors)) is False:
+            if (yield from isolated(_look_up_project(project_id, sync), settle, errors)) is False:
                 unknown.append(project_id)
         left = unknown
     for project_id in left:
         settle = failing_project(project_id, "looking up the project")
-        yield from isolated(_lost_unless_alive(project_id), settle, errors)
+        yield from isolated(_lost_unless_alive(project_id, sync), settle, errors)
     if errors:
         raise errors[0]
 
 
-def _lost_unless_alive(project_id: str) -> Flow[None]:
-    if (yield from _is_alive(project_id)) is False:
+def _note_unverified(project_ids: Sequence[str], sync: Synchronization, state: State, _: float) -> None:
+    for project_id in project_ids:
+        if project_id in state.projects.by_id:
+            sync.note(state.projects.by_id[project_id], "unknown")
+
+
+def _unsettled(project_id: str) -> Flow[ProjectState | None]:
+    def find(state: State, _: float) -> ProjectState | None:
+        project = state.projects.by_id.get(project_id)
+        return None if project is None or project.settled else project
+
+    return (yield from change(find))
+
+
+def _lost_unless_alive(project_id: str, sync: Synchronization) -> Flow[None]:
+    project = yield from _unsettled(project_id)
+    if project is None:
+        return
+    verdict = yield from _live_state(project_id)
+    sync.note(project, verdict)
+    if verdict == "lost":
         yield from change(partial(lost, project_id))
 
 
-def _look_up_project(project_id: str) -> Flow[bool]:
+def _look_up_project(project_id: str, sync: Synchronization) -> Flow[bool]:
     """Look up a project; False if the service has no record of it."""
-    project = yield from change(lambda state, _: state.projects.by_id.get(project_id))
-    if project is None or project.settled:
+    project = yield from _unsettled(project_id)
+    if project is None:
         return True
     if (yield from _may_resend(project)):
         # The service has not mentioned it since it was sent on a connection that broke: there is no record yet.
-        if (yield from _is_alive(project_id)) is False:
+        state = yield from _live_state(project_id)
+        if state == "lost":
             yield from resend(project_id)
+        else:
+            sync.note(project, state)
         return True
     verdict = yield from recorded_verdict(project_id)
-    if verdict is not None and verdict.project is not None:
+    if verdict is None:
+        return False
+    sync.note(project, verdict.state)
+    if verdict.project is not None:
         yield from apply_record(project_id, verdict.project)
-    return verdict is not None
+    return True
 
 
 def _may_resend(project: ProjectState) -> Flow[bool]:
@@ -237,19 +327,25 @@ def _may_resend(project: ProjectState) -> Flow[bool]:
     return (yield from change(may))
 
 
-def _is_alive(project_id: str) -> Flow[bool | None]:
-    """Whether the service knows a project as unfinished; None if that is unknown."""
+def _live_state(project_id: str) -> Flow[MissingState]:
+    """Look up a project that has no record, and apply what is found."""
     try:
         active = yield from active_ids()
     except FAILURES:
-        return None
+        return "unknown"
     verdict = yield from live_verdict(project_id, active)
     if verdict.state == "active":
         yield from change(lambda state, now: _touch(state, project_id, now))
-        return True
-    if verdict.project is not None:
+    elif verdict.project is not None:
         yield from apply_record(project_id, as_recorded(verdict.project))
-    return False if verdict.state == "lost" else None
+        return "terminal"
+    return verdict.state
+
+
+def _is_alive(project_id: str) -> Flow[bool | None]:
+    """Whether the service knows a project as unfinished; None if that is unknown, or it has just ended."""
+    state = yield from _live_state(project_id)
+    return {"active": True, "lost": False}.get(state)
 
 
 def _touch(state: State, project_id: str, now: float) -> None:

@@ -10,9 +10,18 @@ from sogni.core.outbox import CheckLiveness, CheckOverrun, Listeners, Outbox, Re
 from sogni.core.projects.job import PROVENANCE_FIELDS, RESTARTING, error_data
 from sogni.core.projects.project import ProjectState
 from sogni.core.projects.queue import QUEUE_STATUSES, read_preparation
-from sogni.models.projects import JobEvent, ProjectEvent
+from sogni.models.projects import JobEvent, ProjectEvent, ProjectsSync, Snapshot, SyncReason
 
-PROJECTS_EVENTS = frozenset({"available_models", "project", "job"})
+PROJECTS_EVENTS = frozenset(
+    {
+        "available_models",
+        "project",
+        "job",
+        "projects_synced",
+        "active_projects_recovered",
+        "completed_projects_recovered",
+    }
+)
 
 KEEP_FINISHED = 30.0
 """Seconds that a finished project stays tracked (projects-4.2 §11.2)."""
@@ -24,6 +33,8 @@ CHECK_INTERVAL = 1.0
 MAX_RUN_TIME = 12 * 3600.0
 RUN_FLOOR = {("fast", "image"): 1800.0, ("fast", "audio"): 1800.0, ("fast", "video"): 5400.0}
 RUN_FLOOR_OTHERWISE = (2 * 3600.0, 8 * 3600.0)
+MAX_ENDED = 4096
+"""Number of ended projects to remember after they are released."""
 MAX_MEDIA_JOBS = 1000
 """Number of jobs to remember that are served by the route of other media than images (additions-5x §5)."""
 
@@ -47,6 +58,29 @@ _OF_RESULT = (
 """The declared fields of each frame; all others are kept in `extra`."""
 
 
+class Synchronization:
+    """A comparison of the tracked projects with those of the service, and what it has found so far.
+
+    It has several parts: the reading of a snapshot, and what follows from it in other background tasks.
+    """
+
+    __slots__ = ("error", "finished", "found", "parts")
+
+    def __init__(self, reason: SyncReason) -> None:
+        self.found: ProjectsSync[ProjectState] = ProjectsSync(reason=reason)
+        self.parts: int = 1
+        """Number of unfinished parts."""
+        self.finished: bool = False
+        self.error: Exception | None = None
+        """Why there is no snapshot."""
+
+    def note(self, project: ProjectState, state: str) -> None:
+        """Note what a lookup has found, as the state of a `MissingProject`."""
+        found = self.found
+        lists = {"active": found.active, "lost": found.lost, "unknown": found.unverified}
+        lists.get(state, found.completed).append(project)
+
+
 class ProjectRegistry:
     """The tracked projects, and the frames that change them; `network` returns the client's current network."""
 
@@ -62,7 +96,9 @@ class ProjectRegistry:
         self._media_jobs: dict[str, None] = {}
         self._checked_at = 0.0
         self._reconciling = False
-        self._reconcile_next: Reconcile | None = None
+        self._reconcile_next: dict[bool, Reconcile] = {}
+        """Queued reconciliations: at most one that was requested by a caller, and one other."""
+        self._ended: dict[str, None] = {}
 
     @property
     def frame_handlers(self) -> dict[str, Callable[[Any, float], None]]:
@@ -100,6 +136,17 @@ class ProjectRegistry:
         ]
         for project_id in old:
             del self.by_id[project_id]
+            self.note_end(project_id)
+
+    def note_end(self, project_id: str) -> None:
+        """Note that a project has ended, so that it is not recovered if a snapshot still lists it."""
+        self._ended[project_id] = None
+        if len(self._ended) > MAX_ENDED:
+            del self._ended[next(iter(self._ended))]
+
+    def has_ended(self, project_id: str) -> bool:
+        """Whether `note_end` was called for a project."""
+        return project_id in self._ended
 
     def _check_due(self, now: float) -> bool:
         """Whether it is time to check all projects; rarely, so that the cost of a frame does not grow with them."""
@@ -124,20 +171,51 @@ class ProjectRegistry:
                 project.last_frame_at = now
                 self._out.start(CheckLiveness(project.id))
 
-    def reconcile(self, task: Reconcile) -> None:
-        """Start a reconciliation. They never overlap: while one runs, only the newest is queued."""
-        if self._reconciling:
-            self._reconcile_next = task
-        else:
+    def reconcile(self, snapshot: Snapshot | None, reason: SyncReason) -> Synchronization:
+        """Start a reconciliation. They never overlap: while one runs, only the newest snapshot is queued.
+
+        Callers that request one meanwhile share the next.
+        """
+        requested = reason == "manual"
+        queued = self._reconcile_next.get(requested)
+        if requested and queued is not None:
+            shared: Synchronization = queued.sync
+            return shared
+        sync = Synchronization(reason)
+        self._reconcile_next[requested] = Reconcile(snapshot, sync)
+        self._reconcile_queued()
+        return sync
+
+    def _reconcile_queued(self) -> None:
+        if not self._reconciling and self._reconcile_next:
             self._reconciling = True
-            self._out.start(task)
+            # A snapshot that has arrived comes first: it may hold results that are delivered once.
+            self._out.start(self._reconcile_next.pop(min(self._reconcile_next)))
 
     def reconciled(self) -> None:
-        """Finish a reconciliation and start the queued one."""
-        task, self._reconcile_next = self._reconcile_next, None
+        """Finish a reconciliation and start a queued one."""
         self._reconciling = False
-        if task is not None:
-            self.reconcile(task)
+        self._reconcile_queued()
+
+    def notify_recovered(self, event: str, projects: list[ProjectState]) -> None:
+        """Notify the listeners of all projects of those of an earlier process, if there are any."""
+        if projects:
+            self._out.notify(self.listeners, event, list(projects))
+
+    def part_begins(self, sync: Synchronization) -> Synchronization:
+        """Count another part of a synchronization."""
+        sync.parts += 1
+        return sync
+
+    def part_ends(self, sync: Synchronization) -> None:
+        """Finish a part of a synchronization; after the last one, notify the listeners, unless there is no snapshot."""
+        sync.parts -= 1
+        if sync.parts:
+            return
+        sync.finished = True
+        self._out.wake(sync)
+        if sync.error is None:
+            self._out.notify(self.listeners, "projects_synced", sync.found)
 
     def new_lookups(self) -> int:
         """Count a new snapshot; lookups for earlier ones end."""

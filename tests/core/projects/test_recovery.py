@@ -9,7 +9,9 @@ import pytest
 from sogni.core import outbox
 from sogni.core.background import flow_of
 from sogni.core.flow import Flow
-from sogni.core.projects.recovery import check_liveness, check_overrun, give_up, reconcile, resend, resolve_missing
+from sogni.core.projects import recovery
+from sogni.core.projects.recovery import check_liveness, check_overrun, give_up, resend
+from sogni.core.projects.registry import Synchronization
 from sogni.errors import ClientClosedError, SogniConnectionError, SogniTimeoutError
 from sogni.models.projects import ErrorData, JobRecord, ProjectRecord, RecordModel, Snapshot
 from tests.core.play import JOB, MODEL, PROJECT, STOP, TIMEOUT, Stage, bare, ok, refused
@@ -50,6 +52,14 @@ def held(*records: ProjectRecord) -> Snapshot:
 
 def running(project_id: str = PROJECT, **fields: Any) -> ProjectRecord:
     return ProjectRecord(**{"id": project_id, "status": "progress", **fields})
+
+
+def reconcile(snapshot: Snapshot | None) -> Flow[None]:
+    return recovery.reconcile(snapshot, Synchronization("authenticated"))
+
+
+def resolve_missing(project_ids: list[str], number: int) -> Flow[None]:
+    return recovery.resolve_missing(project_ids, Synchronization("recheck"), number)
 
 
 def reconciled(stage: Stage, snapshot: Snapshot | None) -> Flow[None]:
@@ -176,9 +186,9 @@ def test_the_next_reconciliation_begins_when_one_is_over(stage: Stage) -> None:
     for _ in range(3):
         stage.receives("authenticated", {})
     first, *more = [task for task in stage.begun if task != outbox.FetchSubscription()]
-    assert (first, more) == (outbox.Reconcile(Snapshot()), [])
+    assert (first.snapshot, more) == (Snapshot(), [])
     stage.play(reconcile(active(running())))
-    assert stage.begun == [outbox.Reconcile(Snapshot())]
+    assert [task.snapshot for task in stage.begun] == [Snapshot()]
     stage.play(reconcile(active(running())))
     assert stage.begun == []
 
@@ -188,7 +198,8 @@ def test_a_reconciliation_that_fails_lets_the_next_one_begin(stage: Stage) -> No
     stage.receives("authenticated", {}).receives("authenticated", {})
     stage.begun
     stage.fail(ValueError, reconcile(None), (SYNC, ValueError("a mistake of ours")))
-    assert stage.begun == [outbox.LookUp((PROJECT,), 1), outbox.Reconcile(Snapshot())]
+    look_up, following = stage.begun
+    assert (look_up.project_ids, following.snapshot) == ((PROJECT,), Snapshot())
 
 
 def test_the_next_snapshot_does_not_wait_for_a_young_project(stage: Stage) -> None:
@@ -198,11 +209,10 @@ def test_the_next_snapshot_does_not_wait_for_a_young_project(stage: Stage) -> No
     stage.receives("authenticated", {}).receives("authenticated", {})
     stage.begun
     stage.play(reconcile(Snapshot()))
-    assert stage.begun == [
-        outbox.LookUp((PROJECT,), 1),
-        outbox.LookUp((OTHER,), 1, stage.now + 5, stage.now),
-        outbox.Reconcile(Snapshot()),
-    ]
+    old, young, following = stage.begun
+    assert old == outbox.LookUp((PROJECT,), old.sync, 1)
+    assert young == outbox.LookUp((OTHER,), young.sync, 1, stage.now + 5, stage.now)
+    assert following.snapshot == Snapshot()
 
 
 def test_a_newer_snapshot_ends_the_lookups_for_an_older_one(stage: Stage) -> None:
