@@ -30,6 +30,7 @@ from sogni.core.outbox import (
     Outbox,
     WaiterRegistry,
 )
+from sogni.core.projects.idempotency import KeyNotes
 from sogni.core.projects.registry import ProjectRegistry
 from sogni.core.projects.upload_library import UploadLibrary
 from sogni.errors import AuthenticationError, ClientClosedError, ProtocolError, SogniConnectionError
@@ -88,6 +89,8 @@ class ClientState:
         self.account: AccountState = AccountState(self.out, settings.network)
         self.catalogue: CatalogueState = CatalogueState()
         self.projects: ProjectRegistry = ProjectRegistry(self.out, lambda: self.announced_network or self.network)
+        self.key_notes: KeyNotes | None = None
+        """Where the front end keeps notes of idempotency keys."""
         self.chats: ChatRegistry = ChatRegistry(self.out)
         self.session: Session = Session(
             settings,

@@ -32,6 +32,7 @@ from sogni.errors import ClientClosedError, SogniConnectionError, SogniError
 from sogni.live import Live, importing
 from sogni.local.app_ids import AppSlot, acquire_app_id
 from sogni.local.cookies import Cookies
+from sogni.local.key_notes import KeyNotes
 from sogni.local.media import open_source
 from sogni.redaction import install_filter
 from sogni.settings import Settings
@@ -134,6 +135,7 @@ class Engine(Live):
         self.lock: threading.Lock = threading.Lock()
         self._connecting = threading.Lock()
         self.state: ClientState = ClientState(self.settings, self.settings.app_id or "")
+        self.state.key_notes = KeyNotes()
         reference = weakref.ref(self)
         self._dispatcher = Dispatcher(lambda value: _presented(reference, value))
         self._background = BackgroundTasks(lambda: _performer(reference), jittered)

@@ -31,6 +31,7 @@ from sogni.errors import ClientClosedError, SogniConnectionError
 from sogni.live import Live
 from sogni.local.app_ids import AppSlot, acquire_app_id
 from sogni.local.cookies import Cookies
+from sogni.local.key_notes import KeyNotes
 from sogni.local.media import load_image_formats, open_source
 from sogni.redaction import install_filter
 from sogni.settings import Settings
@@ -172,6 +173,7 @@ class Engine(Live):
     def _set_up(self) -> None:
         """Set up everything that another loop and a forked child replace."""
         self._state = ClientState(self.settings, self.settings.app_id or "")
+        self._state.key_notes = KeyNotes()
         self._state.closed = self._closing
         reference = weakref.ref(self)
         dispatcher = Dispatcher(lambda value: _presented(reference, value))

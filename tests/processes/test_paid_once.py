@@ -19,7 +19,7 @@ from tests.forkserver import COMMAND_LINE, Process
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs a kill that nobody can catch")
 
 FIELDS = (
-    'type="image", model_id="flux1-schnell-fp8", positive_prompt="a fox", steps=4, width=256, height=256, '
+    'type="image", model_id="flux1-schnell-fp8", positive_prompt="a fox", steps=2, width=256, height=256, '
     'starting_image="start.png", number_of_media=2, idempotency_key="order 17"'
 )
 BLOCKING = f"""
@@ -39,7 +39,7 @@ ASYNC = f"""
     asyncio.run(main())
 """
 LINE = '{"positive_prompt": "a fox", "starting_image": "start.png", "number_of_media": 2}\n'
-OPTIONS = ("--model", "flux1-schnell-fp8", "--steps", "4", "--width", "256", "--height", "256", "-o", "out")
+OPTIONS = ("--model", "flux1-schnell-fp8", "--steps", "2", "--width", "256", "--height", "256", "-o", "out")
 
 Held = Callable[[LocalSupernet], Callable[[], Any]]
 """Holds processes at a moment. Returns what is true once one of them has come there."""
@@ -57,6 +57,14 @@ def at(fault: str, *args: Any, **options: Any) -> Held:
 
 def at_request(method: str, path: str) -> Held:
     return at("http", path, method=method, hang=True, times=100)
+
+
+def without_kept_files(held: Held) -> Held:
+    def hold(supernet: LocalSupernet) -> Callable[[], Any]:
+        supernet.faults.http("/v1/assets/capabilities", status=403, times=100)
+        return held(supernet)
+
+    return hold
 
 
 def second_download(supernet: LocalSupernet) -> Callable[[], Any]:
@@ -98,8 +106,13 @@ STEPS: dict[str, Held] = {
     "it asks for the models": at_request("GET", "/api/v1/models/list"),
     "it asks for the account": at_request("GET", "/v1/account/me"),
     "it asks for the project": at_request("GET", "/v2/projects/*"),
-    "it asks where to upload": at_request("GET", "/v1/image/uploadUrl"),
-    "it uploads": at_request("PUT", "/storage/*"),
+    "it asks whether files are kept": at_request("GET", "/v1/assets/capabilities"),
+    "it announces its file": at_request("POST", "/v1/assets/prepare"),
+    "it uploads its file": at_request("PUT", "/storage/*"),
+    "its file is checked": at_request("POST", "/v1/assets/*/finalize"),
+    "it passes its file to the project": at_request("POST", "/v1/assets/*/bind"),
+    "it asks where to upload": without_kept_files(at_request("GET", "/v1/image/uploadUrl")),
+    "it uploads": without_kept_files(at_request("PUT", "/storage/*")),
     "it connects": at("refuse_upgrade", hang=True, times=100),
     "its request is lost": at("lose_request", drop=False),
     "its request is lost with the connection": at("lose_request"),

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from decimal import Decimal
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 
 from sogni.core.projects import idempotency
 from sogni.emulator import LocalSupernet
+from sogni.local import key_notes
 from tests.scenarios.conftest import SOON, Sdk
 
 
@@ -110,17 +112,19 @@ async def test_other_parameters_are_refused_with_both_values(sdk: Sdk, client: A
     assert "got positive_prompt='a fox', steps=None" in caught.value.message
     idempotency._sent.clear()
     async with sdk.client(supernet) as other:
-        with pytest.raises(sdk.ValidationError, match="number_of_media=1; got number_of_media=2"):
+        noted = "number_of_media=1, steps=<another value>; got number_of_media=2, steps=None"
+        with pytest.raises(sdk.ValidationError, match=noted):
             await sdk.create(other, idempotency_key="order 17", number_of_media=2)
     assert sent(supernet) == [project.id]
 
 
-async def test_a_prompt_is_compared_with_a_running_project_of_another_process(
-    sdk: Sdk, client: Any, supernet: LocalSupernet
+async def test_a_prompt_is_compared_with_a_running_project_of_another_host(
+    sdk: Sdk, client: Any, supernet: LocalSupernet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     supernet.pause_workers()
     project = await sdk.create(client, idempotency_key="order 17")
     idempotency._sent.clear()
+    monkeypatch.setattr(key_notes, "state_directory", lambda: tmp_path)
     async with sdk.client(supernet) as other:
         with pytest.raises(sdk.ValidationError) as caught:
             await sdk.create(other, idempotency_key="order 17", positive_prompt="a fox")

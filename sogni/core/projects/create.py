@@ -212,9 +212,13 @@ def create_project(
         if (token := token_to_send(params, settings)) != params.token_type:
             params = attrs.evolve(params, token_type=token)
             checked = Checked(params)
-        project_id = yield from (new_id() if claim is None else claim.take(params))
-        if claim is not None and claim.project is not None:
-            return claim.project
+        if claim is None:
+            project_id = yield from new_id()
+        else:
+            sizes = {item.field: source.size for group in sources for item, source in group}
+            project_id = yield from claim.take(params, sizes)
+            if claim.project is not None:
+                return claim.project
         payload = kind.request(checked, project_id=project_id, app_source=settings.app_source)
         if settings.attribution is not None or params.attribution is not None:
             payload |= workload(settings.attribution, params.attribution, project_id)

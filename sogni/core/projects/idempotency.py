@@ -1,9 +1,9 @@
 """Idempotency keys: one project for all calls of an account with the same key.
 
-The id of the project is derived from account and key, so that every process that repeats a call knows it without
-having stored anything. A call first asks the service for that id, and follows the project if there is one. Two calls
-that ask at the same moment, in different processes, send requests with the same id, which are one project to the
-service. Within a process, calls with one key wait for each other.
+The id of the project is derived from account and key, so every process that repeats a call knows it. A call first asks
+the service for that id, and follows the project if there is one. Two calls that ask at the same moment, in different
+processes, send requests with the same id, which are one project to the service. Within a process, calls with one key
+wait for each other.
 """
 
 # projects-4.2 §1 (ids), projects-5x §9.6 (a request that may have been lost is sent again under its id), §9.7
@@ -11,18 +11,20 @@ service. Within a process, calls with one key wait for each other.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import uuid
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from attrs import frozen
 
 from sogni.core.account.flows import wallet_address
 from sogni.core.checks import invalid_value, short_repr
-from sogni.core.flow import Flow, State, change, pause
+from sogni.core.flow import Flow, State, change, compute, pause
 from sogni.core.outbox import Poll
 from sogni.core.projects.params import comparable, params_from_record
 from sogni.core.projects.project import ProjectState
@@ -41,9 +43,19 @@ _SHOWN = 100
 """Characters of a parameter in an error message."""
 _RESTORED = ("model_id", "positive_prompt", "negative_prompt", "style_prompt")
 """Parameters that are restored from a record as they were given. The service may adjust others, such as steps."""
-_RECORDED = (*_RESTORED, "number_of_media")
 
 Place = tuple[str, str]
+"""The REST endpoint and the id of a project."""
+
+
+class KeyNotes(Protocol):
+    """Digests of what was sent with keys, also by earlier processes. Its methods do not raise."""
+
+    def read(self, service: str, project_id: str) -> Mapping[str, str] | None:
+        """Return the digests of the parameters of a project; None if they are unknown."""
+
+    def write(self, service: str, project_id: str, parameters: Mapping[str, str]) -> None:
+        """Note the digests of the parameters of a project."""
 
 
 @frozen
@@ -85,20 +97,24 @@ class Claim:
     def __init__(self, key: Any) -> None:
         self._key = checked_key(key)
         self._place: Place | None = None
+        self._given: dict[str, Any] = {}
         self.project: ProjectState | None = None
 
-    def take(self, params: ProjectParams) -> Flow[str]:
-        """Take the key, look for its project, and return the project's id.
+    def take(self, params: ProjectParams, media: Mapping[str, int] | None = None) -> Flow[str]:
+        """Take the key, look for its project, and return the project's id. `media` are the sizes of files, by field.
 
         Raises `ValidationError` if the project has other parameters.
         """
         project_id = id_of_key((yield from wallet_address()), self._key)
-        service = yield from change(lambda state, _: state.settings.rest_endpoint)
-        place = (service, project_id)
+        place = (yield from change(lambda state, _: state.settings.rest_endpoint)), project_id
         self._place = place
         while _held.setdefault((os.getpid(), place), self) is not self:
             yield from pause(_WAIT)
-        self.project = yield from self._find(place, project_id, params)
+        # Files may be temporary ones: neither their paths nor their times tell whether they are the same.
+        self._given = comparable(params) | {name: f"<{size} bytes>" for name, size in (media or {}).items()}
+        self.project = yield from self._find(place)
+        if self.project is None:
+            yield from _note(place, self._given)
         return project_id
 
     def release(self) -> None:
@@ -112,7 +128,7 @@ class Claim:
         place = self._place
 
         def remember(state: State, now: float) -> None:
-            _sent[place] = _Sent(comparable(project.params), now)
+            _sent[place] = _Sent(self._given, now)
             if len(_sent) > _MAX_REMEMBERED:
                 with suppress(KeyError):
                     _sent.popitem(last=False)
@@ -121,33 +137,52 @@ class Claim:
 
         yield from change(remember)
 
-    def _find(self, place: Place, project_id: str, params: ProjectParams) -> Flow[ProjectState | None]:
-        given = comparable(params)
+    def _find(self, place: Place) -> Flow[ProjectState | None]:
+        _, project_id = place
         sent = _sent.get(place)
-        before = sent.params if sent is not None else None
         tracked = yield from change(lambda state, _: state.projects.by_id.get(project_id))
         if tracked is not None and not tracked.abandoned:
-            names = _RESTORED if tracked.recovered and not before else None
-            self._refuse_others(project_id, before or comparable(tracked.params), given, names)
+            before = comparable(tracked.params)
+            if sent is not None:
+                self._refuse(project_id, sent.params)
+            else:
+                self._refuse(project_id, before, _restored(before) if tracked.recovered else before)
             if tracked.status not in ("failed", "canceled"):
                 return tracked
         # A project that has ended here was reported by the service: it is not too new to have a record.
         record = yield from _record_of(project_id, sent.at if sent is not None and tracked is None else None)
         if record is None:
             return None
-        self._refuse_others(project_id, before or _recorded(record), given, None if before else _RECORDED)
+        if sent is not None:
+            self._refuse(project_id, sent.params)
+            return (yield from attach(project_id, None))
+        yield from self._compare(place, record)
         project = yield from attach(project_id, None)
-        if not before:
-            # The list of active projects has their requests, unlike the record.
-            self._refuse_others(project_id, comparable(project.params), given, _RESTORED)
+        # The list of active projects has their requests, unlike the record.
+        before = comparable(project.params)
+        self._refuse(project_id, before, _restored(before))
         return project
 
-    def _refuse_others(
-        self, project_id: str, before: Mapping[str, Any], now: Mapping[str, Any], names: Sequence[str] | None
-    ) -> None:
-        """Raise `ValidationError` if parameters differ: all of them, or those with these names that are known."""
-        names = [*now, *before] if names is None else [name for name in names if before.get(name)]
-        differing = [name for name in dict.fromkeys(names) if before.get(name) != now.get(name)]
+    def _compare(self, place: Place, record: ProjectRecord) -> Flow[None]:
+        """Compare the parameters with what is known of a project of another process."""
+        restored = comparable(params_from_record(record))
+        names = _restored(restored) + (["number_of_media"] if record.image_count is not None else [])
+        before = {name: restored[name] for name in names}
+        notes = yield from change(lambda state, _: state.key_notes)
+        noted = None
+        if notes is not None:
+            noted = yield from compute("reading the note of a key", partial(notes.read, *place))
+        if noted is not None:
+            now = _digests(place, self._given)
+            names = [name for name in _names(now, noted) if now.get(name) != noted.get(name)]
+            before = {name: before.get(name, _ANOTHER) for name in noted}
+        self._refuse(place[1], before, names)
+
+    def _refuse(self, project_id: str, before: Mapping[str, Any], names: Iterable[str] | None = None) -> None:
+        """Raise `ValidationError` if parameters differ: all of them, or those with these names."""
+        now = self._given
+        names = _names(now, before) if names is None else names
+        differing = [name for name in names if before.get(name) != now.get(name)]
         if differing:
             raise ValidationError(
                 f"idempotency_key {short_repr(self._key)} belongs to project {project_id}, which was created with "
@@ -158,15 +193,41 @@ class Claim:
             )
 
 
-def _recorded(record: ProjectRecord) -> dict[str, Any]:
-    """Return the parameters in a record."""
-    params = comparable(params_from_record(record))
-    if record.image_count is None:
-        del params["number_of_media"]
-    return params
+class _Another:
+    """A value of which only the digest is known."""
+
+    def __repr__(self) -> str:
+        return "<another value>"
 
 
-def _listed(names: list[str], values: Mapping[str, Any]) -> str:
+_ANOTHER = _Another()
+
+
+def _note(place: Place, given: Mapping[str, Any]) -> Flow[None]:
+    """Note the parameters of a project that is about to be sent. The note is only used once the service knows it."""
+    notes = yield from change(lambda state, _: state.key_notes)
+    if notes is not None:
+        yield from compute("noting a key", partial(notes.write, *place, _digests(place, given)))
+
+
+def _digests(place: Place, given: Mapping[str, Any]) -> dict[str, str]:
+    """Return digests of parameters, from which equal values of different projects cannot be told."""
+    return {name: _digest([*place, name, value]) for name, value in given.items()}
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _names(*given: Mapping[str, Any]) -> list[str]:
+    return list(dict.fromkeys(name for values in given for name in values))
+
+
+def _restored(before: Mapping[str, Any]) -> list[str]:
+    return [name for name in _RESTORED if before.get(name)]
+
+
+def _listed(names: Iterable[str], values: Mapping[str, Any]) -> str:
     shown = ((name, repr(values.get(name))) for name in names)
     return ", ".join(f"{name}={text[:_SHOWN]}{'...' if len(text) > _SHOWN else ''}" for name, text in shown)
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 from collections.abc import Mapping
-from os import PathLike, fspath
 from typing import Any
 
 import attrs
@@ -162,8 +162,8 @@ def _plain(value: Any) -> Any:
 
 
 def comparable(params: ProjectParams) -> dict[str, Any]:
-    """Return the params that were given, in a form that can be compared and shown, and keeps no media alive."""
-    given = ((it.name, getattr(params, it.name)) for it in attrs.fields(type(params)))
+    """Return the params that were given, without media, in a form that is ready for JSON and can be shown."""
+    given = ((it.name, getattr(params, it.name)) for it in attrs.fields(type(params)) if it.name not in _MEDIA_FIELDS)
     return {name: _comparable(_plain(value)) for name, value in given if value is not None}
 
 
@@ -172,16 +172,11 @@ def _comparable(value: Any) -> Any:
         return [_comparable(item) for item in value]
     if isinstance(value, Mapping):
         return {name: _comparable(item) for name, item in value.items()}
-    if isinstance(value, str):
-        return f"<data: URL {hash(value):x}>" if value[:5].lower() == "data:" else secret_url(value)
-    if isinstance(value, bool | int | float | None):
+    if not isinstance(value, str):
         return value
-    if isinstance(value, PathLike):
-        return fspath(value)
-    if isinstance(value, bytes):
-        return f"<{len(value)} bytes, {hash(value):x}>"
-    # Other media can only be told apart by reading them.
-    return f"<{type(value).__name__}>"
+    if value[:5].lower() == "data:":
+        return f"<{len(value)} characters, {hashlib.sha256(value.encode()).hexdigest()[:24]}>"
+    return secret_url(value)
 
 
 def params_from_snapshot(data: Mapping[str, Any]) -> ProjectParams:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from sogni.core import outbox
 from sogni.core.projects import idempotency
 from sogni.core.projects.create import RequestQueue, create_once
 from sogni.core.projects.idempotency import Claim, id_of_key
+from sogni.core.projects.params import project_params
 from sogni.core.projects.recovery import poll
 from sogni.errors import ApiError, ProtocolError, SogniConnectionError, ValidationError
 from sogni.models.params import ControlNetParams, ImageProjectParams
@@ -216,45 +216,103 @@ def test_parameters_are_shortened_and_show_no_signatures(stage: Stage) -> None:
     assert ("x" * 100 not in error.message, "secret" not in error.message) == (True, True)
 
 
+def test_objects_are_compared_by_their_fields(stage: Stage) -> None:
+    net = {"name": "canny", "strength": 0.5}
+    sent_with(stage, control_net=ControlNetParams(**net))
+    assert sent_with(stage, control_net=net).id == ID
+    assert "control_net=" in refused_with(stage, control_net={**net, "strength": 1}).message
+
+
+def test_lists_are_compared_in_order(stage: Stage) -> None:
+    sent_with(stage, loras=["a", "b"])
+    assert sent_with(stage, loras=["a", "b"]).id == ID
+    assert "loras=['a', 'b']; got loras=['b', 'a']" in refused_with(stage, loras=["b", "a"]).message
+
+
 @pytest.mark.parametrize(
-    ("before", "now"),
-    [
-        ({"starting_image": PNG}, {"starting_image": PNG + b"more"}),
-        ({"starting_image": PNG}, {}),
-        ({"context_images": [PNG]}, {"context_images": [PNG, PNG]}),
-        ({"control_net": ControlNetParams(name="canny", strength=1)}, {"control_net": {"name": "canny"}}),
-    ],
-)  # fmt: skip
-def test_media_and_objects_are_compared(stage: Stage, before: dict[str, Any], now: dict[str, Any]) -> None:
-    given, others = (ImageProjectParams(model_id=MODEL, **fields) for fields in (before, now))
+    ("before", "now"), [({"starting_image": 60}, {"starting_image": 61}), ({"context_images[0]": 60}, {})]
+)
+def test_media_are_compared_by_size(stage: Stage, before: dict[str, int], now: dict[str, int]) -> None:
+    sent_with(stage, before)
+    assert sent_with(stage, before).id == ID
+    (name,) = before
+    shown = f"'<{now[name]} bytes>'" if now else None
+    assert f"{name}='<60 bytes>'; got {name}={shown}" in refused_with(stage, now).message
+
+
+def test_a_data_url_is_compared_by_its_content(stage: Stage) -> None:
+    sent_with(stage, gpt_image_mask_url="data:image/png;base64,AAAA")
+    message = refused_with(stage, gpt_image_mask_url="data:image/png;base64,AAAB").message
+    assert ("AAAA" in message, "gpt_image_mask_url='<26 characters, " in message) == (False, True)
+
+
+def sent_with(stage: Stage, media: dict[str, int] | None = None, **fields: Any) -> Any:
+    """The project of the key, with parameters that need not fit the model."""
     claim = Claim("order 17")
-    stage.play(claim.take(given), UNKNOWN)
-    stage.play(claim.sent(stage.project(ID, **before)))
+    params = project_params(None, {**FIELDS, **fields})
+    stage.play(claim.take(params, media), *([] if idempotency._sent else [UNKNOWN]))
+    if claim.project is None:
+        claim.project = stage.project(ID, **fields)
+        stage.play(claim.sent(claim.project))
     claim.release()
-    again = Claim("order 17")
-    assert stage.play(again.take(given)) == ID
-    again.release()
-    other = Claim("order 17")
-    assert stage.fail(ValidationError, other.take(others)).field == "idempotency_key"
-    other.release()
+    return claim.project
 
 
-def test_files_are_compared_by_path_and_others_by_kind(stage: Stage, tmp_path: Path) -> None:
-    one, two = tmp_path / "1.png", tmp_path / "2.png"
-    mark = "data:image/png;base64,AA=="
-    for before, now, same in [
-        (one, str(one), True),
-        (one, two, False),
-        (PNG, bytearray(PNG), False),
-        (bytearray(PNG), bytearray(b""), True),
-        (mark, mark, True),
-        (mark, mark + "A", False),
-    ]:
-        assert (_marked(before) == _marked(now)) is same
+def refused_with(stage: Stage, media: dict[str, int] | None = None, **fields: Any) -> ValidationError:
+    claim = Claim("order 17")
+    error = stage.fail(ValidationError, claim.take(project_params(None, {**FIELDS, **fields}), media))
+    claim.release()
+    return error
 
 
-def _marked(media: Any) -> dict[str, Any]:
-    return idempotency.comparable(ImageProjectParams(model_id=MODEL, starting_image=media))
+class Notes:
+    """What processes have noted."""
+
+    def __init__(self) -> None:
+        self.written: dict[tuple[str, str], dict[str, str]] = {}
+
+    def read(self, service: str, project_id: str) -> dict[str, str] | None:
+        return self.written.get((service, project_id))
+
+    def write(self, service: str, project_id: str, parameters: Any) -> None:
+        self.written[service, project_id] = dict(parameters)
+
+
+@pytest.fixture
+def notes(stage: Stage) -> Notes:
+    stage.state.key_notes = Notes()
+    return stage.state.key_notes
+
+
+def test_what_is_sent_is_noted_before(stage: Stage, notes: Notes) -> None:
+    place = f"GET rest/v1/image/uploadUrl?imageId=ID-1&jobId={ID}&type=startingImage&contentType=image%2Fpng"
+    stage.fail(ApiError, create(starting_image=PNG, positive_prompt="a fox"), UNKNOWN, (place, refused(403)))
+    ((_, noted),) = notes.written.items()
+    assert noted.keys() >= {"model_id", "positive_prompt", "starting_image"}
+    assert "fox" not in str(noted)
+
+
+@pytest.mark.parametrize(
+    ("now", "shown"),
+    [
+        ({"steps": 3}, "steps=<another value>, seed=<another value>; got steps=3, seed=None"),
+        ({"steps": 4, "seed": 7, "guidance": 2}, "guidance=None; got guidance=2"),
+        ({"steps": 4, "seed": 7, "number_of_media": 2}, "number_of_media=1; got number_of_media=2"),
+    ],
+)
+def test_what_another_process_noted_is_compared(stage: Stage, notes: Notes, now: dict[str, Any], shown: str) -> None:
+    stage.play(create(steps=4, seed=7), UNKNOWN, SENT)
+    for remembered in (idempotency._sent, stage.state.projects.by_id):
+        remembered.clear()
+    assert shown in stage.fail(ValidationError, create(**now), known("completed")).message
+    assert stage.play(create(steps=4, seed=7), *followed("completed")).id == ID
+
+
+def test_equal_values_of_different_projects_are_not_recognized(stage: Stage, notes: Notes) -> None:
+    for key in ("one", "two"):
+        stage.play(create(key), (f"GET rest/v2/projects/{id_of_key(ADDRESS, key)}", refused(404)), SENT)
+    one, two = notes.written.values()
+    assert (one.keys(), set(one.values()) & set(two.values())) == (two.keys(), set())
 
 
 @pytest.mark.parametrize(
