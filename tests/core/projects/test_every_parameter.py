@@ -103,8 +103,22 @@ def companions(name: str, parameter: Parameter, model: Any) -> dict[str, Any]:
     return found
 
 
-def edges(hint: Any, parameter: Parameter, option: Any) -> tuple[list[Any], list[Any]]:
+def range_of(name: str, model: Any) -> tuple[float, float] | None:
+    """The range of a parameter that depends on the model, where its options do not state it."""
+    if name == "seed":
+        row = video_row(model.id).seed if project_type(model) == "video" else None
+        return row or (0, 2**32 - 1)
+    if name == "duration" and project_type(model) == "video" and video_row(model.id).side_step is None:
+        return video_row(model.id).seconds
+    return image_model(model.id).sides if name in ("width", "height") and project_type(model) == "image" else None
+
+
+def edges(
+    hint: Any, parameter: Parameter, option: Any, limits: tuple[float, float] | None = None
+) -> tuple[list[Any], list[Any]]:
     """Values at the edges of a range, or all of a list; and values beyond."""
+    if limits is not None:
+        return [*limits], [limits[0] - 1, limits[1] + 1]
     if parameter.options and isinstance(option, dict):
         option = Choice(allowed=option["allowed"]) if "allowed" in option else NumberRange(**option)
     if parameter.options and isinstance(option, Choice) and option.allowed:
@@ -158,7 +172,7 @@ def test_values_at_the_edges_are_accepted_and_sent(model: Any) -> None:
     for name, hint, parameter in declared(model):
         if not takes(model, parameter):
             continue
-        for value in edges(hint, parameter, getattr(options, name, None))[0]:
+        for value in edges(hint, parameter, getattr(options, name, None), range_of(name, model))[0]:
             try:
                 sent = request(model, options, **{**companions(name, parameter, model), name: value})
             except ValidationError:
@@ -184,7 +198,7 @@ def test_values_beyond_are_refused_by_name(model: Any) -> None:
     for name, hint, parameter in declared(model):
         if not takes(model, parameter):
             continue
-        for value in edges(hint, parameter, getattr(options, name, None))[1]:
+        for value in edges(hint, parameter, getattr(options, name, None), range_of(name, model))[1]:
             tried += 1
             with pytest.raises(ValidationError) as caught:
                 request(model, options, **{**companions(name, parameter, model), name: value})
@@ -216,7 +230,7 @@ def test_the_emulator_refuses_values_beyond_by_rules_of_its_own(model: Any) -> N
     """What an unchecked client would send is refused as well."""
     options, tried = options_of(model), 0
     for name, hint, parameter in declared(model):
-        within, beyond = edges(hint, parameter, getattr(options, name, None))
+        within, beyond = edges(hint, parameter, getattr(options, name, None), range_of(name, model))
         key = parameter.key or parameter.request_key
         if key is None or not within or not takes(model, parameter) or name in left_to_the_service(model):
             continue
