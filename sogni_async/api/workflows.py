@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from sogni.core.checks import integer
 from sogni.core.workflows import flows as workflows
 from sogni.core.workflows import templates
 from sogni.core.workflows.requests import artifact_paths
@@ -265,7 +266,7 @@ class Workflows:
         return await self._engine.run(workflows.start_workflow(given))
 
     async def list(self, limit: int | None = None, offset: int | None = None) -> list[WorkflowRecord]:
-        """Fetch workflows of the account.
+        """Fetch a page of the workflows of the account. `iterate` returns all of them.
 
         Args:
             limit: Number of workflows. Default: that of the service.
@@ -283,6 +284,33 @@ class Workflows:
             [...]
         """
         return await self._engine.run(workflows.list_workflows(limit, offset))
+
+    async def iterate(self, limit: int = 100) -> AsyncIterator[WorkflowRecord]:
+        """Iterate over all workflows of the account, newest first. Pages are fetched as needed.
+
+        Args:
+            limit: Number of workflows per page. Default 100.
+
+        Yields:
+            The records. One that is started meanwhile is not among them.
+
+        Raises:
+            ValidationError: The limit is not an integer of 1 or more. Nothing has been sent.
+            ApiError: The service refused a request.
+
+        Example:
+            >>> titles = [workflow.title async for workflow in client.workflows.iterate()]
+        """
+        page_size = integer("limit", limit, low=1)
+        seen: set[str] = set()
+        offset = 0
+        while page := await self._engine.run(workflows.list_workflows(page_size, offset)):
+            offset += len(page)
+            for record in page:
+                # A workflow that is started meanwhile moves the others to later pages.
+                if record.workflow_id not in seen:
+                    seen.add(record.workflow_id)
+                    yield record
 
     async def get(self, workflow_id: str) -> WorkflowRecord:
         """Fetch the record of a workflow.

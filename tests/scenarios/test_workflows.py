@@ -31,7 +31,7 @@ def of_kind(supernet: LocalSupernet, kind: type) -> list[Any]:
     return [it for it in supernet.requests if isinstance(it, kind)]
 
 
-QUESTION = {"id": "ask", "tool_name": "ask_clarifying_question", "arguments": {"question": "Which colour?"}}
+QUESTION = {"id": "ask", "tool_name": "ask_clarifying_question", "arguments": {"question": "Which color?"}}
 
 
 @pytest.fixture
@@ -253,6 +253,21 @@ async def test_all_templates_come_page_by_page(sdk: Sdk, client: Any) -> None:
     assert (len(page.templates), page.next_cursor) == (2, 2)
     names = [it.name for it in await sdk.collect(templates.iterate(visibility="own", limit=2))]
     assert sorted(names) == [f"T{number}" for number in range(5)]
+
+
+async def test_all_workflows_come_page_by_page(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
+    question = QUESTION
+    ids = [(await start(sdk, client, question)).workflow_id for _ in range(3)]
+    found = []
+    async for record in sdk.iterate(client.workflows.iterate(limit=2)):
+        found.append(record.workflow_id)
+        if len(found) == 1:
+            await start(sdk, client, question)  # moves the others by one
+    assert found == ids[::-1]
+    pages = [it.query["offset"] for it in of_kind(supernet, RecordedRequest) if "offset" in it.query]
+    assert pages == ["0", "2", "4"]
+    with pytest.raises(ValidationError, match="limit must be"):
+        await sdk.collect(client.workflows.iterate(limit=0))
 
 
 # -- replay --------------------------------------------------------------------
