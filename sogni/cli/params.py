@@ -272,7 +272,7 @@ LORAS = grouped_option(
     "loras",
     multiple=True,
     metavar="ID[:STRENGTH]",
-    help="Apply a LoRA; its default strength is 1. Repeatable.",
+    help="Apply a LoRA; see 'sogni lora list'. The default strength is 1. Repeatable.",
 )
 
 

@@ -324,7 +324,10 @@ class CommonParams:
         default=None, metadata=param("Name of the application, for statistics.", default="the client's `app_source`")
     )
     loras: Sequence[str] | None = field(
-        default=None, metadata=param("IDs of up to 8 LoRAs, in the order in which they are applied.", key="loras")
+        default=None,
+        metadata=param(
+            "IDs of up to 8 LoRAs (`projects.available_loras`), in the order in which they are applied.", key="loras"
+        ),
     )
     lora_strengths: Sequence[float] | None = field(
         default=None,

@@ -63,7 +63,7 @@ class ImageProjectFields(TypedDict, total=False):
     app_source: str | None
     """Name of the application, for statistics. Default: the client's `app_source`."""
     loras: Sequence[str] | None
-    """IDs of up to 8 LoRAs, in the order in which they are applied."""
+    """IDs of up to 8 LoRAs (`projects.available_loras`), in the order in which they are applied."""
     lora_strengths: Sequence[float] | None
     """Strengths of the LoRAs, in the same order. From -100 to 100. Needs `loras`. Default: 1.0 each."""
     sampler: str | None
@@ -172,7 +172,7 @@ class VideoProjectFields(TypedDict, total=False):
     app_source: str | None
     """Name of the application, for statistics. Default: the client's `app_source`."""
     loras: Sequence[str] | None
-    """IDs of up to 8 LoRAs, in the order in which they are applied."""
+    """IDs of up to 8 LoRAs (`projects.available_loras`), in the order in which they are applied."""
     lora_strengths: Sequence[float] | None
     """Strengths of the LoRAs, in the same order. From -100 to 100. Needs `loras`. Default: 1.0 each."""
     sampler: str | None
@@ -325,7 +325,7 @@ class AudioProjectFields(TypedDict, total=False):
     app_source: str | None
     """Name of the application, for statistics. Default: the client's `app_source`."""
     loras: Sequence[str] | None
-    """IDs of up to 8 LoRAs, in the order in which they are applied."""
+    """IDs of up to 8 LoRAs (`projects.available_loras`), in the order in which they are applied."""
     lora_strengths: Sequence[float] | None
     """Strengths of the LoRAs, in the same order. From -100 to 100. Needs `loras`. Default: 1.0 each."""
     sampler: str | None
