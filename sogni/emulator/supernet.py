@@ -593,6 +593,28 @@ class LocalSupernet(Live):
         state = self._now.state
         self._now.server.call(lambda: state.connections.end_all(code, reason))
 
+    def withdraw_model(self, model_id: str) -> None:
+        """Take all workers from a model: its projects are refused with 4104. `reset` undoes it.
+
+        Args:
+            model_id: ID of the model.
+
+        Raises:
+            ValueError: There is no such model.
+
+        Example:
+            >>> supernet.withdraw_model("flux1-schnell-fp8")
+        """
+
+        def withdraw(state: State) -> None:
+            if model_id not in state.catalogue.models:
+                raise ValueError(f"unknown model {model_id!r}")
+            state.catalogue.withdrawn.add(model_id)
+            for connection in state.connections.all():
+                connection.send("swarmModels", state.catalogue.swarm_models(connection.network))
+
+        self._in_server(withdraw)
+
     def pause_workers(self) -> None:
         """Pause every worker before its next step.
 
@@ -640,6 +662,7 @@ class LocalSupernet(Live):
                 running.server.pool.cancel_all()
             running.state.projects.clear()
             running.state.announcements.clear()
+            running.state.catalogue.withdrawn.clear()
             running.state.personal_loras.clear()
             running.state.saved_uploads.clear()
             self._accounts.keep_only(self._account)

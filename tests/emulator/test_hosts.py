@@ -98,7 +98,7 @@ def test_the_network_status_counts_workers_by_sid(wire: Wire) -> None:
     status = wire.get("/api/v1/status/network/fast/models").json()
     assert status[models["flux1-schnell-fp8"]] == 4
     assert status[models["ace_step_1.5_turbo"]] == 4
-    assert status[models["minimax_music3"]] == 0
+    assert status[models["minimax_music3"]] == 4
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,9 @@ IMAGE_TIERS: Mapping[str, Mapping[str, Any]] = {
     "qwen": _comfy((20, 50, 25), (2.5, 6, 4)),
     "krea2-turbo": _comfy((4, 12, 8), (0.6, 1.6, 1)),
     "krea2-edit": _comfy((4, 20, 10), (0.6, 4, 1)),
+    "moss": _comfy((50, 50, 50), (1, 7, 3), scheduler="sgm_uniform"),
+    "moss-dmd8": _comfy((8, 8, 8), (1, 1, 1), scheduler="sgm_uniform"),
+    "flux3-klein": _comfy((4, 20, 8), (0.6, 4, 1)),
     "rtx-vsr": _comfy((1, 1, 1), (1, 1, 1)),
     "external-image": _external(),
     "segmentation": {
@@ -194,6 +197,49 @@ IMAGE_MODELS: Sequence[Model] = (
         context_images=2,
         step_seconds=0.8,
     ),
+    Model(id="dark_beast_krea2_fp8", name="Dark Beast Krea 2", tier="krea2-turbo", step_seconds=0.6),
+    Model(
+        id="dark_beast_krea2_identity_edit_v1_2",
+        name="Dark Beast Krea 2 Identity Edit",
+        tier="krea2-edit",
+        size_range=(512, 2048),
+        context_images=2,
+        step_seconds=0.8,
+    ),
+    Model(
+        id="flux3_image_klein_sd_int8_convrot",
+        name="Flux.3 Klein",
+        tier="flux3-klein",
+        size_range=(256, 4096),
+        context_images=10,
+        step_seconds=0.7,
+    ),
+    *(
+        Model(
+            id=f"moss_image_sft_{variant}int8_convrot",
+            name=f"MOSS-Image {variant.strip('_').upper()}".strip(),
+            tier=tier,
+            size_range=(512, 2048),
+            context_images=0,
+            takes_starting_image=False,
+            step_seconds=0.5,
+        )
+        for variant, tier in (("", "moss"), ("dmd8_", "moss-dmd8"))
+    ),
+    Model(
+        id="seedream-5-0-pro-uncensored",
+        name="Seedream 5.0 Pro Uncensored",
+        tier="external-image",
+        size_range=(240, 8192),
+        pixels=(921_600, 4_194_304),
+        longest_ratio=16,
+        context_images=10,
+        negative_prompt=False,
+        external=True,
+        spark_only=True,
+        step_seconds=5,
+        fee_usd="0.04",
+    ),
     Model(
         id="dark_beast_z_image_turbo_v9_bf16",
         name="Dark Beast Z-Image Turbo",
@@ -208,16 +254,23 @@ IMAGE_MODELS: Sequence[Model] = (
         size_range=(512, 15360),
         needs_starting_image=True,
     ),
-    Model(
-        id="gpt-image-2",
-        name="GPT Image 2",
-        tier="external-image",
-        size_range=(256, 3840),
-        context_images=16,
-        external=True,
-        spark_only=True,
-        step_seconds=5,
-        fee_usd="0.04",
+    *(
+        Model(
+            id=model_id,
+            name=name,
+            tier="external-image",
+            size_range=(256, 3840),
+            context_images=16,
+            external=True,
+            spark_only=True,
+            step_seconds=5,
+            fee_usd="0.04",
+        )
+        for model_id, name in (
+            ("gpt-image-2", "GPT Image 2"),
+            ("gpt-image-2.5-sunburst", "GPT Image 2.5 Sunburst"),
+            ("gpt-image-2.5-flare", "GPT Image 2.5 Flare"),
+        )
     ),
     Model(
         id="coreml-cyberrealistic_v70_768",

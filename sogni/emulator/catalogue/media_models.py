@@ -1,7 +1,4 @@
-"""The video, audio and 3D models and their tiers. Values only.
-
-Models whose requests and results the emulator does not implement are listed, but no worker serves them.
-"""
+"""The video, audio and 3D models and their tiers. Values only."""
 # Protocol notes: projects-4.2 §20, projects-5x §4.
 
 from __future__ import annotations
@@ -222,10 +219,6 @@ def _ltx_models() -> list[Model]:
     return [*models, _video("ltx23-22b-10eros-v1.4-fp8mixed_i2v", "ltx-distilled")]
 
 
-def _h3_model(id: str, tier: str) -> Model:
-    return _video(id, tier, served=False)
-
-
 def _h3_models() -> list[Model]:
     models = []
     standard = [f"minimax-h3-fl2va-fp8_{work}" for work in ("t2v", "i2v", "flf2v")] + ["minimax-h3-ref2va-fp8_r2v"]
@@ -234,12 +227,15 @@ def _h3_models() -> list[Model]:
         ("_balanced", "minimax-h3-balanced"),
         ("_turbo", "minimax-h3-turbo"),
     ):
-        models += [_h3_model(model_id + suffix, tier) for model_id in standard]
+        models += [_video(model_id + suffix, tier) for model_id in standard]
     for work in ("t2v", "i2v", "flf2v", "ia2v", "flfa2v", "a2v"):
         for stages in ("", "_2stage"):
-            models.append(_h3_model(f"minimax-h3-fastvideo-int8_{work}_turbo{stages}", "minimax-h3-turbo"))
-    models.append(_h3_model("minimax-h3-ref2va-fp8_r2v_2stage", "minimax-h3"))
-    return [*models, _h3_model("minimax-h3-ref2va-fp8_r2v_balanced_2stage", "minimax-h3-balanced")]
+            models.append(_video(f"minimax-h3-fastvideo-int8_{work}_turbo{stages}", "minimax-h3-turbo"))
+    models.append(_video("minimax-h3-ref2va-fp8_r2v_2stage", "minimax-h3"))
+    models.append(_video("minimax-h3-ref2va-fp8_r2v_balanced_2stage", "minimax-h3-balanced"))
+    # Eight steps, despite the name.
+    omni = "minimax-h3-fastvideo-omni-int8_r2v_turbo"
+    return [*models, *(_video(omni + stages, "minimax-h3-balanced") for stages in ("", "_2stage"))]
 
 
 MEDIA_MODELS: Sequence[Model] = (
@@ -247,15 +243,18 @@ MEDIA_MODELS: Sequence[Model] = (
     *_ltx_models(),
     *(
         _vendor(model_id, "seedance")
-        for model_id in ("seedance-2-0", "seedance-2-0-mini", "seedance-2-0-fast", "seedance-2-5")
+        for model_id in (
+            *("seedance-2-0", "seedance-2-0-mini", "seedance-2-0-fast", "seedance-2-5"),
+            *("seedance-2-0-mini-uncensored", "seedance-2-5-uncensored"),
+        )
     ),
-    *(_vendor(f"happyhorse-1.1-{work}", "happyhorse", served=False) for work in ("t2v", "i2v", "r2v")),
-    *(_vendor(model_id, "wan3", served=False) for model_id in ("wan3.0-video", "wan3.0-spicy-video")),
+    *(_vendor(f"happyhorse-1.1-{work}", "happyhorse") for work in ("t2v", "i2v", "r2v")),
+    *(_vendor(model_id, "wan3") for model_id in ("wan3.0-video", "wan3.0-spicy-video")),
     *_h3_models(),
     _video("flashvsr_v1.1_tiny_long_bf16", "flashvsr"),
     *(_audio(f"ace_step_1.5_{size}", "ace-step-turbo") for size in ("turbo", "xl_turbo")),
     *(_audio(f"ace_step_1.5_{size}", "ace-step-sft") for size in ("sft", "xl_sft")),
-    _audio("minimax_music3", "minimax-music", served=False),
+    _audio("minimax_music3", "minimax-music"),
     _audio("qwen3_tts_1.7b_custom_voice_bf16", "tts-custom-voice"),
     _audio("qwen3_tts_1.7b_voice_clone_bf16", "tts-voice-clone"),
     _audio("qwen3_tts_1.7b_voice_design_bf16", "tts-voice-design"),

@@ -59,11 +59,13 @@ class Model:
     Attributes:
         default_size: Side of the default square, in pixels.
         size_range: Bounds of a custom size per axis, in pixels.
+        pixels: Bounds of the number of pixels of a custom size, if there are any.
+        longest_ratio: Largest ratio of the sides of a custom size, if there is one.
+        negative_prompt: Whether requests have a negative prompt.
         step_seconds: Render time of a step at the default size.
         fee_usd: Additional price of a result.
         external: Results of external providers are delivered as direct URLs.
         spark_only: The model cannot be paid for with Sogni.
-        served: False if no worker accepts jobs for the model.
     """
 
     # Protocol notes: projects-5x §2.3.
@@ -74,9 +76,12 @@ class Model:
     media: Media = "image"
     default_size: int = 1024
     size_range: tuple[int, int] = (256, 2048)
+    pixels: tuple[int, int] | None = None
+    longest_ratio: float | None = None
     context_images: int = 3
     needs_starting_image: bool = False
-    served: bool = True
+    takes_starting_image: bool = True
+    negative_prompt: bool = True
     external: bool = False
     spark_only: bool = False
     step_seconds: float = 0.25
@@ -97,11 +102,14 @@ class Options:
 
 @define
 class Catalogue:
-    """The models of one emulator. ``serving`` maps each kind of media to its number of workers."""
+    """The models of one emulator. ``serving`` maps each kind of media to its number of workers, ``withdrawn`` are the
+    models that none of them serves.
+    """
 
     models: Mapping[str, Model]
     tiers: Mapping[str, Mapping[str, Any]]
     serving: Mapping[Media, int] = field(factory=dict)
+    withdrawn: set[str] = field(factory=set)
 
     def model_list(self) -> list[dict[str, object]]:
         """Return the response of ``/api/v1/models/list``."""
@@ -112,7 +120,7 @@ class Catalogue:
         ]
 
     def worker_count(self, model: Model) -> int:
-        return self.serving.get(model.media, 0) if model.served else 0
+        return 0 if model.id in self.withdrawn else self.serving.get(model.media, 0)
 
     def swarm_models(self, network: str) -> dict[str, int]:
         """Return the payload of ``swarmModels``; the relaxed network renders images only."""

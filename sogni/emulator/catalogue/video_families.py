@@ -6,6 +6,7 @@ Values only: a new family is a row in ``FAMILIES``, a new Seedance model a row i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -32,9 +33,13 @@ ASSET_MATRIX: Mapping[str, str] = {
     "animate-replace": "RXXXRX",
     "v2v": "OXXORO",
     "upscale": "XXXXRX",
+    "flf2v": "RRXXXX",
+    "flfa2v": "RRRXXX",
 }
+H3_MATRIX: Mapping[str, str] = {"r2v": "OXXXXX", "i2v": "OOXXXX"}
+"""The rows that differ for MiniMax H3. Its r2v models take numbered audio and video references, see ``video_rules``."""
 NEEDS_ONE_OF: Mapping[str, tuple[str, ...]] = {"i2v": ("referenceImage", "referenceImageEnd")}
-CARRIES_REFERENCE_AUDIO = frozenset({"s2v", "ia2v", "a2v"})
+CARRIES_REFERENCE_AUDIO = frozenset({"s2v", "ia2v", "a2v", "flfa2v"})
 TAKES_SUBJECT_POINTS = "animate-replace"
 TAKES_CONTROL_NET = "v2v"
 CONTROL_NAMES = ("canny", "pose", "depth", "detailer", "outpaint", "inpaint")
@@ -47,6 +52,8 @@ class Family:
 
     Attributes:
         workflows: Matched against the model ID, in this order; if empty, the inputs decide.
+        frames: Bounds of the number of frames, if they are not those of the tier.
+        strict_grid: Whether values off the tier's grid are refused.
         frame_rates: The frame rates a request may use.
         rate_range: Bounds of the frame rate where any number is allowed.
         native_rate: Set if frames are generated at one rate and interpolated to a higher one.
@@ -56,6 +63,8 @@ class Family:
     name: str
     prefix: str
     workflows: tuple[str, ...] = ()
+    frames: tuple[int, int] | None = None
+    strict_grid: bool = False
     frame_rates: tuple[int, ...] = ()
     rate_range: tuple[int, int] | None = None
     native_rate: int | None = None
@@ -92,6 +101,35 @@ FAMILIES: Sequence[Family] = (
         default_frames=121,
     ),
     Family(
+        name="HappyHorse",
+        prefix="happyhorse-1.1",
+        workflows=("r2v", "i2v", "t2v"),
+        frames=(73, 361),
+        frame_rates=(24,),
+        native_sound=True,
+        negative_prompt=False,
+        default_frames=121,
+    ),
+    Family(
+        name="Wan 3",
+        prefix="wan3.0",
+        frames=(61, 901),
+        frame_rates=(30,),
+        native_sound=True,
+        negative_prompt=False,
+        default_frames=151,
+    ),
+    Family(
+        name="MiniMax H3",
+        prefix="minimax-h3",
+        workflows=("r2v", "flfa2v", "ia2v", "a2v", "flf2v", "i2v", "t2v"),
+        strict_grid=True,
+        frame_rates=(24,),
+        native_sound=True,
+        negative_prompt=False,
+        default_frames=124,
+    ),
+    Family(
         name="FlashVSR",
         prefix="flashvsr",
         workflow="upscale",
@@ -119,28 +157,38 @@ class References:
     formats: tuple[Literal["mp4", "mov"], ...] = ("mp4",)
 
 
+_SEEDANCE_25 = References(
+    images=30,
+    videos=10,
+    audios=10,
+    total=50,
+    frames=(97, 721),
+    short_side=1080,
+    audio_alone=True,
+    task_type=True,
+    formats=("mp4", "mov"),
+)
 SEEDANCE: Mapping[str, References] = {
     "seedance-2-0": References(short_side=2160),
     "seedance-2-0-mini": References(short_side=720),
+    "seedance-2-0-mini-uncensored": References(short_side=720),
     "seedance-2-0-fast": References(short_side=720),
-    "seedance-2-5": References(
-        images=30,
-        videos=10,
-        audios=10,
-        total=50,
-        frames=(97, 721),
-        short_side=1080,
-        audio_alone=True,
-        task_type=True,
-        formats=("mp4", "mov"),
-    ),
+    "seedance-2-5": _SEEDANCE_25,
+    "seedance-2-5-uncensored": _SEEDANCE_25,
 }
 
 
 def family_of(model_id: str) -> Family:
-    """Return the family of a served video model."""
+    """Return the family of a video model."""
     return next(family for family in FAMILIES if model_id.startswith(family.prefix))
 
 
 def workflow_of(family: Family, model_id: str) -> str | None:
-    return family.workflow or next((workflow for workflow in family.workflows if f"_{workflow}" in model_id), None)
+    named = (workflow for workflow in family.workflows if re.search(f"[-_]{workflow}", model_id))
+    return family.workflow or next(named, None)
+
+
+def stage_scale(model_id: str) -> int:
+    """Return how many times larger the delivered sides are than the requested ones: two-stage models double them."""
+    # Protocol notes: projects-5x §4.6.
+    return 2 if "_2stage" in model_id else 1

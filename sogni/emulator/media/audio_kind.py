@@ -26,6 +26,7 @@ from sogni.emulator.projects.storage import Producer
 FORMATS = ("mp3", "wav", "flac")
 MAX_VERSIONS, MAX_SPEECHES = 4, 16
 _SPEECH_TIERS = "tts-"
+_BPM = 120.0
 _BEATS = {"2": 2, "3": 3, "4": 4, "6": 6}
 _NUMBERS = ("promptStrength", "creativity", "shift")
 
@@ -53,9 +54,9 @@ def check_audio(
         output_format=read.output_format,
         performed_steps=read.steps,
         duration=catalogue.default(model, "duration") if duration is None else duration,
-        bpm=catalogue.default(model, "bpm") if bpm is None else bpm,
-        beats=_BEATS[chosen["timesignature"]],
-        keyscale=chosen["keyscale"],
+        bpm=_default_bpm(model, catalogue) if bpm is None else bpm,
+        beats=_BEATS[chosen["timesignature"] or "4"],
+        keyscale=chosen["keyscale"] or "C major",
         language=chosen["language"],
         prompt=texts[0],
         style_prompt=texts[1],
@@ -63,9 +64,17 @@ def check_audio(
     )
 
 
+def _default_bpm(model: Model, catalogue: Catalogue) -> float:
+    return catalogue.default(model, "bpm") if "bpm" in catalogue.tiers[model.tier] else _BPM
+
+
 def _chosen(frame: Fields, key: str, model: Model, catalogue: Catalogue) -> str:
-    """Read a string listed by the tier; the default is the tier's."""
-    options = catalogue.tiers[model.tier][key]
+    """Read a string listed by the tier; the default is the tier's, empty if it has no such setting."""
+    options = catalogue.tiers[model.tier].get(key)
+    if options is None:
+        if frame.text(key) is not None:
+            frame.note(key, f"is not a setting of {model.id}")
+        return ""
     return frame.text(key, allowed=tuple(options["allowed"])) or str(options["default"])
 
 

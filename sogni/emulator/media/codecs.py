@@ -245,6 +245,8 @@ _ROLES: Mapping[str, MediaForm] = {
     "referenceImage": "image",
     "referenceImageEnd": "image",
     "referenceMask": "image",
+    "contextImage": "image",
+    "keyframeImage": "image",
     "referenceAudio": "audio",
     "referenceVideo": "video",
 }
@@ -281,10 +283,15 @@ def _of_brand(brand: bytes) -> frozenset[MediaForm]:
     return frozenset({"audio", "video"})
 
 
+def form_of_role(role: str) -> MediaForm | None:
+    """Return the media type of an upload, which may have a number; None if any type is accepted."""
+    return _ROLES.get(role.rstrip("0123456789"))
+
+
 def misplaced(inputs: Mapping[str, Path]) -> str | None:
     """Return a message about the first upload whose media type does not fit its role, or None."""
     for role, path in inputs.items():
-        requested = _ROLES.get(role)
+        requested = form_of_role(role)
         if requested is None:
             continue
         with path.open("rb") as file:

@@ -37,6 +37,8 @@ from sogni.emulator.projects.storage import Producer
 _CANVAS = 960
 """The longest side at which frames are drawn; the encoder scales them up."""
 _ZOOM = 0.12
+_KEY_REACH = 8
+"""Frames over which a keyframe image appears and disappears."""
 _LIGHTS = 4
 
 Treatment = Literal["free", "restyle", "move", "replace"]
@@ -56,6 +58,7 @@ class Film:
         hold: How much of the reference video remains, 0 to 1.
         subjects: Points on the reference video's subject, as shares of the image.
         mask: An image that is white where the reference video is replaced.
+        keys: Images that are shown at certain frames.
     """
 
     picture: Picture
@@ -69,6 +72,7 @@ class Film:
     hold: float = 0.6
     subjects: tuple[tuple[float, float], ...] = ()
     mask: Path | None = None
+    keys: tuple[tuple[int, Path], ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -77,6 +81,16 @@ class Film:
 
 def shots(film: Film) -> Iterator[Image.Image]:
     """Yield every frame, in RGB."""
+    keys = [(place, cover(path, film.size)) for place, path in film.keys]
+    for index, shot in enumerate(_shots(film)):
+        for place, image in keys:
+            near = 1 - abs(index - place) / _KEY_REACH
+            if near > 0:
+                shot = Image.blend(shot, image, _smooth(near))
+        yield shot
+
+
+def _shots(film: Film) -> Iterator[Image.Image]:
     if film.guide is None:
         yield from _free(film)
         return
@@ -283,19 +297,26 @@ def film_of(order: VideoOrder, seed: int, inputs: Mapping[str, Path]) -> Film:
         style_prompt=order.style_prompt,
         loras=applied(order.request["keyFrames"][0]),
     )
+    # References of MiniMax H3 are numbered: projects-5x §4.6.
+    guide = inputs.get("referenceVideo") or inputs.get("referenceVideo1")
     return Film(
         picture=picture,
         frames=order.frames,
         fps=order.fps,
-        first=inputs.get("referenceImage") if order.first_frame else None,
+        first=_first(inputs) if order.first_frame else None,
         last=inputs.get("referenceImageEnd") if order.last_frame else None,
-        treatment=_TREATMENTS.get(order.workflow, "restyle" if "referenceVideo" in inputs else "free"),
-        guide=inputs.get("referenceVideo"),
+        treatment=_TREATMENTS.get(order.workflow, "free" if guide is None else "restyle"),
+        guide=guide,
         guide_start=order.video_start,
         hold=0.6 if order.control is None else 0.4 + 0.5 * order.control.strength,
         subjects=_shares(order.subjects, (order.width, order.height)),
         mask=inputs.get("referenceMask"),
+        keys=tuple((place, inputs[f"keyframeImage{number}"]) for number, place in enumerate(order.keyframes, 1)),
     )
+
+
+def _first(inputs: Mapping[str, Path]) -> Path | None:
+    return inputs.get("referenceImage") or inputs.get("contextImage1")
 
 
 def _shares(points: Sequence[tuple[float, float]], size: tuple[int, int]) -> tuple[tuple[float, float], ...]:

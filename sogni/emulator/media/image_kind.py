@@ -29,6 +29,7 @@ from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, amounts, 
 Mask = NDArray[np.bool_]
 
 UPSCALER = "rtx_vsr_pro"
+MOSS = "moss_image_"
 SAM3, BIREFNET = "sam3_image_segment_bf16", "birefnet_image_background_removal_fp16"
 USUAL_THRESHOLD = 0.5
 LABELS = ("positive", "negative")
@@ -180,7 +181,7 @@ def check_image(
     frame.constants(KEY_FRAME_TEMPLATE)
     read = amounts(request, frame, model, catalogue, formats=FORMATS, max_count=MAX_IMAGES, max_previews=MAX_PREVIEWS)
     strength = frame.number("strength", required=True)
-    texts = [frame.text(key, required=key != "positivePrompt") or "" for key in _PROMPTS]
+    texts = _prompts(frame, model)
     (width, height), preset = _size(frame, model, catalogue)
     starting = _starting_image(frame, model)
     context = _context_images(frame, model)
@@ -189,6 +190,7 @@ def check_image(
     frame.text("vae", null=True)
     receipt(frame)
     _gpt_image(frame, model)
+    _rope_scales(frame, model)
     segmentation = check_segmentation(frame, model)
     if read is None or strength is None:
         return None
@@ -212,6 +214,19 @@ def check_image(
     )
 
 
+def _prompts(frame: Fields, model: Model) -> list[str]:
+    required = {"negativePrompt": model.negative_prompt, "stylePrompt": True}
+    if frame.has("negativePrompt") and not model.negative_prompt:
+        frame.note("negativePrompt", f"is not accepted by {model.id}")
+    return [frame.text(key, required=required.get(key, False)) or "" for key in _PROMPTS]
+
+
+def _rope_scales(frame: Fields, model: Model) -> None:
+    for key in ("mossRopeScaleX", "mossRopeScaleY"):
+        if frame.number(key, minimum=0, maximum=100) is not None and not model.id.startswith(MOSS):
+            frame.refuse(key, f"is not supported by {model.id}")
+
+
 def _size(frame: Fields, model: Model, catalogue: Catalogue) -> tuple[tuple[int, int], str | None]:
     """Read the size: a preset, a custom size, or the model's default square."""
     # Protocol notes: projects-4.2 §5.4.
@@ -230,7 +245,12 @@ def _size(frame: Fields, model: Model, catalogue: Catalogue) -> tuple[tuple[int,
     if sides[0] is None or sides[1] is None:
         return square, preset
     # Fractions are valid in a request; a worker renders whole pixels.
-    return (int(sides[0]), int(sides[1])), preset
+    width, height = int(sides[0]), int(sides[1])
+    if model.pixels and not model.pixels[0] <= width * height <= model.pixels[1]:
+        frame.refuse("width", f"and height must make {model.pixels[0]} to {model.pixels[1]} pixels for {model.id}")
+    if model.longest_ratio and max(width, height) > model.longest_ratio * min(width, height):
+        frame.refuse("width", f"and height must have a ratio of at most {model.longest_ratio:g} for {model.id}")
+    return (width, height), preset
 
 
 def _starting_image(frame: Fields, model: Model) -> bool:
@@ -239,6 +259,8 @@ def _starting_image(frame: Fields, model: Model) -> bool:
         frame.note("hasStartingImage", "must be true or omitted")
     if starting and isinstance(strength, int | float) and not 0 <= strength <= 1:
         frame.refuse("strength", f"must be from 0 to 1, got {strength:g}")
+    if starting and not model.takes_starting_image:
+        frame.refuse("hasStartingImage", f"must be omitted for {model.id}")
     if model.needs_starting_image and not starting:
         frame.refuse("hasStartingImage", f"must be true for {model.id}")
     return bool(starting)
@@ -275,8 +297,10 @@ def _control_net(frame: Fields) -> Control | None:
 
 
 def _gpt_image(frame: Fields, model: Model) -> None:
-    frame.text("gptImageQuality", allowed=("low", "medium", "high", "auto", "standard", "hd", "xhigh", "max"))
-    frame.text("gptImageBackground", allowed=("opaque", "auto", "transparent"))
+    newer = model.id.startswith("gpt-image-2.5")
+    qualities = ("low", "medium", "high", "auto", "standard", "hd")
+    frame.text("gptImageQuality", allowed=(*qualities, "xhigh", "max") if newer else qualities)
+    frame.text("gptImageBackground", allowed=("opaque", "auto", "transparent") if newer else ("opaque", "auto"))
     frame.whole("gptImageOutputCompression", minimum=0, maximum=100)
     frame.text("gptImageMaskUrl")
     frame.flag("hasReferenceMask")

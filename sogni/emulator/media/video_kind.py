@@ -24,6 +24,7 @@ from sogni.emulator.catalogue.video_families import (
     CARRIES_REFERENCE_AUDIO,
     CONTROL_NAMES,
     DISTILLED_CONTROL_NAMES,
+    H3_MATRIX,
     NEEDS_ONE_OF,
     SEEDANCE,
     TAKES_CONTROL_NET,
@@ -31,12 +32,14 @@ from sogni.emulator.catalogue.video_families import (
     Family,
     References,
     family_of,
+    stage_scale,
     workflow_of,
 )
 from sogni.emulator.fields import Fields
-from sogni.emulator.media.codecs import misplaced, undecodable
+from sogni.emulator.media.codecs import form_of_role, misplaced, undecodable
 from sogni.emulator.media.films import make_last_frame, make_video
 from sogni.emulator.media.pictures import unreadable
+from sogni.emulator.media.video_rules import EXTENDS, FAMILY_RULES, Given
 from sogni.emulator.projects.estimates import Quote, VideoWork, video_quote
 from sogni.emulator.projects.orders import Control, Network, Product, Sound, Upscale, VideoOrder
 from sogni.emulator.projects.request_checks import (
@@ -62,6 +65,7 @@ class Assets:
     images: int
     videos: int
     audios: int
+    urls: Mapping[str, int]
 
     @property
     def has_video(self) -> bool:
@@ -83,13 +87,15 @@ def read_assets(frame: Fields) -> Assets:
             uploads.append(asset)
         elif flag is False:
             frame.note(flag_of(asset), "must be true or omitted")
-    images, videos, audios = (_urls(frame, key) for key in URL_KEYS)
+    urls = {key: _urls(frame, key) for key in URL_KEYS}
+    images, videos, audios = urls.values()
     return Assets(
         frozenset(uploads),
         images + sum(asset in uploads for asset in ("referenceImage", "referenceImageEnd")),
         videos + ("referenceVideo" in uploads),
         # Both clips have the same destination, so they count as one.
         audios + any(asset in uploads for asset in ("referenceAudio", "referenceAudioIdentity")),
+        urls,
     )
 
 
@@ -105,6 +111,15 @@ def _urls(frame: Fields, key: str) -> int:
     return len(urls)
 
 
+def matrix_row(workflow: str, model_id: str) -> str:
+    """Return the row of the asset matrix for a model."""
+    # Protocol notes: projects-5x §3.2.
+    if model_id in EXTENDS:
+        return "XXXOOX"
+    h3 = H3_MATRIX.get(workflow) if model_id.startswith("minimax-h3") else None
+    return h3 or ASSET_MATRIX[workflow]
+
+
 def check_matrix(frame: Fields, workflow: str, uploads: frozenset[str], model_id: str) -> None:
     """Check the assets against the row of the workflow."""
     # Protocol notes: projects-4.2 §6.3, §6.4.
@@ -114,7 +129,7 @@ def check_matrix(frame: Fields, workflow: str, uploads: frozenset[str], model_id
     choice = NEEDS_ONE_OF.get(workflow)
     if choice and not uploads & set(choice):
         frame.refuse(flag_of(choice[0]), f"is missing: {workflow} requires {' or '.join(choice)}")
-    for asset, rule in zip(ASSETS, ASSET_MATRIX[workflow], strict=True):
+    for asset, rule in zip(ASSETS, matrix_row(workflow, model_id), strict=True):
         if rule == "R" and asset not in uploads:
             frame.refuse(flag_of(asset), f"is missing: {workflow} requires {asset}")
         elif rule == "X" and asset in uploads:
@@ -234,10 +249,13 @@ def check_video(
     lowest_seed = -1 if family.upscales else 0
     read = amounts(request, frame, model, catalogue, formats=formats, max_count=most, lowest_seed=lowest_seed)
     texts = _prompts(frame, family)
-    size = _size(frame, model, catalogue, limits)
+    size = _size(frame, model, catalogue, family, limits)
     timing = _timing(frame, model, catalogue, family, limits)
     assets = read_assets(frame)
     details = _details(frame, model, catalogue, workflow, assets, limits)
+    rules = FAMILY_RULES.get(family.name)
+    if rules is not None:
+        details |= rules(frame, model, Given(workflow, assets.uploads, assets.urls, timing.frames))
     upscale = _upscale(frame, texts) if family.upscales else None
     sampling(frame, model, catalogue)
     receipt(frame)
@@ -259,7 +277,7 @@ def check_video(
         negative_prompt=texts[1],
         style_prompt=texts[2],
         assets=assets.uploads,
-        has_video_input=assets.has_video,
+        has_video_input=assets.has_video or any("Video" in role for role in details.get("more_uploads", ())),
         sound=_sound(frame, family, workflow, assets),
         upscale=upscale,
     )
@@ -289,11 +307,14 @@ def _prompts(frame: Fields, family: Family) -> list[str]:
     return [frame.text(key, required=key == "stylePrompt") or "" for key in keys]
 
 
-def _size(frame: Fields, model: Model, catalogue: Catalogue, limits: References | None) -> tuple[int, int]:
-    """Read the size: both sides or neither."""
-    # Protocol notes: projects-4.2 §6.8.
-    default = int(catalogue.default(model, "width")), int(catalogue.default(model, "height"))
-    sides = [_side(frame, key, model, catalogue) for key in ("width", "height")]
+def _size(
+    frame: Fields, model: Model, catalogue: Catalogue, family: Family, limits: References | None
+) -> tuple[int, int]:
+    """Read the size: both sides or neither. Two-stage models deliver twice the size."""
+    # Protocol notes: projects-4.2 §6.8, projects-5x §4.6.
+    scale = stage_scale(model.id)
+    default = int(catalogue.default(model, "width")) * scale, int(catalogue.default(model, "height")) * scale
+    sides = [_side(frame, key, model, catalogue, family) for key in ("width", "height")]
     width, height = sides
     if width is None or height is None:
         for key, side in zip(("width", "height"), sides, strict=True):
@@ -302,24 +323,30 @@ def _size(frame: Fields, model: Model, catalogue: Catalogue, limits: References 
         return default
     if limits is not None and min(width, height) > limits.short_side:
         frame.refuse("height", f"must leave the short side at {limits.short_side} pixels at most for {model.id}")
+    most = catalogue.tiers[model.tier].get("maxPixels")
+    if most is not None and width * height > most:
+        frame.refuse("width", f"and height must make at most {most} pixels for {model.id}")
     # H.264 usually requires an even number of rows and columns.
-    return int(width) // 2 * 2, int(height) // 2 * 2
+    return int(width) // 2 * 2 * scale, int(height) // 2 * 2 * scale
 
 
-def _side(frame: Fields, key: str, model: Model, catalogue: Catalogue) -> float | None:
+def _side(frame: Fields, key: str, model: Model, catalogue: Catalogue, family: Family) -> float | None:
     bounds = catalogue.range(model, key)
     low, high = bounds if bounds is not None else (480, 3840)
     side = frame.number(key, minimum=low, maximum=high)
-    _note_grid(frame, key, side, model, catalogue)
+    _check_grid(frame, key, side, model, catalogue, family)
     return side
 
 
-def _note_grid(frame: Fields, key: str, value: float | None, model: Model, catalogue: Catalogue) -> None:
-    """Report a value off the tier's grid. The behavior is undocumented, so it is delivered as requested."""
+def _check_grid(
+    frame: Fields, key: str, value: float | None, model: Model, catalogue: Catalogue, family: Family
+) -> None:
+    """Report a value off the tier's grid. Where the behavior is undocumented, it is delivered as requested."""
     limits = catalogue.tiers[model.tier].get(key, {})
     step = limits.get("step")
     if value is not None and step and (value - limits["min"]) % step:
-        frame.note(key, f"is not on the model's grid: {limits['min']} and steps of {step}")
+        report = frame.refuse if family.strict_grid else frame.note
+        report(key, f"is not on the model's grid: {limits['min']} and steps of {step}")
 
 
 def _timing(frame: Fields, model: Model, catalogue: Catalogue, family: Family, limits: References | None) -> _Timing:
@@ -328,10 +355,10 @@ def _timing(frame: Fields, model: Model, catalogue: Catalogue, family: Family, l
     Interpolation inserts a frame between every two.
     """
     # Protocol notes: projects-4.2 §3.3.
-    bounds = limits.frames if limits is not None else catalogue.range(model, "frames")
+    bounds = limits.frames if limits is not None else family.frames or catalogue.range(model, "frames")
     low, high = bounds if bounds is not None else (1, None)
     requested_frames = frame.number("frames", minimum=low, maximum=high, whole=True)
-    _note_grid(frame, "frames", requested_frames, model, catalogue)
+    _check_grid(frame, "frames", requested_frames, model, catalogue, family)
     billed_frames = int(requested_frames) if requested_frames is not None else family.default_frames
     fps = _rate(frame, model, catalogue, family)
     frames = billed_frames
@@ -364,8 +391,9 @@ def _details(
     """Read the settings of reference files, and the numbers that only have limits."""
     if limits is not None:
         check_references(frame, assets, limits, model.id)
-    elif workflow is not None:
-        check_matrix(frame, workflow, assets.uploads, model.id)
+    else:
+        if workflow is not None and not model.external:
+            check_matrix(frame, workflow, assets.uploads, model.id)
         if frame.has("seedanceTaskType"):
             frame.refuse("seedanceTaskType", f"is not supported by {model.id}")
     limited(frame, "shift", "shift", model, catalogue)
@@ -419,15 +447,16 @@ class VideoKind:
     def uploads(self, order: VideoOrder) -> list[str]:
         # The identity clip is sent in place of the reference audio (projects-4.2 §10.2).
         roles = [asset.removesuffix("Identity") for asset in ASSETS if asset in order.assets]
-        return list(dict.fromkeys(roles))
+        return [*dict.fromkeys(roles), *order.more_uploads]
 
     def quote(self, order: VideoOrder) -> Quote:
+        scale = stage_scale(order.model.id)
         work = VideoWork(
             model=order.model,
             count=order.count,
             steps=order.steps,
-            width=order.width,
-            height=order.height,
+            width=order.width // scale,
+            height=order.height // scale,
             frames=order.paid_frames,
             fps=float(order.fps),
             has_video_input=order.has_video_input,
@@ -439,12 +468,8 @@ class VideoKind:
 
     def broken_input(self, inputs: Mapping[str, Path]) -> str | None:
         for role, path in inputs.items():
-            if role == "referenceAudio":
-                reason = undecodable(path, "audio")
-            elif role == "referenceVideo":
-                reason = undecodable(path, "video")
-            else:
-                reason = unreadable(path)
+            form = form_of_role(role)
+            reason = undecodable(path, form) if form in ("audio", "video") else unreadable(path)
             if reason:
                 return f"{role}: {reason}"
         return None

@@ -119,6 +119,10 @@ class VideoOrder(Order):
     control: Control | None
     return_last_frame: bool
     upscale: Upscale | None
+    more_uploads: tuple[str, ...] = ()
+    """Uploads beyond the asset matrix, by role: numbered references and keyframe images."""
+    keyframes: tuple[int, ...] = ()
+    """The frames at which the keyframe images are shown, in the order of the images."""
 
 
 @frozen(kw_only=True)

@@ -435,7 +435,7 @@ def _served(state: State, model_id: str, media: Media) -> Model:
     model = state.catalogue.models.get(model_id)
     if model is None or model.media != media:
         raise _UnusableError(f"unknown {media} model: {model_id}")
-    if not model.served:
+    if not state.catalogue.worker_count(model):
         raise _UnusableError(f"no worker serves {model_id}")
     return model
 

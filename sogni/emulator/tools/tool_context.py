@@ -61,6 +61,8 @@ _SEEDANCE = {
 }
 _LTX = {"ltx25": "ltx25-22b-int8", "ltx23": "ltx23-22b-fp8", "ltx2": "ltx2-19b-fp8"}
 _WAN = "wan_v2.2-14b-fp8"
+_TOOL_FAMILIES = ("wan_", "ltx", "seedance")
+"""The families whose requests the video tools make."""
 
 
 def image_model(catalogue: Catalogue, selector: str | None, *, edit: bool = False) -> str:
@@ -71,14 +73,14 @@ def image_model(catalogue: Catalogue, selector: str | None, *, edit: bool = Fals
     if re.match(r"(chat-?gpt|open-?ai|gpt|sunburst|flare)", name):
         requested = _GPT_IMAGE
     model = catalogue.models.get(requested)
-    usable = model is not None and model.served and model.media == "image" and not model.needs_starting_image
+    usable = model is not None and model.media == "image" and not model.needs_starting_image
     return requested if usable else default
 
 
 def music_model(catalogue: Catalogue, selector: str | None) -> str:
+    # The tool sends the settings of ACE-Step.
     requested = selector or ""
-    model = catalogue.models.get(requested)
-    return requested if model is not None and model.served and model.media == "audio" else MUSIC_DEFAULT
+    return requested if requested in catalogue.models and requested.startswith("ace_step") else MUSIC_DEFAULT
 
 
 def video_model(catalogue: Catalogue, selector: str | None, workflow: str) -> str:
@@ -86,9 +88,9 @@ def video_model(catalogue: Catalogue, selector: str | None, workflow: str) -> st
     name = _normal(selector)
     if name in _SEEDANCE:
         return _SEEDANCE[name]
-    requested = catalogue.models.get(selector or "")
-    if requested is not None and requested.served and requested.media == "video" and _does(requested.id, workflow):
-        return requested.id
+    requested = selector or ""
+    if requested in catalogue.models and requested.startswith(_TOOL_FAMILIES) and _does(requested, workflow):
+        return requested
     if workflow in ("s2v", "animate-move", "animate-replace"):
         return f"{_WAN}_{workflow}_lightx2v"
     if name.startswith("wan") and workflow in ("t2v", "i2v"):

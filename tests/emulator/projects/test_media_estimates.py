@@ -39,6 +39,17 @@ PAID: list[tuple[str, dict[str, str], Payload]] = [
         {"hasVideoInput": "1"},
         video_request("seedance-2-0", referenceVideoURLs=["https://a.b/c.mp4"]),
     ),
+    (
+        f"{VIDEO}/spark/minimax-h3-fl2va-fp8_t2v/64/64/124/24",
+        {},
+        video_request("minimax-h3-fl2va-fp8_t2v", width=64, height=64, frames=124),
+    ),
+    (
+        f"{VIDEO}/spark/minimax-h3-fastvideo-int8_t2v_turbo_2stage/64/64/124/24",
+        {},
+        video_request("minimax-h3-fastvideo-int8_t2v_turbo_2stage", width=64, height=64, frames=124),
+    ),
+    (f"{AUDIO}/spark/minimax_music3/10/1/1", {}, audio_request("minimax_music3")),
     (f"{AUDIO}/spark/ace_step_1.5_turbo/10/8/3", {}, audio_request(top={"numberOfImages": 3})),
     (f"{AUDIO}/spark/ace_step_1.5_sft/45/60/1", {}, audio_request("ace_step_1.5_sft", duration=45, steps=60)),
 ]
@@ -93,6 +104,7 @@ def test_an_estimate_has_every_currency_and_the_time(wire: Wire) -> None:
     ],
 )
 def test_a_malformed_estimate_is_refused(wire: Wire, supernet: LocalSupernet, path: str, message: str) -> None:
+    supernet.withdraw_model("wan3.0-video")
     reply = wire.get(path)
     assert reply.status_code == 400
     assert message in reply.text

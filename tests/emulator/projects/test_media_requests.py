@@ -212,18 +212,26 @@ def test_a_video_request_as_a_whole_is_checked(wire: Wire, top: Payload, code: i
     assert message in error["error_message"]
 
 
-@pytest.mark.parametrize("model", ["happyhorse-1.1-t2v", "wan3.0-video", "minimax-h3-fl2va-fp8_t2v", "minimax_music3"])
-def test_models_the_emulator_cannot_render_have_no_workers(wire: Wire, model: str) -> None:
-    assert text_error(wire, video_request(model, top={"tokenType": "spark"}))["error"] == 4104
-    assert wire.get("/api/v1/models/list").status_code == 200
+def test_a_withdrawn_model_has_no_workers_until_the_emulator_is_reset(wire: Wire, supernet: LocalSupernet) -> None:
+    model = f"{WAN}_t2v"
+    wire.connect()
+    assert wire.next("swarmModels")[model] > 0
+    supernet.withdraw_model(model)
+    assert wire.next("swarmModels")[model] == 0
+    assert text_error(wire, video_request(model))["error"] == 4104
+    supernet.reset()
+    assert wire.connect().next("swarmModels")[model] > 0
+    with pytest.raises(ValueError, match="unknown model"):
+        supernet.withdraw_model("nothing")
 
 
 def test_workers_serve_video_and_music_on_the_fast_network_only(wire: Wire) -> None:
     wire.connect()
     counts = wire.next("swarmModels")
-    for model in (f"{WAN}_t2v", f"{LTX}_v2v_dev", "seedance-2-5", "ace_step_1.5_turbo"):
+    for model in (f"{WAN}_t2v", f"{LTX}_v2v_dev", "seedance-2-5", "ace_step_1.5_turbo", "pixal3d_int8_i23d"):
         assert counts[model] > 0
-    assert counts["wan3.0-video"] == counts["minimax_music3"] == 0
+    wire.network = "relaxed"
+    assert not {f"{WAN}_t2v", "ace_step_1.5_turbo", "pixal3d_int8_i23d"} & set(wire.connect().next("swarmModels"))
 
 
 NOTED: list[tuple[str, dict[str, Any], str]] = [

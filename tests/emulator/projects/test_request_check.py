@@ -60,7 +60,7 @@ REFUSED_REQUESTS: list[tuple[dict[str, Any], int, str]] = [
     ({"disableSafety": ...}, 400, "disableSafety is missing"),
     ({"keyFrames": [key_frame(modelID="unknown")]}, 404, "is not a known model"),
     ({"keyFrames": [key_frame(modelID="gpt-image-2")], "tokenType": "sogni"}, 400, "tokenType must be spark"),
-    ({"keyFrames": [key_frame(modelID="minimax_music3")]}, 4104, "No worker on the fast network"),
+    ({"keyFrames": [key_frame(modelID="minimax_music3")], "network": "relaxed"}, 4104, "No worker on the relaxed"),
     ({"keyFrames": [key_frame(modelID="pixal3d_int8_i23d")]}, 400, "hasStartingImage must be true"),
     ({"keyFrames": [key_frame(modelID="sam3_image_segment_bf16", hasStartingImage=True)]}, 400, "sam3Prompt must be"),
 ]
