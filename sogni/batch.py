@@ -199,7 +199,7 @@ class Batch:
         except NotFoundError:
             return None
         if project.status in ("failed", "canceled"):
-            # Repeated with another idempotency key: this one belongs to the failed project.
+            # Repeated with another idempotency key, unless the line names one: this one belongs to the failed project.
             self._journal.forget(request.key)
             return None
         return project
@@ -207,7 +207,7 @@ class Batch:
     def _create(self, request: BatchRequest) -> Flow[ProjectState]:
         yield from self._budget.spend(request.params)
 
-        key = self._journal[request.key].idempotency_key or (yield from new_id())
+        key = request.idempotency_key or self._journal[request.key].idempotency_key or (yield from new_id())
 
         def announce(project_id: str) -> None:
             self._journal.begins(request.key, project_id, key)

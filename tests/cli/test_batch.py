@@ -201,6 +201,16 @@ def test_a_project_that_never_arrived_is_started_again(
     assert len(requested(supernet)) == 2
 
 
+def test_a_key_in_a_line_is_paid_once_whatever_the_journal(
+    sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path
+) -> None:
+    write({"positive_prompt": "a fox", "idempotency_key": "the fox of the day"})
+    for directory in ("one", "two"):
+        assert sogni("batch", "list.txt", *MODEL, "-o", directory).exit_code == 0
+        assert len(pictures(tmp_path / directory)) == 1
+    assert len(requested(supernet)) == 1
+
+
 def test_failures_are_reported_and_started_again_in_the_next_run(
     sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path
 ) -> None:

@@ -17,7 +17,8 @@ from typing import Any
 
 from attrs import field, frozen
 
-from sogni.core.checks import short_repr
+from sogni.core.checks import invalid_value, short_repr
+from sogni.core.projects.idempotency import checked_key
 from sogni.core.projects.kinds import kind_of
 from sogni.core.projects.params import project_params
 from sogni.errors import ValidationError
@@ -89,15 +90,20 @@ def _is_table(content: Sequence[str], separator: str) -> bool:
 
 
 COMMENT = "#"
+_KEY = "idempotency_key"
 
 
 @frozen(kw_only=True)
 class BatchRequest:
-    """One project of a batch: its line number, its fields, and its `key` in the journal."""
+    """One project of a batch: its line number, its fields, and its `key` in the journal.
+
+    `idempotency_key` is the one that the line gives its project, if any.
+    """
 
     line: int
     key: str
     fields: Mapping[str, Any]
+    idempotency_key: str | None = None
     params: ProjectParams = field(repr=False)
 
 
@@ -123,20 +129,25 @@ def batch_requests(
     requests: list[BatchRequest] = []
     findings: list[LineFinding] = []
     seen: Counter[str] = Counter()
+    named: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         text = line.strip().removeprefix("\ufeff")
         if not text or text.startswith(COMMENT):
             continue
         try:
             fields = {**common, **_fields(text, defaults)}
-            params = project_params(None, fields)
+            params = project_params(None, {name: value for name, value in fields.items() if name != _KEY})
             params = kind_of(params).check(params).params
+            idempotency_key = _idempotency_key(fields, number, named)
         except (ValidationError, TypeError) as error:
             findings.append(LineFinding(line=number, message=str(error)))
             continue
         known = json.dumps(fields, sort_keys=True)
         seen[known] += 1
-        requests.append(BatchRequest(line=number, key=_key(known, seen[known]), fields=fields, params=params))
+        key = _key(known, seen[known])
+        requests.append(
+            BatchRequest(line=number, key=key, fields=fields, params=params, idempotency_key=idempotency_key)
+        )
     refuse_lines(findings)
     return requests
 
@@ -146,6 +157,16 @@ def refuse_lines(findings: Sequence[LineFinding]) -> None:
     if findings:
         message = "; ".join(map(str, findings))
         raise ValidationError(message, field=f"line {findings[0].line}", findings=tuple(findings))
+
+
+def _idempotency_key(fields: Mapping[str, Any], line: int, named: dict[str, int]) -> str | None:
+    """Return the idempotency key that a line gives its project; `named` are the lines of all keys so far."""
+    if fields.get(_KEY) is None:
+        return None
+    key = checked_key(fields[_KEY])
+    if named.setdefault(key, line) != line:
+        raise invalid_value(_KEY, key, "different on every line", f"line {named[key]} has the same {_KEY}")
+    return key
 
 
 def _fields(text: str, defaults: Mapping[str, Any]) -> dict[str, Any]:

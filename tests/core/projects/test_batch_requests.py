@@ -52,6 +52,18 @@ def test_the_same_request_twice_is_two() -> None:
     assert (len(set(keys)), keys[:2]) == (3, [it.key for it in requests("a fox", "a fox")])
 
 
+def test_a_line_may_name_the_idempotency_key_of_its_project() -> None:
+    named, other = requests('{"positive_prompt": "a fox", "idempotency_key": "one"}', '{"idempotency_key": null}')
+    assert (named.idempotency_key, named.params.positive_prompt, other.idempotency_key) == ("one", "a fox", None)
+    assert named.fields["idempotency_key"] == "one"
+    with pytest.raises(ValidationError) as caught:
+        requests('{"idempotency_key": "one"}', '{"idempotency_key": ""}', "", '{"idempotency_key": "one"}')
+    assert [str(it) for it in caught.value.findings] == [
+        "line 2: idempotency_key must be a string of 1 to 255 characters, got ''",
+        "line 4: line 1 has the same idempotency_key",
+    ]
+
+
 def test_all_mistakes_are_told_at_once_with_their_lines() -> None:
     with pytest.raises(ValidationError) as caught:
         requests("a fox", '{"prompt": 1}', "{", '{"steps": "many"}', '{"type": "poem", "model_id": "m"}')
