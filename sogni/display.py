@@ -19,8 +19,9 @@ from typing import Any
 from sogni.redaction import escape_controls
 
 _BAR = 30
-_BESIDE_BAR = 18
-"""Columns for percentage and status."""
+_PERCENT = 8
+"""Columns for percentage and spaces."""
+_SHORTEST_STATUS = 10
 _DEFAULT_COLUMNS = 80
 _REDRAW_SECONDS = 0.05
 _PLAYERS = {
@@ -46,13 +47,71 @@ def job_html(job: Any) -> str:
     return f"<code>{html.escape(repr(job))}</code>"
 
 
+_REASONS = {
+    "concurrency_limit": "the limit of projects at a time is reached",
+    "model_concurrency_limit": "the limit of projects with this model is reached",
+    "payment_pending": "the payment is pending",
+    "no_workers": "no workers for this model",
+    "queued": "all workers busy",
+}
+
+_PHASES = {
+    "downloadingAssets": "downloading LoRAs",
+    "unloadingModel": "unloading model",
+    "loadingModel": "loading model",
+}
+
+
+def status_phrase(project: Any) -> str:
+    """Return the status of a project in a few words: why it waits, or what its worker prepares, if that is known."""
+    if project.status not in ("pending", "queued"):
+        return str(project.status)
+    for job in project.jobs:
+        if job.preparation is not None:
+            return _preparation_phrase(job.preparation) or str(job.status)
+    reason = project.waiting_reason
+    known = _REASONS.get(reason.reason) if reason is not None else None
+    if known is None and project.queue_status == "no-workers":
+        known = _REASONS["no_workers"]
+    place = f"{_ordinal(project.queue_position)} in line" if project.queue_position > 0 else None
+    start = project.estimated_start_at
+    left = None if start is None else _about(start.timestamp() - time.time())
+    parts = [part for part in (known, place, left) if part]
+    return f"waiting: {', '.join(parts)}" if parts else str(project.status)
+
+
+def _preparation_phrase(preparation: Any) -> str | None:
+    if preparation.phase == "downloadingAssets" and preparation.total:
+        number = min(preparation.total, (preparation.completed or 0) + 1)
+        return f"downloading LoRA {number} of {preparation.total}"
+    doing = {
+        "downloadingAssets": "downloading LoRAs",
+        "unloadingModel": "unloading model",
+        "loadingModel": "loading model",
+    }
+    return doing.get(preparation.phase)
+
+
+def _ordinal(number: int) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number % 100 not in (11, 12, 13) else "th"
+    return f"{number}{ending}"
+
+
+def _about(seconds: float) -> str | None:
+    """Return an estimated time in words; None if it is over."""
+    for unit, length in (("h", 3600), ("min", 60), ("s", 1)):
+        if seconds >= 1.5 * length or (length == 1 and seconds >= 0.5):
+            return f"about {round(seconds / length)} {unit}"
+    return None
+
+
 def project_html(project: Any) -> str:
     """Return HTML with a table of the jobs of a project."""
     rows = "".join(_row(place, job) for place, job in enumerate(project.jobs))
     error = f"<p>{html.escape(project.error.message)}</p>" if project.error else ""
     head = "<tr><th>job</th><th>status</th><th>progress</th><th>worker</th><th>seed</th><th>result</th></tr>"
     return (
-        f"<div><b>Project</b> <code>{html.escape(project.id)}</code> {html.escape(project.status)} "
+        f"<div><b>Project</b> <code>{html.escape(project.id)}</code> {html.escape(status_phrase(project))} "
         f'<progress value="{project.progress}" max="100"></progress> {project.progress}%{error}'
         f"<table>{head}{rows}</table></div>"
     )
@@ -151,10 +210,10 @@ def show_progress(project: Any) -> Iterator[None]:
 
     def show(*_: Any, end: str = "") -> None:
         nonlocal shown
-        columns = _columns(sys.stderr)
-        length = max(0, min(_BAR, columns - _BESIDE_BAR))
+        columns, status = _columns(sys.stderr), f"{escape_controls(status_phrase(project)):<{_SHORTEST_STATUS}}"
+        length = max(0, min(_BAR, columns - _PERCENT - len(status)))
         done = round(project.progress / 100 * length)
-        bar = f"{full * done}{empty * (length - done)} {project.progress:3d}% {escape_controls(project.status):<10}"
+        bar = f"{full * done}{empty * (length - done)} {project.progress:3d}% {status}"
         # A wrapped line cannot be overwritten, and the end of a longer one would remain.
         bar = bar[: columns - 1]
         _write(f"\r{bar:<{shown}}{end}")

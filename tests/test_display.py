@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,7 @@ from sogni.display import (
     show_progress,
     show_project_in_notebook,
     show_stream_in_notebook,
+    status_phrase,
     stream_html,
 )
 from sogni.models.params import ImageProjectParams
@@ -109,6 +111,50 @@ def test_only_web_addresses_are_linked(kind: str, url: str) -> None:
 def test_web_addresses_are_linked(url: str) -> None:
     project = project_of({"imgID": "A", "resultUrl": url})
     assert f'href="{url}"' in project_html(project)
+
+
+SENT = {"reason": "queued", "message": "m"}
+
+
+@each_row(
+    ("queued", "phrase"),
+    [
+        ({}, "queued"),
+        ({"queuePosition": 0, "queueStatus": "waiting", "estimatedStartSeconds": 0}, "queued"),
+        ({"queuePosition": 1}, "waiting: 1st in line"),
+        ({"queuePosition": 22, "estimatedStartSeconds": 40}, "waiting: 22nd in line, about 40 s"),
+        ({"queuePosition": 12, "estimatedStartSeconds": 600}, "waiting: 12th in line, about 10 min"),
+        ({"queuePosition": 3, "waitingReason": SENT}, "waiting: all workers busy, 3rd in line"),
+        ({"queueStatus": "no-workers"}, "waiting: no workers for this model"),
+        ({"waitingReason": {**SENT, "reason": "payment_pending"}}, "waiting: the payment is pending"),
+        ({"estimatedStartSeconds": 7300}, "waiting: about 2 h"),
+    ],
+    ids=str,
+)
+def test_a_waiting_project_says_why(queued: dict[str, Any], phrase: str) -> None:
+    project = project_of()
+    now = time.time()
+    project._state.queued(queued, now)
+    assert (status_phrase(project), f"{phrase} <progress" in project_html(project)) == (phrase, True)
+
+
+@each_row(
+    ("sent", "phrase"),
+    [
+        ({"phase": "loadingModel", "step": "start"}, "loading model"),
+        ({"phase": "unloadingModel"}, "unloading model"),
+        ({"phase": "downloadingAssets", "total": 3, "completed": 1}, "downloading LoRA 2 of 3"),
+        ({"phase": "downloadingAssets", "total": 3, "completed": 3}, "downloading LoRA 3 of 3"),
+        ({"phase": "downloadingAssets"}, "downloading LoRAs"),
+        ({"phase": "somethingNew"}, "initiating"),
+        (None, "pending"),
+    ],
+    ids=str,
+)
+def test_a_preparing_project_says_what(sent: Any, phrase: str) -> None:
+    project = project_of()
+    project._state.job_begins({"imgID": "A", "preparation": sent}, 1, started=False)
+    assert status_phrase(project) == phrase
 
 
 # --- a notebook

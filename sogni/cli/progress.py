@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sogni.cli.exit_codes import shows_progress
 from sogni.cli.output import one_line
+from sogni.display import status_phrase
 from sogni.redaction import escape_controls
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 MAX_JOBS = 8
 """Maximum number of jobs with their own bar."""
-LABEL = 22
+LABEL = 24
 
 
 class ProjectDisplay:
@@ -38,6 +39,11 @@ class ProjectDisplay:
         from rich.text import Text
 
         table = Table.grid(padding=(0, 1))
+        if self.project is None or not (self.project.jobs or self.project.finished):
+            table.add_column(no_wrap=True, overflow="ellipsis")
+            words = self.text if self.project is None else status_phrase(self.project)
+            table.add_row(Text(escape_controls(words), overflow="ellipsis"))
+            return table
         wide = console.width >= 64
         table.add_column(width=min(LABEL, console.width // 3), no_wrap=True)
         table.add_column()
@@ -45,9 +51,6 @@ class ProjectDisplay:
         if wide:
             table.add_column(width=5, justify="right", no_wrap=True)
             table.add_column(no_wrap=True, overflow="ellipsis")
-        if self.project is None:
-            table.add_row(Text(self.text, overflow="ellipsis"))
-            return table
         bar_width = max(4, min(40, console.width - LABEL - (30 if wide else 10)))
         for row in self._rows(console):
             table.add_row(*cells(row, bar_width)[: 5 if wide else 3])
@@ -57,7 +60,8 @@ class ProjectDisplay:
         """Return label, percentage, time left and worker of the project, then of its jobs."""
         project, now = self.project, time.time()
         jobs = project.jobs
-        rows = [(_status(project, self.text), project.progress, time_left(project.eta, now), "")]
+        label = self.text if project.finished else status_phrase(project)
+        rows = [(label, project.progress, time_left(project.eta, now), "")]
         room = min(MAX_JOBS, max(1, console.height - 3))
         drawn = jobs if len(jobs) <= room else [job for job in jobs if not job.finished][:room]
         kind = project.type
@@ -76,14 +80,6 @@ def cells(row: tuple[str, int, str, str], bar_width: int) -> list[Any]:
     bar = ProgressBar(total=100, completed=percent, width=bar_width)
     shown = Text(escape_controls(label.replace("\n", " ")), overflow="ellipsis")
     return [shown, bar, Text(f"{percent}%"), Text(left), Text(one_line(worker))]
-
-
-def _status(project: Any, text: str) -> str:
-    if project.finished:
-        return text
-    if project.status == "queued" and project.queue_position >= 0:
-        return f"queued at place {project.queue_position}"
-    return str(project.status)
 
 
 def time_left(moment: datetime | None, now: float) -> str:

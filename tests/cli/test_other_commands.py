@@ -156,7 +156,14 @@ def test_a_mistake_found_by_the_service_is_a_failure(sogni: Run, supernet: Local
 
 @pytest.mark.parametrize(
     "options",
-    [("--spark", "much"), ("--sogni", "-1"), ("--step-time", "-1"), ("--token-rate", "-1"), ("--rest-port", "x")],
+    [
+        ("--spark", "much"),
+        ("--sogni", "-1"),
+        ("--step-time", "-1"),
+        ("--load-time", "-1"),
+        ("--token-rate", "-1"),
+        ("--rest-port", "x"),
+    ],
 )
 def test_invalid_emulator_options_are_usage_errors(sogni: Run, options: tuple[str, ...]) -> None:
     result = sogni("emulator", *options)

@@ -17,6 +17,7 @@ from rich.console import Console
 from sogni.cli.batch import BatchDisplay
 from sogni.cli.output import print_table
 from sogni.cli.progress import ProjectDisplay, Render, project_display
+from sogni.models.projects import Preparation, WaitingReason
 
 
 @define(eq=False)
@@ -32,6 +33,10 @@ class Work:
     eta: datetime | None = field(factory=lambda: datetime.now(UTC) + timedelta(seconds=75.4))
     jobs: list[Work] = field(factory=list)
     params: Any = None
+    queue_status: str | None = None
+    estimated_start_at: datetime | None = None
+    waiting_reason: Any = None
+    preparation: Any = None
 
 
 def drawn(project: Work | None, width: int, height: int = 24, encoding: str = "utf-8") -> list[str]:
@@ -64,8 +69,23 @@ def test_project_and_jobs_have_percent_time_and_worker() -> None:
     assert "1:15" not in second
 
 
-def test_the_queue_position_is_shown() -> None:
-    assert drawn(Work(status="queued", queue_position=3, eta=None), 80)[0].startswith("queued at place 3 ")
+@pytest.mark.parametrize("width", [20, 80])
+def test_why_a_project_waits_has_the_whole_line(width: int) -> None:
+    start = datetime.now(UTC) + timedelta(seconds=40)
+    work = Work(
+        status="queued", queue_position=3, waiting_reason=WaitingReason(reason="queued", message="m"),
+        estimated_start_at=start,
+    )  # fmt: skip
+    (line,) = drawn(work, width)
+    phrase = "waiting: all workers busy, 3rd in line, about 40 s"
+    assert line.strip() == (phrase if width == 80 else "waiting: all worker…")
+
+
+def test_what_a_worker_prepares_is_shown() -> None:
+    loading = Preparation(phase="loadingModel", step="start")
+    whole, first = drawn(Work(status="pending", jobs=[Work(status="initiating", preparation=loading)]), 80)
+    assert whole.startswith("loading model ")
+    assert "image 1 initiating" in first
 
 
 @pytest.mark.parametrize("width", [20, 30, 40, 63, 64, 80, 200])

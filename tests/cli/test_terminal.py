@@ -53,7 +53,7 @@ def test_errors_of_a_batch_stay_among_the_paths(start: Start, supernet: LocalSup
 def test_a_bar_is_drawn_and_only_the_paths_stay(start: Start, supernet: LocalSupernet) -> None:
     supernet.pause_workers()
     screen = Screen(start, "image", "a lighthouse", *MODEL, "-n", "2", "--name", "it-{index}", columns=50)
-    screen.until("queued")
+    screen.until("waiting: ")
     supernet.resume_workers()
     assert screen.end() == 0
     assert screen.lines == ["it-0.png", "it-1.png"]
@@ -189,7 +189,7 @@ def test_a_table_is_printed_in_any_encoding(start: Start) -> None:
 def test_a_command_can_be_interrupted_while_it_draws(start: Start, supernet: LocalSupernet) -> None:
     supernet.pause_workers()
     screen = Screen(start, "image", "a lighthouse", *MODEL)
-    screen.until("queued")
+    screen.until("waiting: ")
     screen.process.send_signal(signal.SIGINT)
     assert screen.end() == 130
     assert screen.lines[-1].endswith("was canceled")
