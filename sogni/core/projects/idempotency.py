@@ -141,15 +141,14 @@ class Claim:
         _, project_id = place
         sent = _sent.get(place)
         tracked = yield from change(lambda state, _: state.projects.by_id.get(project_id))
-        if tracked is not None and not tracked.abandoned:
+        if tracked is not None and not tracked.abandoned and tracked.status not in ("failed", "canceled"):
             before = comparable(tracked.params)
             if sent is not None:
                 self._refuse(project_id, sent.params)
             else:
                 self._refuse(project_id, before, _restored(before) if tracked.recovered else before)
-            if tracked.status not in ("failed", "canceled"):
-                return tracked
-        # A project that has ended here was reported by the service: it is not too new to have a record.
+            return tracked
+        # The service may have refused one that failed. Then it has no record, and not because it is too new.
         record = yield from _record_of(project_id, sent.at if sent is not None and tracked is None else None)
         if record is None:
             return None
@@ -216,7 +215,7 @@ def _digests(place: Place, given: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:24]
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 
 def _names(*given: Mapping[str, Any]) -> list[str]:

@@ -173,7 +173,7 @@ def _comparable(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _comparable(item) for name, item in value.items()}
     if not isinstance(value, str):
-        return value
+        return int(value) if isinstance(value, float) and value.is_integer() else value
     if value[:5].lower() == "data:":
         return f"<{len(value)} characters, {hashlib.sha256(value.encode()).hexdigest()[:24]}>"
     return secret_url(value)

@@ -123,7 +123,7 @@ def test_a_project_that_the_service_refused_may_be_sent_again(stage: Stage) -> N
     refused_one = stage.play(create(), UNKNOWN, SENT)
     stage.receives("jobError", {"jobID": ID, "error": 123, "error_message": "insufficient funds"})
     assert refused_one.status == "failed"
-    again = stage.play(create(), UNKNOWN, SENT)
+    again = stage.play(create(steps=2), UNKNOWN, SENT)
     assert (again is refused_one, again.id, again.status) == (False, ID, "pending")
 
 
@@ -295,17 +295,19 @@ def test_what_is_sent_is_noted_before(stage: Stage, notes: Notes) -> None:
 @pytest.mark.parametrize(
     ("now", "shown"),
     [
-        ({"steps": 3}, "steps=<another value>, seed=<another value>; got steps=3, seed=None"),
-        ({"steps": 4, "seed": 7, "guidance": 2}, "guidance=None; got guidance=2"),
-        ({"steps": 4, "seed": 7, "number_of_media": 2}, "number_of_media=1; got number_of_media=2"),
+        ({"steps": 3, "guidance": 2}, "steps=<another value>, seed=<another value>; got steps=3, seed=None"),
+        ({"style_prompt": "ink"}, "style_prompt=None; got style_prompt='ink'"),
+        ({"number_of_media": 2}, "number_of_media=1; got number_of_media=2"),
     ],
 )
 def test_what_another_process_noted_is_compared(stage: Stage, notes: Notes, now: dict[str, Any], shown: str) -> None:
-    stage.play(create(steps=4, seed=7), UNKNOWN, SENT)
+    stage.play(create(steps=4, seed=7, guidance=2), UNKNOWN, SENT)
     for remembered in (idempotency._sent, stage.state.projects.by_id):
         remembered.clear()
-    assert shown in stage.fail(ValidationError, create(**now), known("completed")).message
-    assert stage.play(create(steps=4, seed=7), *followed("completed")).id == ID
+    same = {"steps": 4, "seed": 7, "guidance": 2.0}
+    given = now if "steps" in now else {**same, **now}
+    assert shown in stage.fail(ValidationError, create(**given), known("completed")).message
+    assert stage.play(create(**same), *followed("completed")).id == ID
 
 
 def test_equal_values_of_different_projects_are_not_recognized(stage: Stage, notes: Notes) -> None:
