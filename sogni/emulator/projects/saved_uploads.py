@@ -201,7 +201,9 @@ class SavedUploads:
         owned = self._of(account)
         for saved in owned:
             if (saved.sha256, saved.size, saved.content_type) == (sha256, size, content_type):
-                return self._used(saved) if saved.ready else saved
+                if saved.ready:
+                    return self._used(saved)
+                return self._keep(evolve(saved, expires=self.clock() + self.upload_lifetime))
         if len(owned) >= limits.entries or sum(saved.size for saved in owned) + size > limits.bytes:
             raise RefusedError(409, FULL)
         now = self.clock()
