@@ -70,6 +70,8 @@ def requirements_of(tool: str, requested: Any, *, images: int = 0, mode: str | N
     `requested` is the selector or id from the arguments.
     """
     model = resolve_model(tool, requested, with_images=bool(images))
+    if images and model is not None and re.fullmatch(_WITHOUT_IMAGES, model):
+        raise invalid_value("videoModel", model, "a model that takes images", f"videoModel {model!r} takes no images")
     if tool in _MEDIA["image"]:
         return ModelRequirements("image", edits=tool == "edit_image", preferred=_preferred(tool), requested=model)
     if tool in _MEDIA["audio"]:
@@ -79,6 +81,8 @@ def requirements_of(tool: str, requested: Any, *, images: int = 0, mode: str | N
     return ModelRequirements("video", workflows, preferred=_preferred(name), requested=model)
 
 
+_WITHOUT_IMAGES = r"minimax-h3-(?:fasth3-)?t2v.*"
+"""The names of models that are never replaced by one for images (tools §4.7)."""
 _MODES_WITH_PREFERENCE = ("animate-move", "animate-replace", "seedance-v2v")
 
 
@@ -221,8 +225,7 @@ MAX_MEDIA = 16
 _MODES = ("animate-replace", "seedance-v2v", "canny", "pose", "depth", "detailer", "outpaint", "inpaint")
 _IMAGE_FORMATS = {"png": "png", "jpg": "jpg", "jpeg": "jpg", "webp": "webp"}
 _DEFAULT_VIDEO_SECONDS = 5
-_TASK_MODELS = "seedance-2-5"
-"""Prefix of models that need to know the purpose of references other than frames."""
+_EITHER_FRAMES_OR_REFERENCES = ("seedance-2-5", "wan3.0-")
 _LOOSE = frozenset(
     {"reference_video", "reference_audio", "reference_image_urls", "reference_video_urls", "reference_audio_urls"}
 )
@@ -266,10 +269,23 @@ def project_fields(tool: str, arguments: Arguments, model: str, media: ToolMedia
         "seed": _seed(arguments),
         **_BUILDERS[tool](arguments, model, media),
     }
-    found = {name: value for name, value in fields.items() if value is not None}
-    if model.startswith(_TASK_MODELS) and "reference_image" not in found and not _LOOSE.isdisjoint(found):
-        found["seedance_task_type"] = "edit" if tool == "video_to_video" else "reference"
-    return found
+    return _combined(tool, model, {name: value for name, value in fields.items() if value is not None})
+
+
+def _combined(tool: str, model: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Adjust the references for models that take either frames or loose references, and not both."""
+    if not model.startswith(_EITHER_FRAMES_OR_REFERENCES) or _LOOSE.isdisjoint(fields):
+        return fields
+    image = fields.pop("reference_image", None)
+    url = https_url_of(image)
+    if url is not None:
+        fields["reference_image_urls"] = [url, *fields.get("reference_image_urls", ())]
+    elif image is not None:
+        sentence = f"{model} combines an image with other references only if the image has a URL, as results do"
+        raise invalid_value("reference_image_url", "an upload", "a result", sentence)
+    if model.startswith("seedance-2-5"):
+        fields["seedance_task_type"] = "edit" if tool == "video_to_video" else "reference"
+    return fields
 
 
 def _given(arguments: Arguments, *names: str) -> Any:
@@ -384,8 +400,20 @@ def _reference_urls(media: ToolMedia) -> dict[str, Any]:
     return fields
 
 
+def _numbered(media: ToolMedia) -> dict[str, Any]:
+    """Return references as the first of each kind and the further ones, for models that take several uploads."""
+    fields: dict[str, Any] = {}
+    further = {"image": "context_images", "video": "reference_videos", "audio": "reference_audios"}
+    for kind, values in media.references.items():
+        if values:
+            fields |= {f"reference_{kind}": values[0], further[kind]: values[1:] or None}
+    return fields
+
+
 def _frames(model: str, media: ToolMedia) -> dict[str, Any]:
     """Return references as first and, for some models, last frame."""
+    if workflow_of(model) == "r2v":
+        return _numbered(media)
     for kind in ("video", "audio"):
         if media.references.get(kind):
             name = f"reference{kind.capitalize()}Indices"
@@ -430,6 +458,9 @@ def _video_to_video(arguments: Arguments, model: str, media: ToolMedia) -> dict[
         "video_start": arguments.get("video_start"),
         "audio_identity_strength": arguments.get("audio_identity_strength"),
     }
+    if mode == "seedance-v2v" and not is_external(model):
+        sentence = f"controlMode {mode!r} needs a Seedance model, got {model}"
+        raise invalid_value("controlMode", mode, "another mode", sentence)
     if not is_external(model):
         fields["detailer_strength"] = arguments.get("detailer_strength")
         if not animates:

@@ -32,6 +32,7 @@ from sogni.emulator.tools.media_library import ToolError
 
 _log = logging.getLogger(__name__)
 _REFERENCES = ("media_references", "api_media_references")
+_EXECUTE_KEYS = {"tool", "arguments", "app_source", "token_type", "safe_content_filter"}
 
 
 def add_chat_routes(app: web.Application, state: State, agent: Agent) -> None:
@@ -124,6 +125,8 @@ class _ChatRoutes:
                 raise DeclinedError("invalid_request", "tool must be a string and arguments an object")
             if body.get("token_type") not in (None, "sogni", "spark", "auto"):
                 raise DeclinedError("invalid_request", "token_type must be sogni, spark or auto")
+            for unknown in body.keys() - _EXECUTE_KEYS:
+                self.state.recorder.violation(f"POST {request.path} $.{unknown}", "is not a known key")
             result = text_tools.run(name, arguments)
             self._charge(account, body, arguments, result)
         except ToolError as refused:

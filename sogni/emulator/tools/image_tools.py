@@ -8,11 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFilter
-
 from sogni.emulator.catalogue.models import Model
-from sogni.emulator.media.image_kind import SAM3
-from sogni.emulator.media.meshes import write_model
+from sogni.emulator.media.image_kind import BIREFNET, SAM3
 from sogni.emulator.media.pictures import cover
 from sogni.emulator.tools.media_library import Media, ToolError
 from sogni.emulator.tools.renderer import Cut, RenderRequest
@@ -103,15 +100,15 @@ async def upscale_image(work: ToolContext) -> list[Media]:
 
 
 async def remove_background(work: ToolContext) -> list[Media]:
-    """Cut out the object in the middle; with ``applyMask`` false, return the soft mask."""
+    """Cut out what stands out; with ``applyMask`` false, return the mask."""
     source = await work.needed("image", "sourceImageIndex", "source_image_index")
-    size = size_of(source) or Size(1024, 1024)
-    produce = partial(_cut_out, await work.renderer.path(source), work.arguments.flag("applyMask") is not False)
-    return [
-        await work.renderer.cut(
-            Cut(produce=produce, kind="image", mime="image/png", width=size.width, height=size.height)
-        )
-    ]
+    return await _separated(work, BIREFNET, source, {"applyMask": work.arguments.flag("applyMask") is not False})
+
+
+async def _separated(work: ToolContext, model_id: str, source: Media, details: Mapping[str, Any]) -> list[Media]:
+    model = work.model(model_id)
+    size = image_size(model, size_of(source) or Size(1024, 1024), None)
+    return await _render(work, model, size, source, details, count=1)
 
 
 async def segment_image(work: ToolContext) -> list[Media]:
@@ -130,26 +127,32 @@ async def segment_image(work: ToolContext) -> list[Media]:
         "maxInstances": args.raw("maxInstances"),
     }
     details = {"sam3Prompt": {key: value for key, value in prompt.items() if value is not None}}
-    size = size_of(source) or Size(1024, 1024)
-    return await _render(work, work.model(SAM3), size, source, details, count=1)
+    return await _separated(work, SAM3, source, details)
 
 
-_VIEWS = ("left", "back", "right")
-_MESH = ("meshTargetFaces", "normalMapSize", "ambientOcclusionSize", "shapeResolution")
+_VIEWS = {"left": 1, "back": 2, "right": 3}
+"""The slots of further views."""
+_MESH = ("textureSize", "meshTargetFaces", "normalMapSize", "ambientOcclusionSize", "shapeResolution")
 
 
 async def image_to_3d(work: ToolContext) -> list[Media]:
-    """Return a block with the views on its sides, as GLB."""
+    """Return a 3D model of a front view and possibly further views."""
+    # Protocol notes: projects-5x §4.9.
     args = work.arguments
-    views = {"front": await work.needed("image", "sourceImageIndex")}
-    for side in _VIEWS:
+    files = {"startingImage": await work.needed("image", "sourceImageIndex")}
+    for side, slot in _VIEWS.items():
         view = await work.named("image", f"{side}ViewImageIndex", urls=(f"{side}_view_image_url",))
         if view is not None:
-            views[side] = view
-    paths = {name: await work.renderer.path(media) for name, media in views.items()}
-    extras = {name: args.number(name) for name in _MESH if args.number(name) is not None}
-    produce = partial(write_model, paths, int(args.number("textureSize") or 4096), extras)
-    return [await work.renderer.cut(Cut(produce=produce, kind="model", mime="model/gltf-binary"))]
+            files[f"contextImage{slot}"] = view
+    requested = RenderRequest(
+        model=work.model("pixal3d_int8_i23d" if len(files) == 1 else "pixal3d_multiview_int8_i23d"),
+        prompt="",
+        seed=work.chosen_seed,
+        output_format="glb",
+        files=files,
+        details={name: args.raw(name) for name in _MESH if args.raw(name) is not None},
+    )
+    return await work.renderer.render(requested)
 
 
 async def _edited(work: ToolContext, source: Media) -> list[Media]:
@@ -206,17 +209,3 @@ async def _render(
 
 def _enlarge(source: Path, size: tuple[int, int], path: Path) -> None:
     cover(source, size).save(path, "PNG", compress_level=1)
-
-
-def _cut_out(source: Path, apply: bool, path: Path) -> None:
-    with Image.open(source) as opened:
-        image = opened.convert("RGB")
-    mask = Image.new("L", image.size, 0)
-    inset = image.width // 6, image.height // 10
-    ImageDraw.Draw(mask).ellipse((*inset, image.width - inset[0], image.height - inset[1]), fill=255)
-    mask = mask.filter(ImageFilter.GaussianBlur(max(1, min(image.size) // 60)))
-    if apply:
-        image.putalpha(mask)
-        image.save(path, "PNG", compress_level=1)
-    else:
-        mask.save(path, "PNG", compress_level=1)

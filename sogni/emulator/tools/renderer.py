@@ -23,7 +23,7 @@ from attrs import define, evolve, field, frozen
 
 from sogni.emulator.account.accounts import Account, InsufficientFundsError, Token
 from sogni.emulator.catalogue.models import Model
-from sogni.emulator.projects.orders import AudioOrder, ImageOrder, Order, VideoOrder
+from sogni.emulator.projects.orders import AudioOrder, ImageOrder, ModelOrder, Order, SpeechOrder, VideoOrder
 from sogni.emulator.projects.projects import Job, Project
 from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, REQUEST_TEMPLATE, check_request
 from sogni.emulator.projects.storage import SIGNATURE, AccessDeniedError, Key, Producer, StoredFile
@@ -66,7 +66,7 @@ def request(
         **_flags(requested.files),
         **requested.details,
     }
-    if requested.model.media == "image":
+    if requested.model.media in ("image", "model"):
         frame |= {
             f"hasContextImage{slot}": f"contextImage{slot}" in requested.files for slot in range(1, _CONTEXT_SLOTS + 1)
         }
@@ -388,6 +388,8 @@ def described(order: Order, key: Key, seed: int) -> Media:
         facts: dict[str, Any] = {"width": order.width, "height": order.height, "duration": seconds}
         mime = "video/quicktime" if order.output_format == "mov" else "video/mp4"
         return evolve(media, kind="video", mime=mime, sound=order.sound != "none", **facts)
-    assert isinstance(order, AudioOrder)
+    if isinstance(order, ModelOrder):
+        return evolve(media, kind="model", mime="model/gltf-binary")
+    assert isinstance(order, AudioOrder | SpeechOrder)
     mime = {"mp3": "audio/mpeg"}.get(order.output_format, f"audio/{order.output_format}")
     return evolve(media, kind="audio", mime=mime, duration=order.duration)

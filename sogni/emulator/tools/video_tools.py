@@ -4,14 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
-from sogni.emulator.media.audio_kind import CONTENT_TYPES
-from sogni.emulator.media.codecs import AudioFormat
-from sogni.emulator.media.speech import Speech
-from sogni.emulator.rendering.service import result_seed
 from sogni.emulator.tools.media_library import Media, ToolError
-from sogni.emulator.tools.renderer import Cut, RenderRequest
+from sogni.emulator.tools.renderer import RenderRequest
 from sogni.emulator.tools.tool_context import (
     ToolContext,
     frame_count,
@@ -167,21 +163,35 @@ async def generate_music(work: ToolContext) -> list[Media]:
     return await work.renderer.render(requested)
 
 
+_VOICES = {"voice": "custom_voice", "clone": "voice_clone", "design": "voice_design"}
+_INSTRUCTIONS, _TRANSCRIPT = 500, 1000
+"""The number of characters that the models accept, fewer than the tool."""
+
+
 async def generate_speech(work: ToolContext) -> list[Media]:
-    """Read a text in a voice that has nothing in common with a human one but the length of its words."""
+    """Speak the prompt."""
+    # Protocol notes: projects-5x §4.11.
     args = work.arguments
-    voice = "|".join(str(args.raw(name)) for name in ("model", "voice", "voiceDescription", "language"))
-    if args.text("model") == "clone":
-        sample = await work.needed("audio", "voiceSourceIndex", urls=("voice_source_url",))
-        voice += sample.key.item_id
-    form = cast(AudioFormat, args.text("outputFormat", "output_format") or "wav")
-    mime = CONTENT_TYPES[form]
-    spoken = [
-        Speech(text=work.prompt, voice=voice, seed=result_seed(work.chosen_seed, part))
-        for part in range(work.variations)
-    ]
-    cuts = [Cut(produce=it.produce(form), kind="audio", mime=mime, duration=it.seconds) for it in spoken]
-    return [await work.renderer.cut(cut) for cut in cuts]
+    kind = args.text("model") or "voice"
+    values = {"language": args.text("language"), "creativity": args.number("creativity")}
+    files = {}
+    if kind == "clone":
+        files["referenceAudio"] = await work.needed("audio", "voiceSourceIndex", urls=("voice_source_url",))
+        values["referenceText"] = (args.text("voiceTranscript") or "")[:_TRANSCRIPT] or None
+    elif kind == "design":
+        values["instruct"] = (args.text("voiceDescription") or "")[:_INSTRUCTIONS]
+    else:
+        values["speaker"] = args.text("voice")
+    requested = RenderRequest(
+        model=work.model(f"qwen3_tts_1.7b_{_VOICES[kind]}_bf16"),
+        prompt=work.prompt,
+        seed=work.chosen_seed,
+        count=work.variations,
+        output_format=args.text("outputFormat", "output_format") or "wav",
+        files=files,
+        details={key: value for key, value in values.items() if value is not None},
+    )
+    return await work.renderer.render(requested)
 
 
 async def clip(

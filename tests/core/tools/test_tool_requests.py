@@ -16,6 +16,7 @@ LTX, SEEDANCE = "ltx23-22b-fp8_i2v_distilled", "seedance-2-0"
 WAN3 = "wan3.0-video"
 FAST = "minimax-h3-fastvideo-int8_a2v_turbo"
 NOTHING = ToolMedia()
+RESULT = Remote("https://cdn.sogni.ai/a.png", "image", "it")
 
 
 def fields(tool: str, model: str, media: ToolMedia = NOTHING, **arguments: Any) -> dict[str, Any]:
@@ -211,12 +212,37 @@ def test_a_video_from_a_video(model: str, arguments: dict[str, Any], expected: d
     ("media", "task"),
     [
         (ToolMedia(references={"video": [b"1"]}), "reference"),
-        (ToolMedia(references={"video": [b"1"], "image": [b"2"]}), None),
+        (ToolMedia(references={"video": [b"1"], "image": [RESULT]}), "reference"),
+        (ToolMedia(references={"image": [b"2"]}), None),
         (NOTHING, None),
     ],
 )
 def test_the_purpose_of_references(media: ToolMedia, task: str | None) -> None:
     assert fields("generate_video", "seedance-2-5", media).get("seedance_task_type") == task
+
+
+@pytest.mark.parametrize("model", ["seedance-2-5", WAN3])
+def test_frames_and_other_references_exclude_each_other(model: str) -> None:
+    media = ToolMedia(fields={"reference_audio": b"x", "reference_image": RESULT})
+    made = fields("sound_to_video", model, media)
+    assert made["reference_image_urls"] == [RESULT.url]
+    assert "reference_image" not in made
+    media.fields["reference_image"] = b"face"
+    with pytest.raises(ValidationError, match="only if the image has a URL"):
+        fields("sound_to_video", model, media)
+
+
+def test_models_with_numbered_references() -> None:
+    media = ToolMedia(references={"image": [b"1", b"2"], "audio": [b"3"], "video": []})
+    made = fields("generate_video", "minimax-h3-ref2va-fp8_r2v", media)
+    found = {name: value for name, value in made.items() if "reference" in name or "context" in name}
+    assert found == {"reference_image": b"1", "context_images": [b"2"], "reference_audio": b"3"}
+
+
+def test_a_mode_of_seedance_needs_seedance() -> None:
+    media = ToolMedia(fields={"reference_video": b"x"})
+    with pytest.raises(ValidationError, match="needs a Seedance model, got ltx23"):
+        fields("video_to_video", LTX, media, controlMode="seedance-v2v")
 
 
 def test_poses_need_a_picture() -> None:

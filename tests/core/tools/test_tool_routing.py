@@ -103,6 +103,13 @@ def test_what_a_tool_asks_of_a_model(
     assert wanted.edits == (tool == "edit_image")
 
 
+@pytest.mark.parametrize("model", ["minimax-h3-t2v", "minimax-h3-fasth3-t2v-turbo"])
+def test_a_model_for_text_refuses_images(model: str) -> None:
+    assert requirements_of("generate_video", model).requested != model
+    with pytest.raises(ValidationError, match=f"videoModel '{model}' takes no images"):
+        requirements_of("generate_video", model, images=1)
+
+
 def models(**workers: int) -> list[AvailableModel]:
     """Image models with workers."""
     return [AvailableModel(id=name, name=name, worker_count=count) for name, count in workers.items()]

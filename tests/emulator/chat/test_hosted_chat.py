@@ -193,6 +193,9 @@ def test_texts_are_composed_from_their_arguments(wire: Wire, supernet: LocalSupe
     for target, part in (("video_prompt", "motion"), ("edit_prompt", "unchanged")):
         assert part in enhanced(target_output=target, destination_model="ltx25")
     long = enhanced(prompt="word " * 50, prompt_mode="compress")
+    assert supernet.violations == []
+    post(wire, EXECUTE, {"tool": "compose_lyrics", "arguments": {"prompt": "rain"}, "billing_mode": "auto"})
+    assert [it.where for it in supernet.violations] == [f"POST {EXECUTE} $.billing_mode"]
     for wrong in ({"prompt": "a kite"}, {**kite, "destination_model": "nobody"}):
         assert post(wire, EXECUTE, {"tool": "enhance_prompt", "arguments": wrong}).status_code == 400
     assert len(long.split()) == 24
