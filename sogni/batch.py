@@ -90,6 +90,8 @@ class Batch:
     ) -> None:
         self.total: int = len(requests)
         self.running: dict[Project, BatchRequest] = {}
+        self.unsaved: list[str] = []
+        """Ids of finished projects whose results could not be saved."""
         self._client = client
         self._journal = journal
         self._requests = requests
@@ -228,8 +230,10 @@ class Batch:
             try:
                 files = project.save(self._directory, name=self._name, overwrite=self._overwrite)
             except SogniError as failure:
+                self.unsaved.append(project.id)
                 error = failure
             except OSError as failure:
+                self.unsaved.append(project.id)
                 failure.filename = failure.filename or str(self._directory)
                 failure.add_note(
                     f"line {request.line}: project {project.id} has finished, but its results were not saved"

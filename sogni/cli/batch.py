@@ -16,6 +16,7 @@ from sogni.cli.image import image_options
 from sogni.cli.input_files import decode_text, read_input
 from sogni.cli.output import Target, print_json, print_paths, saving
 from sogni.cli.progress import LABEL, MAX_JOBS, cells, display_paused, live_display, time_left
+from sogni.cli.run_project import save_command
 from sogni.core.projects.batch_requests import batch_requests, refuse_other_formats
 from sogni.core.projects.file_names import is_unique_per_project
 from sogni.errors import SogniError, SogniTimeoutError
@@ -137,7 +138,7 @@ def batch(
         items: list[BatchItem] = []
         try:
             with _reporting_running_projects(work, local=connection.local):
-                _follow(work, items, timeout, as_json=connection.as_json)
+                _follow(work, items, timeout, connection)
         finally:
             if connection.as_json and items:
                 print_json({"requests": [_document(item) for item in items]})
@@ -156,16 +157,18 @@ def _service(connection: ConnectionOptions, client: SogniClient) -> str:
     return "local" if connection.local else client._engine.settings.rest_endpoint
 
 
-def _follow(work: Batch, items: list[BatchItem], timeout: float | None, *, as_json: bool) -> None:
+def _follow(work: Batch, items: list[BatchItem], timeout: float | None, connection: ConnectionOptions) -> None:
     """Print the files and the error of each request as soon as they are known."""
     with live_display(BatchDisplay(work, items).table) as drawing:
         for item in work.run(timeout):
             items.append(item)
             with display_paused(drawing):
-                if not as_json and not item.earlier:
+                if not connection.as_json and not item.earlier:
                     print_paths(item.files)
                 if item.error is not None:
-                    print_stderr(f"line {item.line}: {error_text(item.error)}")
+                    unsaved = item.project_id in work.unsaved and not connection.local
+                    hint = f"; {save_command(str(item.project_id))} fetches its results" if unsaved else ""
+                    print_stderr(f"line {item.line}: {error_text(item.error)}{hint}")
     earlier = sum(item.earlier for item in items)
     if earlier:
         print_note(f"{earlier} of {work.total} requests were completed by an earlier run")
@@ -186,7 +189,7 @@ def _reporting_running_projects(work: Batch, *, local: bool) -> Iterator[None]:
     except (BrokenPipeError, SogniError):
         raise
     except OSError as error:
-        again = _running_note(work, local) or "; run the same command again to continue"
+        again = _running_note(work, local) or f"; run the same command again to continue{_save_note(work)}"
         raise SogniError(f"{error_text(error)}{'' if local else again}") from error
 
 
@@ -195,7 +198,13 @@ def _running_note(work: Batch, local: bool) -> str:
     if local or not count:
         return ""
     continuing = "project continues" if count == 1 else "projects continue"
-    return f"; {count} {continuing}: run the same command again to collect them"
+    return f"; {count} {continuing}: run the same command again to collect them{_save_note(work)}"
+
+
+def _save_note(work: Batch) -> str:
+    """Name the command that saves what the batch leaves behind, for those who will not run it again."""
+    ids = [*work.unsaved, *sorted(work.uncollected)]
+    return f", or {save_command(*ids)}" if ids else ""
 
 
 def _document(item: BatchItem) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from sogni.cli.login import login, logout
 from sogni.cli.lora import lora
 from sogni.cli.music import music
 from sogni.cli.output import escape_unencodable
+from sogni.cli.project import project
 from sogni.cli.replay import replay
 from sogni.cli.speech import speech
 from sogni.cli.template import template
@@ -64,6 +65,7 @@ _COMMANDS = (
         upscale,
         three_d,
         batch,
+        project,
         chat,
         workflow,
         template,

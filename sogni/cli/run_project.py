@@ -2,14 +2,16 @@
 
 All available results are saved, also after an error. If the command is interrupted or times out, the project is
 canceled, because nobody would collect its results, and the message says whether that succeeded. A project with an
-idempotency key is not canceled: the same command, run again, collects it.
+idempotency key is not canceled: the same command, run again, collects it. Whenever a paid result may be left behind,
+the message names the command that saves it.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -18,9 +20,10 @@ import click
 from attrs import frozen
 
 from sogni.cli.connection_options import ConnectionOptions, connection_options
-from sogni.cli.exit_codes import Interrupted
+from sogni.cli.exit_codes import Interrupted, print_stderr
 from sogni.cli.output import Target, print_json, print_paths, saving, writing
-from sogni.cli.progress import ProjectDisplay, project_display
+from sogni.cli.progress import project_display
+from sogni.core.projects.results import sync_project
 from sogni.errors import PartialFailureError, ProjectError, SogniError, SogniTimeoutError
 from sogni.transport.waiting import Deadline
 
@@ -59,6 +62,7 @@ def collect(
     max_cost: Any,
     timeout: float | None,
     idempotency_key: str | None = None,
+    local: bool = False,
 ) -> Collected:
     """Create a project, wait for it and save its results.
 
@@ -69,6 +73,7 @@ def collect(
         max_cost: Maximum cost, in the token that pays. Default: no limit.
         timeout: Time limit in seconds. Default: no limit.
         idempotency_key: Key of the project; None to create one in any case.
+        local: True if the results disappear with the embedded emulator, so that no command could save them later.
 
     Raises:
         Interrupted: Ctrl-C was pressed.
@@ -79,11 +84,15 @@ def collect(
     keys = {"max_cost": max_cost, "idempotency_key": idempotency_key}
     creation = in_background(lambda: client.projects.create(**fields, **keys))
     leave = cancel_and_describe if idempotency_key is None else describe_unfinished
-    try:
+    with reporting_unsaved(lambda: _created(creation), local=local, leave=leave):
         with project_display() as display:
-            return _collect(creation, target, display, deadline, timeout, leave)
-    except KeyboardInterrupt:
-        raise Interrupted(_interrupt_message(creation, leave)) from None
+            while not wait([creation], POLL_SECONDS).done:
+                pass
+            project = display.project = creation.result()
+            error = follow(project, deadline, timeout, leave, local=local)
+            display.text = "saving"
+            files = save_results(project, target, error, local=local)
+        return Collected(project=project, files=files, error=error)
 
 
 def in_background(work: Callable[[], T]) -> Future[T]:
@@ -103,39 +112,75 @@ def in_background(work: Callable[[], T]) -> Future[T]:
     return future
 
 
-def _interrupt_message(creation: Future[Project], leave: Leave) -> str:
-    """Return the message after Ctrl-C, which may have come before the project was known."""
+def _created(creation: Future[Project]) -> Project | None:
+    """Return the project of an interrupted command; None if it was not created, or is not known in time."""
     done, _ = wait([creation], CREATE_SECONDS)
-    if not done or creation.exception() is not None:
-        return "interrupted"
-    project = creation.result()
-    return f"interrupted; project {project.id} {leave(project)}"
+    return creation.result() if done and creation.exception() is None else None
 
 
-def _collect(
-    creation: Future[Project],
-    target: Target,
-    display: ProjectDisplay,
-    deadline: Deadline,
-    timeout: float | None,
-    leave: Leave,
-) -> Collected:
-    while not wait([creation], POLL_SECONDS).done:
-        pass
-    project = display.project = creation.result()
-    error: SogniError | None = None
+@contextmanager
+def reporting_unsaved(find: Callable[[], Project | None], *, local: bool, leave: Leave) -> Iterator[None]:
+    """If a `with` block is interrupted or terminated, leave its project and report what happens to it.
+
+    Args:
+        find: Returns the project; None if there is none yet.
+        local: True if no command could save the results later.
+        leave: What to do with the project after Ctrl-C. A terminated command leaves it as it is.
+
+    Raises:
+        Interrupted: Ctrl-C was pressed.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        project = find()
+        if project is None:
+            raise Interrupted("interrupted") from None
+        outcome = leave(project)
+        raise Interrupted(f"interrupted; project {project.id} {outcome}{_unsaved(project, local=local)}") from None
+    except SystemExit:
+        project = find()
+        if project is not None and (hint := _unsaved(project, local=local)):
+            print_stderr(f"terminated; project {project.id} {describe_continuing(project)}{hint}")
+        raise
+
+
+def save_command(*project_ids: str) -> str:
+    """Return the command that saves the results of projects, quoted."""
+    return f"'sogni project save {' '.join(project_ids)}'"
+
+
+def _unsaved(project: Project, *, local: bool) -> str:
+    """Name the command that saves what a project has made or will make; an empty string if there is nothing."""
+    if local or (project.finished and not project.result_urls):
+        return ""
+    later = "" if project.finished else " once it has finished"
+    return f"; {save_command(project.id)} fetches its results{later}"
+
+
+def follow(
+    project: Project, deadline: Deadline, timeout: float | None, leave: Leave, *, local: bool
+) -> SogniError | None:
+    """Wait for a project; return why results are missing, None if none is.
+
+    Raises:
+        SogniError: The project can no longer be followed.
+    """
     try:
         _wait(project, deadline)
     except PartialFailureError as partial:
-        error = PartialFailureError(missing_results(project), code=partial.code, project=project)
+        return PartialFailureError(missing_results(project), code=partial.code, project=project)
     except SogniTimeoutError as late:
         outcome = leave(project)
-        message = f"project {project.id} did not finish within {timeout:g} seconds and {outcome}"
-        error = SogniTimeoutError(message, phase=late.phase, timeout=timeout)
+        hint = "" if project.finished else _unsaved(project, local=local)
+        message = f"project {project.id} did not finish within {timeout:g} seconds and {outcome}{hint}"
+        return SogniTimeoutError(message, phase=late.phase, timeout=timeout)
     except ProjectError as failure:
-        error = failure
-    display.text = "saving"
-    return Collected(project=project, files=save(project, target, error), error=error)
+        return failure
+    except SogniError as error:
+        error.add_note(f"project {project.id} {describe_continuing(project)}{_unsaved(project, local=local)}")
+        raise
+    return None
 
 
 def _wait(project: Project, deadline: Deadline) -> None:
@@ -152,15 +197,26 @@ def _wait(project: Project, deadline: Deadline) -> None:
             return
 
 
-def save(project: Project, target: Target, error: SogniError | None) -> list[Path]:
-    """Save the available results. After an earlier `error`, failures to save are ignored."""
+def save_results(project: Project, target: Target, error: SogniError | None, *, local: bool) -> list[Path]:
+    """Save the available results. After an earlier `error`, a failure to save only adds a note to it."""
+    state = "has finished" if project.finished else "continues"
+    lost = f"project {project.id} {state}, but its results were not saved{_unsaved(project, local=local)}"
     try:
-        with writing(target.directory, f"project {project.id} has finished, but its results were not saved"):
+        with writing(target.directory, lost):
             return project.save(target.directory, name=target.name, overwrite=target.overwrite)
     except (SogniError, OSError):
-        if error is not None:
-            return []
-        raise
+        if error is None:
+            raise
+        error.add_note(lost)
+        return []
+
+
+def project_document(client: SogniClient, project: Project) -> dict[str, Any]:
+    """Return the snapshot of a project with its cost, if the service tells it."""
+    if project.finished and project.cost is None:
+        # The client is still reading the record in the background.
+        client._engine.run(sync_project(project.id))
+    return project.to_dict()
 
 
 def cancel_and_describe(project: Project) -> str:
@@ -177,6 +233,11 @@ def cancel_and_describe(project: Project) -> str:
 def describe_unfinished(project: Project) -> str:
     """Return what happens to a project that is not canceled, because the same command would follow it."""
     return "had already finished" if project.finished else "continues: run the same command again to collect it"
+
+
+def describe_continuing(project: Project) -> str:
+    """Return what happens to a project that is left as it is."""
+    return "has finished" if project.finished else "continues"
 
 
 def missing_results(project: Project) -> str:
@@ -214,9 +275,11 @@ class Generation:
                 max_cost=self.max_cost,
                 timeout=self.timeout,
                 idempotency_key=self.idempotency_key,
+                local=self.connection.local,
             )
-        if self.connection.as_json:
-            print_json({**collected.project.to_dict(), "files": [str(path) for path in collected.files]})
+            document = project_document(client, collected.project) if self.connection.as_json else None
+        if document is not None:
+            print_json({**document, "files": [str(path) for path in collected.files]})
         else:
             print_paths(collected.files)
         if collected.error is not None:

@@ -24,6 +24,11 @@ def uploaded(supernet: LocalSupernet) -> list[str]:
     return [it.body["type"] for it in supernet.requests if getattr(it, "path", "").endswith("/bind")]
 
 
+def saved_later(supernet: LocalSupernet) -> str:
+    """How a message about the only project ends, if the project continues."""
+    return f"; 'sogni project save {supernet.projects[0]['id']}' fetches its results once it has finished\n"
+
+
 @pytest.fixture(scope="session")
 def shared_supernet() -> Iterator[LocalSupernet]:
     with LocalSupernet(step_time=0) as supernet:

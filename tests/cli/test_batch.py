@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,22 @@ def test_a_result_that_was_deleted_is_fetched_again(
     assert (picture.read_bytes(), len(requested(supernet))) == (content, 1)
 
 
+def again(projects: Sequence[Mapping[str, Any]]) -> str:
+    """How a message ends that says what to do about running projects."""
+    ids = " ".join(sorted(project["id"] for project in projects))
+    return f"run the same command again to collect them, or 'sogni project save {ids}'\n"
+
+
+def test_a_line_whose_results_cannot_be_downloaded_names_the_command_that_saves_them(
+    sogni: Sogni, write: Any, supernet: LocalSupernet
+) -> None:
+    write("a fox")
+    supernet.faults.http("/storage/*", method="GET", status=404, times=20)
+    result = sogni("batch", "list.txt", *MODEL)
+    assert result.exit_code == 1
+    assert result.stderr.endswith(f"; 'sogni project save {supernet.projects[0]['id']}' fetches its results\n")
+
+
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_is_continued(
     sogni: Sogni, start: Start, write: Any, supernet: LocalSupernet, tmp_path: Path, ending: signal.Signals
@@ -94,7 +110,7 @@ def test_an_interrupted_run_is_continued(
     assert stdout == ""
     if ending is signal.SIGINT:
         assert process.returncode == 130
-        assert stderr == "sogni: interrupted; 3 projects continue: run the same command again to collect them\n"
+        assert stderr == f"sogni: interrupted; 3 projects continue: {again(supernet.projects)}"
     result = sogni("batch", "list.txt", *MODEL, "--concurrency", "3")
     assert (result.exit_code, result.stderr) == (0, "")
     assert sorted(prompts(supernet)) == [f"animal {number}" for number in range(6)]
@@ -118,7 +134,7 @@ def test_an_interruption_right_after_sending_counts_the_project(
     monkeypatch.setattr(SerialSocket, "send_at_once", interrupted)
     result = sogni("batch", "list.txt", *MODEL)
     assert result.exit_code == 130
-    assert result.stderr == "sogni: interrupted; 2 projects continue: run the same command again to collect them\n"
+    assert result.stderr == f"sogni: interrupted; 2 projects continue: {again(supernet.projects)}"
     monkeypatch.setattr(SerialSocket, "send_at_once", send)
     supernet.resume_workers()
     assert sogni("batch", "list.txt", *MODEL).exit_code == 0
@@ -136,7 +152,7 @@ def test_an_interrupted_batch_counts_only_its_own_projects(start: Start, write: 
     supernet.wait_for(lambda: len(supernet.projects) == 3)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=30)
-    assert stderr == "sogni: interrupted; 2 projects continue: run the same command again to collect them\n"
+    assert stderr == f"sogni: interrupted; 2 projects continue: {again(supernet.projects[1:])}"
 
 
 def file_size(limit: int) -> dict[int, int]:
@@ -154,7 +170,7 @@ def test_a_full_disk_is_reported_with_how_to_continue(
     assert (process.returncode, stdout) == (1, "")
     assert (
         f"sogni: out: File too large (line 1: project {project['id']} has finished, but its results were not saved); "
-        "run the same command again to continue\n"
+        f"run the same command again to continue, or 'sogni project save {project['id']}'\n"
     ) in stderr
     result = sogni("batch", "list.txt", *MODEL, "-o", "out")
     assert (result.exit_code, len(pictures(tmp_path / "out")), len(requested(supernet))) == (0, 2, 2)
@@ -179,8 +195,7 @@ def test_a_timeout_cancels_nothing(sogni: Sogni, write: Any, supernet: LocalSupe
     result = sogni("batch", "list.txt", *MODEL, "--timeout", "1.5", "--concurrency", "1")
     assert result.exit_code == 124
     assert result.stderr == (
-        "sogni: 2 of 2 requests did not finish within 1.5 seconds; 1 project continues: "
-        "run the same command again to collect them\n"
+        "sogni: 2 of 2 requests did not finish within 1.5 seconds; 1 project continues: " + again(supernet.projects)
     )
     supernet.resume_workers()
     assert sogni("batch", "list.txt", *MODEL).exit_code == 0

@@ -11,7 +11,7 @@ from click.testing import Result
 from PIL import Image
 
 from sogni.emulator import LocalSupernet
-from tests.cli.conftest import requested, uploaded
+from tests.cli.conftest import requested, saved_later, uploaded
 
 Run = Callable[..., Result]
 
@@ -210,6 +210,7 @@ def test_a_failed_project_reports_no_second_error(sogni: Run, supernet: LocalSup
     result = sogni("image", "a lighthouse", "-n", "2")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "has 1 of 2 results" in result.stderr
+    assert f"were not saved; 'sogni project save {supernet.projects[0]['id']}'" in result.stderr
     assert result.stderr.count("\n") == 1
 
 
@@ -241,8 +242,8 @@ def test_a_project_with_a_key_is_collected_by_the_next_command(sogni: Run, super
     key = ("--idempotency-key", "tonight's cover")
     late = sogni("image", "a lighthouse", "--timeout", "0.5", *key)
     assert late.exit_code == 124
-    ending = "did not finish within 0.5 seconds and continues: run the same command again to collect it\n"
-    assert late.stderr.endswith(ending)
+    ending = "did not finish within 0.5 seconds and continues: run the same command again to collect it"
+    assert late.stderr.endswith(ending + saved_later(supernet))
     supernet.resume_workers()
     saved = [sogni("image", "a lighthouse", *key).stdout.strip() for _ in range(2)]
     assert saved[0] == saved[1]
@@ -257,7 +258,7 @@ def test_a_rejected_cancellation_is_reported(sogni: Run, supernet: LocalSupernet
     supernet.faults.deny_cancel()
     result = sogni("image", "a lighthouse", "--timeout", "0.5")
     assert result.exit_code == 124
-    assert result.stderr.endswith("and could not be canceled and continues\n")
+    assert result.stderr.endswith("and could not be canceled and continues" + saved_later(supernet))
 
 
 def test_objects_are_segmented(sogni: Run, supernet: LocalSupernet, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from sogni import SogniClient
 from sogni.emulator import LocalSupernet
+from tests.cli.conftest import saved_later
 from tests.forkserver import ROOT, Process
 
 Start = Callable[..., Process]
@@ -51,7 +52,7 @@ def test_an_interruption_cancels_no_project_with_a_key(start: Start, supernet: L
     process.send_signal(signal.SIGINT)
     (project,) = supernet.projects
     message = f"interrupted; project {project['id']} continues: run the same command again to collect it"
-    assert process.communicate(timeout=30) == ("", f"sogni: {message}\n")
+    assert process.communicate(timeout=30) == ("", f"sogni: {message}{saved_later(supernet)}")
     supernet.resume_workers()
     assert start(*command).communicate(timeout=30) == ("one.png\n", "")
     assert len(supernet.projects) == 1
@@ -84,8 +85,19 @@ def test_sigterm_ends_a_command_cleanly(start: Start, supernet: LocalSupernet) -
     process = start("image", "a lighthouse")
     supernet.wait_for(lambda: running(supernet))
     process.terminate()
-    assert process.communicate(timeout=30) == ("", "")
+    message = f"sogni: terminated; project {supernet.projects[0]['id']} continues{saved_later(supernet)}"
+    assert process.communicate(timeout=30) == ("", message)
     assert process.returncode == 143
+
+
+def test_a_connection_that_is_lost_for_good_leaves_a_project_behind(start: Start, supernet: LocalSupernet) -> None:
+    supernet.pause_workers()
+    process = start("image", "a lighthouse")
+    supernet.wait_for(lambda: running(supernet))
+    supernet.drop_connections(4010, "no more")
+    _, stderr = process.communicate(timeout=30)
+    left = f"(project {supernet.projects[0]['id']} continues{saved_later(supernet).rstrip()})\n"
+    assert (process.returncode, stderr.endswith(left)) == (1, True)
 
 
 def test_a_closed_pipe_is_not_a_failure(start: Start) -> None:

@@ -117,7 +117,9 @@ def test_what_cannot_be_written_is_told_with_where_and_how_to_get_it(start: Star
     image = start("image", "a fox", "--model", "flux1-schnell-fp8", "-o", "out", limits=limits)
     _, stderr = image.communicate(timeout=30)
     assert re.search(
-        r"sogni: out: File too large \(project [-\w]+ has finished, but its results were not saved\)\n", stderr
+        r"sogni: out: File too large \(project ([-\w]+) has finished, but its results were not saved; "
+        r"'sogni project save \1' fetches its results\)\n",
+        stderr,
     )
     assert list((tmp_path / "out").iterdir()) == []
 
