@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
+
+import pytest
 
 from sogni.core.projects.create import (
     estimate_audio,
     estimate_enhancement,
     estimate_image,
     estimate_project,
+    estimate_video,
     paying_token,
     token_to_send,
 )
@@ -82,6 +86,12 @@ def test_all_estimates_and_projects_agree_on_the_token(
     asked = f"GET socket/api/v1/job-audio/estimate/{paying}/{model}/60/8/1"
     flow = estimate_audio(model, duration=60, steps=8, token_type=given)
     Stage(token_type=of_client).play(flow, (asked, estimate()))
+
+
+@pytest.mark.parametrize("estimate_media", [estimate_image, estimate_video, estimate_audio])
+def test_a_mapping_is_not_a_model(estimate_media: Any) -> None:
+    error = Stage().fail(TypeError, estimate_media({"model": MODEL}))
+    assert "use estimate_" in str(error)
 
 
 def test_an_enhancement_has_a_price_of_its_own() -> None:
