@@ -16,6 +16,7 @@ from typing import Any, Literal
 from attrs import define, field
 
 from sogni.emulator.account.accounts import Account, InsufficientFundsError, Token, decimal_text
+from sogni.emulator.account.memberships import coverage_refusal
 from sogni.emulator.fields import Fields
 from sogni.emulator.persistence import Event, EventLog, iso
 from sogni.emulator.projects.estimates import USD_PER_TOKEN, cents
@@ -24,7 +25,6 @@ from sogni.emulator.responses import NOT_FOUND, RefusedError
 from sogni.emulator.state import State
 
 CONFLICT = 409
-NOT_ENTITLED = 4078
 _QUOTE_SECONDS = 600.0
 _USD = {"path": Decimal("0.10"), "moment": Decimal("0.05"), "collectible": Decimal("0.02")}
 """Price of a task by the kind of its hotspot."""
@@ -153,8 +153,10 @@ class WorldBuilds:
             if json.dumps(known.body, sort_keys=True) != json.dumps(body, sort_keys=True):
                 self.state.recorder.violation("Idempotency-Key", "was used before with a different body")
             return known
-        if body.get("billingMode") == "subscription" and not (account.membership and account.membership.active):
-            raise RefusedError(402, "The account has no active subscription", NOT_ENTITLED)
+        covered = body.get("billingMode") == "subscription"
+        refusal = coverage_refusal(account.membership) if covered else None
+        if refusal is not None:
+            raise RefusedError(402, refusal[1], refusal[0])
         now = self.state.clock()
         token: Token = "sogni" if body.get("tokenType") == "sogni" else "spark"
         usd = sum((_USD[hotspot["kind"]] for hotspot in body["hotspots"]), Decimal(0))
@@ -168,7 +170,7 @@ class WorldBuilds:
             created=now,
             updated=now,
             token=token,
-            price=Decimal(0) if body.get("billingMode") == "subscription" else cents(usd / USD_PER_TOKEN[token]),
+            price=Decimal(0) if covered else cents(usd / USD_PER_TOKEN[token]),
         )
         self._builds[build.id] = build
         build.happened("run_started", {"worldId": body["worldId"], "nodeId": body["nodeId"]})
