@@ -192,6 +192,8 @@ async def test_projects_of_other_app_ids_are_listed_while_they_run(sdk: Sdk, sup
             assert {record.id for record in everything} == {first.id, second.id}
         await sdk.call(one.projects.cancel, found.id)
         assert await sdk.call(one.projects.list_elsewhere) == []
+    asked = [it.query for it in supernet.requests if str(getattr(it, "path", "")).endswith("/projects/sync")]
+    assert asked == [{}] * 3
     assert supernet.violations == []
 
 
