@@ -131,9 +131,10 @@ def choose_model(models: Sequence[AvailableModel], requirements: ModelRequiremen
 
 def can_edit(model_id: str) -> bool:
     """Whether an image model edits an image by instruction."""
-    return model_id in _EDITORS or model_id.startswith(("qwen_image_edit_", "flux2_")) or "kontext" in model_id
+    return model_id in _EDITORS or model_id.startswith(_EDITING_FAMILIES) or "kontext" in model_id
 
 
+_EDITING_FAMILIES = ("qwen_image_edit_", "flux2_", "flux3_image_klein_")
 _EDITORS = frozenset(
     {
         "gpt-image-2", "gpt-image-2.5-sunburst", "gpt-image-2.5-flare", "krea2_identity_edit_v1_2",

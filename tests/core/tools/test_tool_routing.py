@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sogni.core.data import table
+from sogni.core.tools.hosted import parameters_of
 from sogni.core.tools.requests import (
     ModelRequirements,
     can_edit,
@@ -144,6 +145,11 @@ def test_no_model_for_it_is_an_error(wanted: ModelRequirements, words: str) -> N
 def test_a_video_model_must_have_the_workflow() -> None:
     listed = [AvailableModel(id=name, name=name, worker_count=1, media="video") for name in (T2V, I2V)]
     assert choose_model(listed, ModelRequirements("video", ("i2v",))) == I2V
+
+
+def test_every_editor_that_is_offered_edits() -> None:
+    offered = parameters_of("edit_image")["properties"]["model"]["enum"]
+    assert all(can_edit(str(resolve_model("edit_image", name))) for name in offered)
 
 
 def test_what_edits() -> None:

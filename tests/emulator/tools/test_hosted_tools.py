@@ -8,8 +8,11 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+from sogni.core.tools.hosted import tool_names
 from sogni.emulator import LocalSupernet
+from sogni.emulator.tools import text_tools
 from sogni.emulator.tools.media_library import ToolError, UserNeededError
+from sogni.emulator.tools.runner import TOOLS
 from tests.emulator.media.helpers import as_image, distance, loudness
 from tests.emulator.tools.helpers import Tools
 
@@ -211,6 +214,11 @@ def test_the_charge_equals_the_estimate(tools: Tools) -> None:
         outcome = tools.run(name, **arguments)
         assert (outcome.cost, before - tools.supernet.account.balance.spark) == (expected, expected), name
         assert expected > 0
+
+
+def test_every_hosted_tool_runs() -> None:
+    assert len(tool_names()) == 30
+    assert set(tool_names()) - {*TOOLS} == {*text_tools.TOOLS}
 
 
 def test_a_tool_beyond_the_balance_renders_nothing(tools: Tools) -> None:
