@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+
+import pytest
 
 from sogni.core.outbox import Delivery, FetchAccount, Listeners, Outbox, SignResults, WaiterRegistry
 
@@ -59,3 +62,15 @@ def test_all_can_be_woken_at_once() -> None:
         waiter_registry.add(place % 2, signal)
     waiter_registry.wake_all()
     assert [signal.is_set() for signal in signals] == [True] * 3
+
+
+def test_log_records_are_written_later_in_their_order(caplog: pytest.LogCaptureFixture) -> None:
+    out = Outbox()
+    caplog.set_level("INFO", logger="sogni")
+    out.log(logging.DEBUG, "not wanted")
+    out.log(logging.INFO, "first %s", 1)
+    out.log(logging.WARNING, "second")
+    assert caplog.messages == []
+    out.write_log()
+    out.write_log()
+    assert caplog.messages == ["first 1", "second"]
