@@ -244,14 +244,14 @@ async def test_a_subscription_pays_only_if_there_is_one(sdk: Sdk, client: Any, s
 
 
 async def test_a_short_result_is_never_quiet(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
-    supernet.faults.fail_job(1, error="genfailure")
+    supernet.faults.fail_job(1, error="genfailure", vendor_failure_category="content_policy")
     project = await sdk.create(client, number_of_media=3)
     with pytest.warns(sdk.PartialResultWarning, match=project.id):
         urls = await sdk.call(project.wait_for_completion, timeout=SOON)
     assert [len(urls), len(project.failed_jobs)] == [2, 1]
     with pytest.raises(sdk.PartialFailureError) as caught:
         await sdk.call(project.wait, strict=True)
-    assert caught.value.project is project
+    assert (caught.value.project, caught.value.vendor_failure_category) == (project, "content_policy")
 
 
 async def test_a_withheld_result_is_no_result(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
@@ -388,6 +388,7 @@ async def test_a_project_of_another_app_id_is_followed_by_asking_after_it(sdk: S
     async with sdk.client(supernet, app_id="one") as one, sdk.client(supernet, app_id="another") as another:
         project = await sdk.create(one, number_of_media=2)
         attached = await sdk.call(another.projects.attach, project.id)
+        assert (await until(lambda: attached.waiting_reason)).reason == "queued"
         waiting = asyncio.ensure_future(sdk.call(attached.wait, timeout=SOON))
         supernet.resume_workers()
         await waiting

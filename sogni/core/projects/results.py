@@ -83,6 +83,9 @@ def replay_jobs(project: ProjectState, record: ProjectRecord, state: State, now:
         known = project.jobs.get(job_id)
         if known is not None:
             project.apply_job_times(known, job, now)
+    if project.polled:
+        # Its frames go to another app id.
+        project.explain_wait(record.extra, now)
 
 
 def _frames(

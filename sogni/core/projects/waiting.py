@@ -10,7 +10,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from sogni.core.catalogue.model_families import is_spark_only
-from sogni.core.failures import project_error
+from sogni.core.failures import project_error, with_details
 from sogni.core.flow import Flow, State, change, clock, connect, until
 from sogni.core.outbox import CONNECTION, Feed
 from sogni.core.projects.project import ProjectState
@@ -23,7 +23,7 @@ from sogni.errors import (
 )
 from sogni.models.account import Balances
 from sogni.models.params import ProjectParams
-from sogni.models.projects import Event
+from sogni.models.projects import ErrorData, Event
 from sogni.redaction import escape_controls
 from sogni.settings import TokenType, check_seconds
 
@@ -108,7 +108,8 @@ def raise_for_outcome(project: ProjectState, *, strict: bool, balances: Balances
     if strict:
         missing = shortfall(project)
         if missing:
-            raise PartialFailureError(missing, project=project.user_object)
+            first = _first_failure(project) or ErrorData(code=0)
+            raise with_details(PartialFailureError(missing, project=project.user_object), first)
 
 
 def _other_balance(params: ProjectParams, balances: Balances) -> str:
@@ -133,14 +134,17 @@ def shortfall(project: ProjectState) -> str | None:
     return f"project {project.id} has {available} of {requested} results{reasons}; see failed_jobs"
 
 
+def _first_failure(project: ProjectState) -> ErrorData | None:
+    return next((job.error for job in project.job_list() if job.error is not None), None)
+
+
 def check_results(project: ProjectState, *, stacklevel: int) -> None:
     """Issue a `PartialResultWarning` if results are missing. Raises `ProjectFailedError` if there is none."""
     missing = shortfall(project)
     if missing is None:
         return
     if not project.result_urls:
-        error = next((job.error for job in project.job_list() if job.error is not None), None)
-        raise project_error(missing, error, project.user_object)
+        raise project_error(missing, _first_failure(project), project.user_object)
     warnings.warn(escape_controls(missing), PartialResultWarning, stacklevel=stacklevel + 1)
 
 

@@ -169,6 +169,21 @@ def test_a_polled_project_is_asked_after_until_it_is_over_ever_more_rarely(stage
     assert (project.settled, project.result_urls) == (True, ["u"])
 
 
+def test_a_polled_project_says_why_it_waits(stage: Stage) -> None:
+    project = polled(stage)
+    why = {"waitingReason": {"reason": "queued", "message": "m"}}
+    seen: list[Any] = []
+    stage.play(
+        poll(PROJECT),
+        ("pause 0.5 ±20%", None),
+        (live(), known("queued", **why)),
+        ("pause 0.75 ±20%", lambda _: seen.append(project.queue.waiting_reason.reason)),
+        (live(), known("canceled")),
+        ("pause 1.125 ±20%", None),
+    )
+    assert (seen, project.queue.waiting_reason) == (["queued"], None)
+
+
 def test_a_polled_project_nobody_knows_any_more_is_lost(stage: Stage) -> None:
     project = polled(stage)
     stage.play(poll(PROJECT), ("pause 0.5 ±20%", None), (live(), refused(404)))
