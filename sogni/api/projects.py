@@ -48,7 +48,7 @@ from sogni.models.projects import (
     ResultKind,
 )
 from sogni.settings import Network, TokenType, check_seconds
-from sogni.transport.engine import Engine, logger
+from sogni.transport.engine import Engine
 from sogni.transport.waiting import Deadline, TopicSignal
 
 ReturnWhen = Literal["ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION"]
@@ -407,11 +407,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             >>> [(job.status, job.kind, job.url) for job in result.jobs]
             [('completed', 'image', 'http...')]
         """
-        result = self._engine.run(past_projects.project_result(project_id, kind))
-        for job in result.jobs:
-            if job.error is not None:
-                logger.warning("a result has no URL: job=%s error=%s", job.id, job.error)
-        return ProjectResult(self._engine, result)
+        return ProjectResult(self._engine, self._engine.run(past_projects.project_result(project_id, kind)))
 
     def list_elsewhere(self) -> list[ProjectRecord]:
         """List the unfinished projects of the account that clients with other app ids started. Needs no socket.

@@ -47,7 +47,7 @@ from sogni.settings import Network, TokenType, check_seconds
 from sogni_async.api.loras import PersonalLoras
 from sogni_async.api.project import Project, ProjectResult
 from sogni_async.api.saved_uploads import SavedUploads
-from sogni_async.transport.engine import Engine, logger
+from sogni_async.transport.engine import Engine
 from sogni_async.transport.waiting import Deadline, TopicSignal
 
 ReturnWhen = Literal["ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION"]
@@ -407,11 +407,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             >>> [(job.status, job.kind, job.url) for job in result.jobs]
             [('completed', 'image', 'http...')]
         """
-        result = await self._engine.run(past_projects.project_result(project_id, kind))
-        for job in result.jobs:
-            if job.error is not None:
-                logger.warning("a result has no URL: job=%s error=%s", job.id, job.error)
-        return ProjectResult(self._engine, result)
+        return ProjectResult(self._engine, await self._engine.run(past_projects.project_result(project_id, kind)))
 
     async def list_elsewhere(self) -> list[ProjectRecord]:
         """List the unfinished projects of the account that clients with other app ids started. Needs no socket.

@@ -137,8 +137,8 @@ async def test_a_result_tells_why_there_is_no_url(
     expected = [("completed", "downloadUrlFailed", None), ("completed", "sensitiveContent", None)]
     assert outcomes == [*expected, ("failed", "None", None)]
     (missing,) = [job for job in result.jobs if job.error is not None]
-    logged = [record.getMessage() for record in caplog.records if record.name == "sogni"]
-    assert logged == [f"a result has no URL: job={missing.id} error={missing.error}"]
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warned == [f"project {project.id}: no URL for the result of job {missing.id}: {missing.error}"]
     assert await sdk.call(result.save, tmp_path) == []
 
 

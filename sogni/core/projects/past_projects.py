@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from logging import WARNING
 from pathlib import Path
 from typing import Any, get_args
 
@@ -128,7 +129,12 @@ def _job_result(result: ProjectResultRecord, job_id: str, job: JobRecord, media:
     try:
         url = yield from download_url(media, result.id, job_id, result.output_format)
     except FAILURES as error:
-        return evolve(_without_url(found, "downloadUrlFailed"), error=str(error))
+        failed = evolve(_without_url(found, "downloadUrlFailed"), error=str(error))
+        what = (result.id, failed.id, failed.error)
+        yield from change(
+            lambda state, _: state.out.log(WARNING, "project %s: no URL for the result of job %s: %s", *what)
+        )
+        return failed
     return evolve(found, url=str(url))
 
 

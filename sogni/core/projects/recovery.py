@@ -230,6 +230,7 @@ def _track_recovered(record: ProjectRecord, state: State, now: float) -> Project
         # The snapshot is for the client's own app id.
         project.app_id = project.app_id or state.app_id
         state.projects.track(project, now)
+        state.out.log(INFO, "project %s: recovered, status %s", project.id, record.status)
     return project
 
 
