@@ -1,22 +1,44 @@
 """Display of projects, jobs and chat streams in notebooks and terminals.
 
-Used for rich representations and by `wait(progress=True)`. It downloads nothing and needs no library except, in a
-notebook, the IPython that runs there. Errors of standard error are ignored: progress must not fail a wait.
+In a notebook, results are downloaded and embedded, so that it can be reopened, exported and committed: it contains no
+signed URL. Downloads run in threads of their own; neither callbacks nor the event loop do I/O for the display.
+
+Attributes:
+    max_embedded_bytes: Largest result in bytes that is embedded in a notebook. Larger ones are saved to `directory` and
+        shown from there.
+    directory: Directory for larger results, relative to the working directory, which is that of the notebook.
+    max_wait: Seconds that displaying a finished project or job waits for its downloads. Those that take longer appear
+        when they are complete.
+
+Example:
+    >>> import sogni.display
+    >>> sogni.display.max_embedded_bytes = 500_000
 """
 
 from __future__ import annotations
 
+import base64
 import html
 import os
-import re
 import sys
+import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from sogni.redaction import escape_controls
+from sogni.core.projects.file_names import plain
+from sogni.local.embedded import EmbeddedMedia, embedded
+from sogni.redaction import escape_controls, redact
+
+max_embedded_bytes: int = 4_000_000
+directory: str | os.PathLike[str] = "sogni_results"
+max_wait: float = 30.0
 
 _BAR = 30
 _PERCENT = 8
@@ -24,27 +46,45 @@ _PERCENT = 8
 _SHORTEST_STATUS = 10
 _DEFAULT_COLUMNS = 80
 _REDRAW_SECONDS = 0.05
-_PLAYERS = {
-    "image": '<img src="{url}" alt="{alt}" style="max-width:100%;max-height:32em">',
-    "video": '<video src="{url}" controls loop style="max-width:100%;max-height:32em"></video>',
-    "audio": '<audio src="{url}" controls></audio>',
-}
-_WEB_URL = re.compile(r"https?://[!-~]+", re.IGNORECASE)
-# A worker could send any string as a URL, such as a script that the notebook would run.
+_REDRAW_TABLE_SECONDS = 0.2
+_MAX_DOWNLOADS = 4
+_TABLE = "border-collapse:collapse;margin:.4em 0"
+_CELL = "text-align:left;padding:.2em .8em .2em 0"
+_GALLERY = "display:flex;flex-wrap:wrap;gap:.8em;margin:.4em 0"
+_NOTE = "font-size:85%;opacity:.75"
+
+# What has been downloaded, as long as the state of the job exists: an error message where that failed.
+_results: WeakKeyDictionary[Any, EmbeddedMedia | str] = WeakKeyDictionary()
+_previews: WeakKeyDictionary[Any, tuple[str, EmbeddedMedia | str]] = WeakKeyDictionary()
+_shown_by_wait: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+"""The cell in which `wait(progress=True)` displayed a project, whose value it usually is."""
 
 
-def _link(url: str | None) -> str:
-    """Return a URL escaped for an HTML attribute, or an empty string if it is not a web URL."""
-    return html.escape(url, quote=True) if url and _WEB_URL.fullmatch(url) else ""
+# What is displayed
+
+
+def job_line(job: Any) -> str:
+    """Return one line about a job, for displays without HTML."""
+    seed = "" if job.seed is None else f", seed {job.seed}"
+    state = job.status if job.finished else f"{job.status} {job.progress}%"
+    return escape_controls(f"Job {job.id}: {job.type}, {state}{seed}{_error(job, ': ')}")
+
+
+def project_line(project: Any) -> str:
+    """Return one line about a project, for displays without HTML."""
+    jobs = project.jobs
+    results = sum(job.has_result_media for job in jobs)
+    state = project.status if project.finished else f"{status_phrase(project)}, {project.progress}%"
+    count = f", {results} of {len(jobs)} results" if jobs else ""
+    return escape_controls(f"Project {project.id}: {_model(project)}, {state}{count}{_error(project, ': ')}")
 
 
 def job_html(job: Any) -> str:
-    """Return HTML with the result of a job, or its state if it has none."""
-    player = _PLAYERS.get(job.type)
-    url = _link(job.result_url)
-    if url and job.has_result_media and player:
-        return player.format(url=url, alt=f"job {html.escape(job.id, quote=True)}")
-    return f"<code>{html.escape(repr(job))}</code>"
+    """Return HTML with the result of a job, as far as it has been downloaded, or its state."""
+    media = _media_of(job)
+    if isinstance(media, EmbeddedMedia):
+        return media.in_full(_label(job))
+    return f"<code>{html.escape(job_line(job))}</code>{_note(_trouble(job, media))}"
 
 
 _REASONS = {
@@ -106,29 +146,21 @@ def _about(seconds: float) -> str | None:
 
 
 def project_html(project: Any) -> str:
-    """Return HTML with a table of the jobs of a project."""
-    rows = "".join(_row(place, job) for place, job in enumerate(project.jobs))
-    error = f"<p>{html.escape(project.error.message)}</p>" if project.error else ""
-    head = "<tr><th>job</th><th>status</th><th>progress</th><th>worker</th><th>seed</th><th>result</th></tr>"
-    return (
-        f"<div><b>Project</b> <code>{html.escape(project.id)}</code> {html.escape(status_phrase(project))} "
-        f'<progress value="{project.progress}" max="100"></progress> {project.progress}%{error}'
-        f"<table>{head}{rows}</table></div>"
+    """Return HTML with a project: a table of its jobs, and a gallery of its results once it is finished."""
+    error = f"<div>{html.escape(project.error.message)}</div>" if project.error else ""
+    head = (
+        f"<b>Project</b> <code>{html.escape(project.id)}</code> {html.escape(_model(project))}: "
+        f"{html.escape(status_phrase(project))}"
     )
-
-
-def _row(place: int, job: Any) -> str:
-    result, preview = _link(job.result_url), _link(job.preview_url)
-    url = result or preview
-    link = f'<a href="{url}">{"result" if result else "preview"}</a>' if url else ""
-    cells = (
-        str(place),
-        job.status,
-        f"{job.progress}%",
-        job.worker_name or "",
-        "" if job.seed is None else str(job.seed),
-    )
-    return f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}<td>{link}</td></tr>"
+    jobs = project.jobs
+    if project.finished:
+        size = "24em" if len(jobs) == 1 else "14em"
+        figures = "".join(_figure(place, job, size) for place, job in enumerate(jobs))
+        return f'<div>{head}{error}<div style="{_GALLERY}">{figures}</div></div>'
+    rows = "".join(_row(place, job) for place, job in enumerate(jobs))
+    names = "".join(f'<th style="{_CELL}">{name}</th>' for name in ("job", "status", "progress", "worker", "seed", ""))
+    table = f'<table style="{_TABLE}"><tr>{names}</tr>{rows}</table>' if rows else ""
+    return f"<div>{head} {_bar(project.progress)}{error}{table}</div>"
 
 
 def stream_html(stream: Any) -> str:
@@ -137,11 +169,220 @@ def stream_html(stream: Any) -> str:
     return f'<div style="white-space:pre-wrap">{html.escape(stream.content)}{end}</div>'
 
 
+def _figure(place: int, job: Any, size: str) -> str:
+    media = _media_of(job)
+    shown = media.in_gallery(_label(job), size) if isinstance(media, EmbeddedMedia) else ""
+    seed = "" if job.seed is None else f", seed {job.seed}"
+    state = "" if shown else f", {job.status}{_error(job, ': ')}"
+    note = html.escape(f"{place}{seed}{state}") + _trouble(job, media)
+    return f'<figure style="margin:0;max-width:100%">{shown}<figcaption style="{_NOTE}">{note}</figcaption></figure>'
+
+
+def _row(place: int, job: Any) -> str:
+    media = _media_of(job)
+    cells = (
+        str(place),
+        html.escape(job.status),
+        _bar(job.progress),
+        html.escape(job.worker_name or ""),
+        "" if job.seed is None else str(job.seed),
+        media.in_table(_label(job)) if isinstance(media, EmbeddedMedia) else _trouble(job, media),
+    )
+    return "<tr>" + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells) + "</tr>"
+
+
+def _media_of(job: Any) -> EmbeddedMedia | str | None:
+    """Return the result, or the preview until there is one; a message if the result cannot be downloaded."""
+    found = _results.get(job._state)
+    if found is None and not job.finished:
+        found = _previews.get(job._state, ("", None))[1]
+        return found if isinstance(found, EmbeddedMedia) else None
+    return found
+
+
+def _trouble(job: Any, media: EmbeddedMedia | str | None) -> str:
+    """Return HTML that says why the result of a job is not shown; empty if it is shown, or there is none."""
+    if isinstance(media, EmbeddedMedia) or not job.has_result_media:
+        return ""
+    return " " + html.escape("(not downloaded)" if media is None else f"(not downloaded: {media})")
+
+
+def _note(text: str) -> str:
+    return f'<span style="{_NOTE}">{text}</span>' if text else ""
+
+
+def _bar(percent: int) -> str:
+    return f'<progress value="{percent}" max="100"></progress> {percent}%'
+
+
+def _label(job: Any) -> str:
+    return f"{job.type} of job {job.id}"
+
+
+def _model(project: Any) -> str:
+    return f"{project.type} with {project.params.model_id}"
+
+
+def _error(subject: Any, separator: str) -> str:
+    return f"{separator}{subject.error.message}" if subject.error else ""
+
+
+# Downloads
+
+
+class _Downloads:
+    """Runs functions in a few threads, each of which ends when nothing is left to do."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._queue: deque[Callable[[], None]] = deque()
+        self._threads = 0
+
+    def put(self, function: Callable[[], None]) -> None:
+        """Run a function that raises nothing, soon."""
+        with self._lock:
+            self._queue.append(function)
+            if self._threads >= _MAX_DOWNLOADS:
+                return
+            self._threads += 1
+        threading.Thread(target=self._run, name="sogni-display", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._queue:
+                    self._threads -= 1
+                    return
+                function = self._queue.popleft()
+            function()
+
+
+_downloads = _Downloads()
+if hasattr(os, "register_at_fork"):
+    # Its threads do not exist in a forked child.
+    os.register_at_fork(after_in_child=lambda: _downloads.__init__())  # type: ignore[misc]
+
+
+def _download(job: Any, *, preview: bool) -> EmbeddedMedia | str:
+    """Return the result or the preview of a job; a message if it cannot be had, which is displayed."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="sogni-") as folder:
+            file = job._download(lambda suffix: Path(folder) / f"media{suffix}", preview=preview)
+            limit = sys.maxsize if preview else max_embedded_bytes
+            return embedded(file, limit=limit, directory=directory, name=f"{plain(job.project_id)}-{plain(job.id)}")
+    except Exception as error:
+        return redact(str(error)) or type(error).__name__
+
+
+# Notebooks
+
+
+class LiveView:
+    """The display of a project or job in a notebook: it follows it to its end, and embeds its results."""
+
+    def __init__(self, subject: Any, jobs: Callable[[], list[Any]], bundle: Callable[[], dict[str, Any]]) -> None:
+        self._subject = subject
+        self._jobs = jobs
+        self._bundle = bundle
+        self._place: Any = None
+        self._drawn = 0.0
+        self._drawing = threading.Lock()
+        self._changed = threading.Condition()
+        self._pending: set[tuple[Any, bool]] = set()
+        """Downloads that are not complete: the state of the job, and whether it is the preview."""
+        self._awaited = False
+        """Whether a thread waits for the downloads, and draws when they are complete."""
+        self._removers: list[Callable[[], None]] = []
+
+    def show(self, events: tuple[str, ...]) -> None:
+        """Display the subject in the current cell, and update it with these events until it is finished."""
+        for job in self._jobs():
+            if isinstance(_results.get(job._state), str):
+                del _results[job._state]  # another attempt
+        if self._subject.finished:
+            self._complete()
+        notebook = _notebook()
+        self._place = notebook.display(self._bundle(), raw=True, display_id=True)
+        if not self._subject.finished and self._place is not None:
+            self._removers += [self._subject.on(event, self._refresh) for event in events]
+            self._refresh()
+
+    def finish(self) -> None:
+        """Wait for the downloads of a finished subject, and show them."""
+        self._complete()
+        self.draw()
+
+    def draw(self, *, pause: float = 0.0) -> None:
+        """Update the display, unless it was updated less than `pause` seconds ago."""
+        with self._drawing:
+            now = time.monotonic()
+            if self._place is not None and now - self._drawn >= pause:
+                self._drawn = now
+                self._place.update(self._bundle(), raw=True)
+
+    def _refresh(self, *_: Any) -> None:
+        """Handle an event. Downloads are only begun: callbacks must not wait for them."""
+        self._begin_downloads()
+        finished = self._subject.finished
+        if finished:
+            while self._removers:
+                self._removers.pop()()
+        self.draw(pause=0.0 if finished else _REDRAW_TABLE_SECONDS)
+
+    def _complete(self) -> None:
+        self._begin_downloads()
+        with self._changed:
+            self._awaited = True
+            self._changed.wait_for(lambda: not self._pending, max_wait)
+            self._awaited = False
+
+    def _begin_downloads(self) -> None:
+        for job in self._jobs():
+            state, url = job._state, job.preview_url
+            if job.has_result_media:
+                if state not in _results:
+                    self._begin(job, preview=False)
+            elif not job.finished and url and _previews.get(state, ("", None))[0] != url:
+                self._begin(job, preview=True)
+
+    def _begin(self, job: Any, *, preview: bool) -> None:
+        key = (job._state, preview)
+        with self._changed:
+            if key in self._pending:
+                return  # for a newer preview, the next event begins another download
+            self._pending.add(key)
+        _downloads.put(lambda: self._load(job, preview=preview))
+
+    def _load(self, job: Any, *, preview: bool) -> None:
+        url = job.preview_url or ""
+        media = _download(job, preview=preview)
+        if preview:
+            _previews[job._state] = (url, media)
+        else:
+            _results[job._state] = media
+            _previews.pop(job._state, None)
+        with self._changed:
+            self._pending.discard((job._state, preview))
+            left, awaited = len(self._pending), self._awaited
+            self._changed.notify_all()
+        if left or not awaited:
+            self.draw(pause=_REDRAW_TABLE_SECONDS if left else 0.0)
+
+
 def in_notebook() -> bool:
     """Return whether this process shows its output in a notebook."""
+    ipython = _shell()
+    return ipython is not None and "IPKernelApp" in ipython.config
+
+
+def _shell() -> Any:
     ipython = sys.modules.get("IPython")
-    running = ipython.get_ipython() if ipython is not None else None
-    return running is not None and "IPKernelApp" in running.config
+    return None if ipython is None else ipython.get_ipython()
+
+
+def _cell() -> Any:
+    """Return what tells the current cell from others."""
+    return getattr(_shell(), "execution_count", None)
 
 
 def _notebook() -> Any:
@@ -154,24 +395,58 @@ def _notebook() -> Any:
         ) from None
 
 
+def _show_line(line: str) -> None:
+    """Display one line in the terminal of IPython, which cannot update what it shows."""
+    _notebook().display({"text/plain": line}, raw=True)
+
+
+def _project_view(project: Any) -> LiveView:
+    def bundle() -> dict[str, Any]:
+        return {"text/plain": project_line(project), "text/html": project_html(project)}
+
+    view = LiveView(project, lambda: project.jobs, bundle)
+    view.show(("updated", "progress", "completed", "failed", "canceled"))
+    return view
+
+
 def show_project_in_notebook(project: Any) -> None:
-    """Display a project as a table that is updated until it finishes."""
-    notebook = _notebook()
-    shown = notebook.display(notebook.HTML(project_html(project)), display_id=True)
-    if project.finished or shown is None:
+    """Display a project as a table that is updated until it finishes, then as a gallery."""
+    _notebook()
+    if not in_notebook():
+        _show_line(project_line(project))
+    # The value of `wait(progress=True)` is displayed already, if the cell ends with it.
+    elif _shown_by_wait.pop(project._state, ()) != (_cell(),):
+        _project_view(project)
+
+
+def show_job_in_notebook(job: Any) -> None:
+    """Display the result of a job, or its state until there is one."""
+    _notebook()
+    if not in_notebook():
+        _show_line(job_line(job))
         return
 
-    def refresh(*_: Any) -> None:
-        shown.update(notebook.HTML(project_html(project)))
+    def bundle() -> dict[str, Any]:
+        media, line = _media_of(job), job_line(job)
+        if isinstance(media, EmbeddedMedia) and media.data and media.content_type in ("image/png", "image/jpeg"):
+            # Every viewer of notebooks shows these, also those that remove data URIs from HTML.
+            return {"text/plain": line, media.content_type: base64.b64encode(media.data).decode()}
+        return {"text/plain": line, "text/html": job_html(job)}
 
-    for event in ("updated", "progress", "completed", "failed", "canceled"):
-        project.on(event, refresh)
+    LiveView(job, lambda: [job], bundle).show(("updated", "progress", "preview", "completed", "failed"))
 
 
 def show_stream_in_notebook(stream: Any, listeners: Any) -> None:
     """Display a chat stream and update it until it finishes; `listeners` are those of all streams of the client."""
     notebook = _notebook()
-    shown = notebook.display(notebook.HTML(stream_html(stream)), display_id=True)
+    if not in_notebook():
+        _show_line(repr(stream))
+        return
+
+    def bundle() -> dict[str, str]:
+        return {"text/plain": escape_controls(stream.content), "text/html": stream_html(stream)}
+
+    shown = notebook.display(bundle(), raw=True, display_id=True)
     if stream.finished or shown is None:
         return
     removers: list[Any] = []
@@ -184,7 +459,7 @@ def show_stream_in_notebook(stream: Any, listeners: Any) -> None:
         finished, now = stream.finished, time.monotonic()
         if finished or now - drawn >= _REDRAW_SECONDS:
             drawn = now
-            shown.update(notebook.HTML(stream_html(stream)))
+            shown.update(bundle(), raw=True)
         if finished:
             while removers:
                 removers.pop()()
@@ -192,18 +467,28 @@ def show_stream_in_notebook(stream: Any, listeners: Any) -> None:
     removers += [listeners.add(event, refresh) for event in ("token", "completed", "error")]
 
 
+# Terminals
+
+
 @contextmanager
-def show_progress(project: Any) -> Iterator[None]:
+def show_progress(project: Any) -> Iterator[LiveView | None]:
     """Show the progress of a project inside a `with` block: a bar on a terminal, a table in a notebook.
 
-    Shows nothing if standard error is not a terminal.
+    Shows nothing if standard error is not a terminal. Yields the view in a notebook: its `finish` waits for downloads,
+    and is called at the end of the block.
     """
     if in_notebook():
-        show_project_in_notebook(project)
-        yield
+        view = _project_view(project)
+        try:
+            yield view
+        except BaseException:
+            view.draw()
+            raise
+        view.finish()
+        _shown_by_wait[project._state] = (_cell(),)
         return
     if not on_terminal(sys.stderr):
-        yield
+        yield None
         return
     full, empty = "█░" if _can_show(sys.stderr, "█░") else "#-"
     shown = 0
@@ -222,7 +507,7 @@ def show_progress(project: Any) -> Iterator[None]:
     removers = [project.on(event, show) for event in ("progress", "updated")]
     show()
     try:
-        yield
+        yield None
     finally:
         for remove in removers:
             remove()

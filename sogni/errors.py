@@ -25,8 +25,10 @@ Every error unpickles to an equal one. Errors contain no secrets: messages are r
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from sogni.redaction import redact, without_query
@@ -131,6 +133,17 @@ class SogniError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self.args, self.__dict__)
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython prints: the frames of the user, without those of this package, and the message."""
+        trace = _frames_of_users(self.__traceback__)
+        bare = _restore(*self.__reduce__()[1])  # without a cause, which is printed at length
+        try:
+            printer = sys.modules["IPython"].get_ipython().InteractiveTB
+            lines: list[str] = printer.structured_traceback(type(bare), bare, trace, tb_offset=0)
+        except (LookupError, AttributeError):
+            lines = traceback.format_exception(type(bare), bare, trace)
+        return lines
+
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
@@ -141,6 +154,20 @@ class SogniError(Exception):
 
     def __hash__(self) -> int:
         return hash((type(self), self.args))
+
+
+_OWN_PACKAGES = frozenset({"sogni", "sogni_async", "IPython", "ipykernel"})
+
+
+def _frames_of_users(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without the frames of this package and of IPython."""
+    if trace is None:
+        return None
+    following = _frames_of_users(trace.tb_next)
+    package = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+    if package in _OWN_PACKAGES:
+        return following
+    return TracebackType(following, trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
 
 
 def unchained(error: BaseException) -> None:

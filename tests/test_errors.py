@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import pickle
+import sys
+import traceback
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -428,3 +431,49 @@ def test_exhausted_resources_become_an_error_of_ours(error: Exception, cause: st
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), RuntimeError("other"), SogniError("ours")])
 def test_other_errors_stay_what_they_are(error: Exception) -> None:
     assert with_resources_named(error) is error
+
+
+def raised(module: str) -> SogniError:
+    """Return an error that code of a module raised when a function of the user called it."""
+    code = """
+def refuse():
+    try:
+        raise OSError("inner")
+    except OSError as error:
+        raise Refused from error
+"""
+    names: dict[str, Any] = {"__name__": module, "Refused": errors.ValidationError("steps must be 1 or more, got 0")}
+    exec(compile(code, "inside.py", "exec"), names)
+
+    def function_of_the_user() -> None:
+        names["refuse"]()
+
+    with pytest.raises(SogniError) as caught:
+        function_of_the_user()
+    caught.value.add_note("a note")
+    return caught.value
+
+
+@pytest.mark.parametrize("module", ["sogni.core.x", "sogni_async.api.x", "IPython.core.x"])
+def test_a_notebook_prints_the_frames_of_the_user_and_the_message(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    error = raised(module)
+    printed = "".join(error._render_traceback_())
+    assert ("in function_of_the_user" in printed, "inside.py" in printed, "inner" in printed) == (True, False, False)
+    assert printed.endswith("ValidationError: steps must be 1 or more, got 0\na note\n")
+    assert error.__cause__ is not None
+
+
+def test_a_notebook_prints_other_frames_as_they_are() -> None:
+    assert "inside.py" in "".join(raised("sognify")._render_traceback_())
+    assert errors.SogniError("x")._render_traceback_() == ["sogni.errors.SogniError: x\n"]
+
+
+def test_a_notebook_prints_tracebacks_in_the_style_of_ipython(monkeypatch: pytest.MonkeyPatch) -> None:
+    def structured(kind: type, error: Exception, trace: Any, *, tb_offset: int) -> list[str]:
+        return [f"{kind.__name__} {error} {traceback.extract_tb(trace)[-1].name} {tb_offset}"]
+
+    shell = SimpleNamespace(InteractiveTB=SimpleNamespace(structured_traceback=structured))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))  # type: ignore[arg-type]
+    expected = ["ValidationError steps must be 1 or more, got 0 function_of_the_user 0"]
+    assert raised("sogni.core.x")._render_traceback_() == expected

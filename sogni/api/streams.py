@@ -13,7 +13,6 @@ from sogni.core.chat.state import ChatState
 from sogni.core.chat.tool_rounds import ToolRounds
 from sogni.core.flow import Flow
 from sogni.core.workflows.event_feed import EventFeed, next_event
-from sogni.display import show_stream_in_notebook, stream_html
 from sogni.keywords import suggest_keywords
 from sogni.live import Live
 from sogni.models.chat import ChatCompletionChunk, ChatCompletionResult, ChatCost
@@ -169,10 +168,14 @@ class ChatStream(Live):
         self.close()
 
     def _ipython_display_(self) -> None:
+        from sogni.display import show_stream_in_notebook
+
         self._engine.state.listen()
         show_stream_in_notebook(self, self._engine.state.chats.listeners)
 
     def _repr_html_(self) -> str:
+        from sogni.display import stream_html
+
         return stream_html(self)
 
     def __repr__(self) -> str:

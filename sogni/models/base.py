@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import html
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from sogni.redaction import redact
 
@@ -18,6 +19,56 @@ def redacted_repr(value: Any) -> str:
     return redact(repr(value))
 
 
+_MAX_REPR = 200
+_MAX_CELL = 2000
+_MAX_ROWS = 30
+_LEFT = 'style="text-align:left;white-space:pre-wrap"'
+
+
+def _shown_fields(model: Model) -> Iterator[tuple[str, Any, str]]:
+    """Yield name, value and `repr` of every field that is set: neither None nor empty."""
+    for it in sorted(fields(type(model)), key=lambda it: it.name == "extra"):
+        value = getattr(model, it.name)
+        if it.repr is False or value is None or (isinstance(value, (str, list, tuple, Mapping)) and not value):
+            continue
+        yield it.name, value, it.repr(value) if callable(it.repr) else repr(value)
+
+
+def _shortened(text: str, longest: int = _MAX_REPR) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _head(name: str) -> str:
+    return f"<th {_LEFT}>{name}</th>"
+
+
+def _cell(value: Any, text: str) -> str:
+    """Return a cell of a table; records in it are a table of their own. `text` is the `repr`, which hides secrets."""
+    if isinstance(value, (list, tuple)) and all(isinstance(it, Model) for it in value):
+        return f"<td {_LEFT}>{_records(value)}</td>"
+    # A subclass of `str` has secrets that only its `repr` hides.
+    shown = value if type(value) is str and repr(value) == text else text
+    return f"<td {_LEFT}>{html.escape(_shortened(shown, _MAX_CELL))}</td>"
+
+
+def _records(models: list[Model] | tuple[Model, ...]) -> str:
+    """Return a table with one row per record, and one column per field that is set in any of them."""
+    rows = [{name: (value, text) for name, value, text in _shown_fields(it)} for it in models[:_MAX_ROWS]]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = ("".join(_short_cell(row.get(name)) for name in names) for row in rows)
+    more = f"<div>… {len(models) - _MAX_ROWS} more</div>" if len(models) > _MAX_ROWS else ""
+    body = "".join(f"<tr>{row}</tr>" for row in cells)
+    return f"<table><tr>{''.join(map(_head, names))}</tr>{body}</table>{more}"
+
+
+def _short_cell(found: tuple[Any, str] | None) -> str:
+    """Return a cell of a table of records, without tables in it."""
+    if found is None:
+        return "<td></td>"
+    value, text = found
+    return _cell(None, _shortened(value if type(value) is str and repr(value) == text else text))
+
+
 @frozen(kw_only=True)
 class Model:
     """Data from the service.
@@ -27,6 +78,20 @@ class Model:
     """
 
     extra: Mapping[str, Any] = field(factory=dict, repr=lambda extra: redacted_repr(dict(extra)), eq=True)
+
+    @classmethod
+    def __attrs_init_subclass__(cls) -> None:
+        # attrs generates one for every class, with all fields that are not set and `extra={}`.
+        cls.__repr__ = Model.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={_shortened(text)}" for name, _, text in _shown_fields(self))
+        return f"{type(self).__name__}({shown})"
+
+    def _repr_html_(self) -> str:
+        """Return a table of the fields that are set, for notebooks."""
+        rows = "".join(f"<tr>{_head(name)}{_cell(value, text)}</tr>" for name, value, text in _shown_fields(self))
+        return f"<div><b>{type(self).__name__}</b><table>{rows}</table></div>"
 
 
 @frozen(kw_only=True)

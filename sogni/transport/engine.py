@@ -169,6 +169,10 @@ class Engine(Live):
         """Run a flow in this thread."""
         return drive(flow, self.perform)
 
+    def run_apart(self, flow: Flow[R]) -> R:
+        """Run a flow that downloads, in a thread of the caller; the same as `run`."""
+        return self.run(flow)
+
     def perform(self, step: Step) -> Any:
         """Perform one step."""
         if isinstance(step, steps.Change):

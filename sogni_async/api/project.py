@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from attrs import evolve
 
 from sogni.base import BaseJob, BaseProject, host_of
+from sogni.core.flow import compute
 from sogni.core.projects import cancel, create, past_projects, transfers, waiting
 from sogni.core.projects.file_names import DEFAULT, exact_path, paths_in, result_paths
 from sogni.core.projects.image_requests import EnhancementStrength
@@ -199,6 +200,20 @@ class Job(BaseJob):
         file: AsyncBinaryIO = await self._host().run(transfers.open_result(self._state))
         return file
 
+    def _download(self, path_for: Callable[[str], Path], *, preview: bool) -> Path:
+        """Save the result or the preview, in a thread of the display, while the event loop may be blocked."""
+        if self._engine is None:
+            raise ClientClosedError(f"project {self.project_id} is detached")
+        url = self._state.preview_url if preview else None
+        if url is not None:
+            return self._engine.run_apart(transfers.save_url(url, path_for))
+        return self._engine.run_apart(transfers.save_result(self._state, path_for))
+
+    def _ipython_display_(self) -> None:
+        from sogni.display import show_job_in_notebook
+
+        show_job_in_notebook(self)
+
     def _repr_html_(self) -> str:
         from sogni.display import job_html
 
@@ -304,13 +319,16 @@ class Project(BaseProject[Job]):
             >>> (await project.wait(timeout=60)).status
             'completed'
         """
-        if not self._state.settled:
+        tracked = not self._state.settled
+        if tracked:
             self._host()
         if progress:
             from sogni.display import show_progress
 
-            with show_progress(self):
+            with show_progress(self) as view:
                 await self._wait(timeout, queue_timeout)
+                if view is not None and tracked:
+                    await self._host().run(compute("downloading the results", view.finish))
         else:
             await self._wait(timeout, queue_timeout)
         if check:

@@ -236,6 +236,34 @@ class Engine(Live):
             raise
         return await drive(flow, self.perform)
 
+    def run_apart(self, flow: Flow[R]) -> R:
+        """Run a flow that downloads, in a thread without an event loop; the loop of the client may be blocked.
+
+        Downloads have connections of their own. Other steps wait for the loop of the client.
+        """
+        return asyncio.run(self._run_apart(flow))
+
+    async def _run_apart(self, flow: Flow[R]) -> R:
+        http, loop = Http(self.settings, dict), self._resources.loop
+
+        async def perform(step: Step) -> Any:
+            if self._closing or loop is None or loop.is_closed():
+                raise ClientClosedError("the client is closed")
+            if isinstance(step, steps.Download):
+                return await http.limited(step.call, http.download, step.path_for, overwrite=step.overwrite)
+            if isinstance(step, steps.Pause):
+                return await asyncio.sleep(_jittered(step))
+            if type(step) in _PURE:
+                return _IMMEDIATE[type(step)](self, step)
+            pending = asyncio.run_coroutine_threadsafe(self.perform(step), loop)
+            async with asyncio.timeout(self.settings.timeouts.request):
+                return await asyncio.wrap_future(pending)
+
+        try:
+            return await drive(flow, perform)
+        finally:
+            await http.close()
+
     async def perform(self, step: Step) -> Any:
         """Perform one step."""
         if self._closing and not isinstance(step, steps.Change):
@@ -526,6 +554,8 @@ _IMMEDIATE: dict[type, Callable[[Engine, Any], Any]] = {
     steps.NewId: lambda engine, step: str(uuid.uuid4()).upper(),
     steps.Clock: lambda engine, step: time.monotonic(),
 }
+_PURE = frozenset({steps.RetriesOf, steps.Clock})
+"""Steps that neither read nor change the state."""
 _AWAITED: dict[type, Callable[[Engine, Any], Awaitable[Any]]] = {
     steps.Http: lambda engine, step: engine.http.limited(step.call, engine.http.send),
     steps.WriteFrame: Engine._write_frame,

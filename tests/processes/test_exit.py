@@ -155,5 +155,5 @@ def test_a_notebook(tmp_path: Path) -> None:
     assert "4 4\n" in texts
     assert "True\n" in texts
     assert any("the sea" in page and "pre-wrap" in page for page in pages)
-    assert any("<table>" in page for page in pages)
-    assert any("<img src=" in page for page in pages)
+    assert any("<figure" in page and 'src="data:image/' in page for page in pages)
+    assert [output["data"]["text/plain"][:4] for output in outputs if "image/png" in output.get("data", {})] == ["Job "]

@@ -187,10 +187,11 @@ def save_project(
 
 def save_urls(urls: Sequence[str], path_for: Callable[[int], Callable[[str], Path]]) -> Flow[list[Path]]:
     """Download URLs to files, concurrently; returns the paths in the order of the URLs."""
-    return (yield from together([_save_url(url, path_for(place)) for place, url in enumerate(urls)]))
+    return (yield from together([save_url(url, path_for(place)) for place, url in enumerate(urls)]))
 
 
-def _save_url(url: str, path_for: Callable[[str], Path]) -> Flow[Path]:
+def save_url(url: str, path_for: Callable[[str], Path]) -> Flow[Path]:
+    """Download a URL to a file."""
     call = storage_call(url)
     outcome = yield from repeated(call, lambda: download(call, path_for))
     if isinstance(outcome, HttpReply):
