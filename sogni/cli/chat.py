@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import frozen
+from attrs import field, frozen
 
 from sogni.cli.connection_options import ConnectionOptions, connection_options
-from sogni.cli.exit_codes import Command, error_text, print_note, print_stderr
+from sogni.cli.exit_codes import Command, Interrupted, error_text, print_note, print_stderr
 from sogni.cli.input_files import STDIN, STDIN_START_SECONDS, decode_text, read_input, read_optional_stdin
 from sogni.cli.output import check_directory, print_json, print_paths, write, writing
 from sogni.cli.params import TOKEN, check_encodable
+from sogni.cli.run_project import save_command
 from sogni.core.chat.requests import DEFAULT_MODEL
 from sogni.core.tools.hosted import SogniTools
 from sogni.display import on_terminal
-from sogni.errors import ApiError, ChatError, ProtocolError, SogniTimeoutError, ValidationError
+from sogni.errors import ApiError, ChatError, ProtocolError, SogniError, SogniTimeoutError, ValidationError
 from sogni.models.answers import ThinkingFilter, without_thinking
 from sogni.models.converter import to_dict
 from sogni.models.tools import ToolCall, ToolExecutionProgress
@@ -65,8 +66,34 @@ class Toolbox:
             return client.chat.tools.save(answer, self.directory)
 
 
+@frozen(kw_only=True)
+class ToolResults:
+    """The results of the tools of one command: those that have been saved, and those that would be left behind."""
+
+    client: SogniClient
+    toolbox: Toolbox | None
+    local: bool
+    _saved: set[str] = field(factory=set)
+
+    def save(self, answer: Any) -> list[Path]:
+        """Save the results of an answer; nothing without tools."""
+        if self.toolbox is None:
+            return []
+        paths = self.toolbox.save(self.client, answer)
+        self._saved.update(self._unsaved())
+        return paths
+
+    def left_behind(self) -> str:
+        """Name the command that saves the results that have been paid for; an empty string if there are none."""
+        ids = [] if self.toolbox is None or self.local else self._unsaved()
+        return f"{save_command(*ids)} fetches the results of the tools" if ids else ""
+
+    def _unsaved(self) -> list[str]:
+        ended = [it for it in self.client.projects.tracked_projects if it.finished and it.result_urls]
+        return [it.id for it in ended if not it.recovered and it.id not in self._saved]
+
+
 EXIT_COMMANDS = frozenset({"/exit", "/quit"})
-SaveMedia = Callable[[Any], list[Path]]
 
 
 @frozen(kw_only=True)
@@ -197,16 +224,18 @@ def chat(connection: ConnectionOptions, prompt: str | None, talk: ChatOptions) -
     images = _image_parts(talk.images)
     with connection.client(talk.timeout) as client:
         conversation = client.chat.conversation(system=talk.system, **talk.options)
+        results = ToolResults(client=client, toolbox=talk.tools, local=connection.local)
         if question is None:
-            converse(conversation, images, talk.timeout, _typed_lines(), save=_media_saver(client, talk))
-        else:
-            answer(conversation, question, images, talk, as_json=connection.as_json, save=_media_saver(client, talk))
-
-
-def _media_saver(client: SogniClient, talk: ChatOptions) -> SaveMedia:
-    """Return the function that saves the media of an answer; it does nothing without tools."""
-    toolbox = talk.tools
-    return (lambda result: []) if toolbox is None else lambda result: toolbox.save(client, result)
+            converse(conversation, images, talk.timeout, _typed_lines(), results)
+            return
+        try:
+            answer(conversation, question, images, talk, results, as_json=connection.as_json)
+        except KeyboardInterrupt:
+            raise Interrupted("; ".join(filter(None, ("interrupted", results.left_behind())))) from None
+        except (SogniError, OSError) as error:
+            if hint := results.left_behind():
+                error.add_note(hint)
+            raise
 
 
 def _question(prompt: str | None, timeout: float | None) -> str | None:
@@ -241,16 +270,22 @@ def _image_parts(images: tuple[Path, ...]) -> list[Any]:
 
 
 def answer(
-    conversation: Conversation, question: str, images: list[Any], talk: ChatOptions, *, as_json: bool, save: SaveMedia
+    conversation: Conversation,
+    question: str,
+    images: list[Any],
+    talk: ChatOptions,
+    results: ToolResults,
+    *,
+    as_json: bool,
 ) -> None:
     """Print the answer to one question: streamed on a terminal, otherwise once it is complete."""
     structured = "response_format" in talk.options
     if not as_json and not structured and on_terminal(sys.stdout):
-        print_paths(save(_stream(conversation, question, images, talk.timeout)))
+        print_paths(results.save(_stream(conversation, question, images, talk.timeout)))
         return
     result = conversation.ask(question, images=images, timeout=talk.timeout)
     parsed = _parsed(result) if structured else None
-    paths = save(result)
+    paths = results.save(result)
     if as_json:
         files = {"files": [str(path) for path in paths]} if talk.tools else {}
         print_json({**to_dict(result), **({"parsed": parsed} if structured else {}), **files})
@@ -269,7 +304,11 @@ def _parsed(result: Any) -> Any:
 
 
 def converse(
-    conversation: Conversation, images: list[Any], timeout: float | None, lines: Iterator[str], *, save: SaveMedia
+    conversation: Conversation,
+    images: list[Any],
+    timeout: float | None,
+    lines: Iterator[str],
+    results: ToolResults,
 ) -> None:
     """Answer line after line. After an error the conversation continues."""
     for line in lines:
@@ -279,14 +318,15 @@ def converse(
         if not question:
             continue
         try:
-            print_paths(save(_stream(conversation, question, images, timeout)))
+            print_paths(results.save(_stream(conversation, question, images, timeout)))
         except KeyboardInterrupt:
-            print_stderr("answer interrupted; the service completes and bills it")
-            continue
+            ending = "answer interrupted; the service completes and bills it"
         except (ChatError, SogniTimeoutError, ApiError) as error:
-            print_stderr(error_text(error))
+            ending = error_text(error)
+        else:
+            images = []
             continue
-        images = []
+        print_stderr("; ".join(filter(None, (ending, results.left_behind()))))
 
 
 def _stream(

@@ -47,6 +47,14 @@ def test_a_failed_tool_call_is_reported(sogni: Run, supernet: LocalSupernet) -> 
     assert (result.exit_code, result.stderr) == (0, "sogni: generate_image: prompt is required\n")
 
 
+def test_results_that_cannot_be_downloaded_can_be_saved_later(sogni: Run, supernet: LocalSupernet) -> None:
+    supernet.faults.http("/storage/*", method="GET", status=404, times=20)
+    result = sogni("chat", "--tools", "-o", "out", "Create an image of a kite")
+    assert result.exit_code == 1
+    hint = f"('sogni project save {supernet.projects[0]['id']}' fetches the results of the tools)"
+    assert result.stderr.endswith(f"(the results of the tools were not saved) {hint}\n")
+
+
 def test_an_interruption_cancels_projects_of_tools(start: Start) -> None:
     with LocalSupernet(step_time=30, token_rate=0) as slow:
         reach = {
