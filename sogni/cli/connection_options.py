@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import evolve, frozen
 
+from sogni.cli import known_names
 from sogni.cli.input_files import decode_text, read_input
 from sogni.errors import AuthenticationError, ValidationError
 from sogni.local.token_store import TokenStore
@@ -62,6 +63,13 @@ class ConnectionOptions:
             if not client.is_authenticated:
                 resume(client)
             yield client
+
+    def remember(
+        self, client: SogniClient, kind: known_names.Kind, names: known_names.Names, *, complete: bool
+    ) -> None:
+        """Save names that the service has returned, for shell completion; not those of the embedded emulator."""
+        if not self.local:
+            known_names.remember(client._settings.rest_endpoint, kind, names, complete=complete)
 
 
 def resume(client: SogniClient) -> TokenStore:

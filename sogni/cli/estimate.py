@@ -100,6 +100,8 @@ def models(connection: ConnectionOptions, media: str | None, everything: bool) -
     """
     with connection.client() as client:
         found = model_rows(client, connection.network, everything=everything)
+        names = {row["id"]: {"name": row["name"], "media": row["media"]} for row in found}
+        connection.remember(client, "models", names, complete=everything)
     found = [row for row in found if media in (None, row["media"])]
     if connection.as_json:
         print_json(found)

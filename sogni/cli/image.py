@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from sogni.cli.exit_codes import FILES, SOME_MODELS, Command
+from sogni.cli.known_names import complete_file
 from sogni.cli.params import (
     LORAS,
     PROMPT,
@@ -36,7 +37,12 @@ _CONTROL_NET: tuple[Option, ...] = (
         help="Guide the image with this ControlNet, for example canny.",
     ),
     grouped_option(
-        "--control-image", "control_net_image", group=FILES, metavar="FILE", help="Use this image for --control-net."
+        "--control-image",
+        "control_net_image",
+        group=FILES,
+        metavar="FILE",
+        shell_complete=complete_file,
+        help="Use this image for --control-net.",
     ),
     grouped_option(
         "--control-strength",
@@ -71,7 +77,7 @@ _FIND = grouped_option(
     help="Segment what this text describes (SAM 3).",
 )
 _REPLACED: dict[str, Option | None] = {
-    "model_id": model_option(DEFAULT_MODEL),
+    "model_id": model_option("image", DEFAULT_MODEL),
     "token_type": TOKEN,
     "loras": LORAS,
     "lora_strengths": None,

@@ -6,6 +6,7 @@ import click
 
 from sogni.cli.connection_options import ConnectionOptions, connection_options
 from sogni.cli.exit_codes import Command, Group
+from sogni.cli.known_names import complete_loras, lora_names, models_of
 from sogni.cli.output import print_json, print_table
 from sogni.errors import NotFoundError
 from sogni.models.converter import to_dict
@@ -21,7 +22,13 @@ def lora() -> None:
 
 
 @lora.command("list", cls=Command)
-@click.option("-m", "--model", metavar="ID", help="List only the LoRAs for this model. Default: all.")
+@click.option(
+    "-m",
+    "--model",
+    metavar="ID",
+    shell_complete=models_of(),
+    help="List only the LoRAs for this model. Default: all.",
+)
 @click.option("--personal", is_flag=True, help="Add the LoRAs that the account has imported.")
 @connection_options
 def list_(connection: ConnectionOptions, model: str | None, personal: bool) -> None:
@@ -31,6 +38,7 @@ def list_(connection: ConnectionOptions, model: str | None, personal: bool) -> N
     """
     with connection.client() as client:
         found = client.projects.available_loras(model, include_personal=personal)
+        connection.remember(client, "loras", lora_names(found), complete=not model and not personal)
     if connection.as_json:
         print_json(found)
         return
@@ -39,7 +47,7 @@ def list_(connection: ConnectionOptions, model: str | None, personal: bool) -> N
 
 
 @lora.command(cls=Command)
-@click.argument("lora_id", metavar="ID")
+@click.argument("lora_id", metavar="ID", shell_complete=complete_loras)
 @connection_options
 def show(connection: ConnectionOptions, lora_id: str) -> None:
     """Show a LoRA: what it does, its models, strengths and license.

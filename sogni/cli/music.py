@@ -32,7 +32,8 @@ DEFAULT_MODEL = "ace_step_1.5_turbo"
 
 def read_lyrics(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Return the lyrics, read from a file if the value starts with `@`. Raises BadParameter."""
-    if value is None or not value.startswith("@"):
+    # Completion must not read standard input, which is the terminal.
+    if value is None or not value.startswith("@") or context.resilient_parsing:
         return check_encodable(context, parameter, value)
     name = value[1:]
     try:
@@ -47,7 +48,7 @@ def read_lyrics(context: click.Context, parameter: click.Parameter, value: str |
 
 
 _REPLACED: dict[str, Option | None] = {
-    "model_id": model_option(DEFAULT_MODEL),
+    "model_id": model_option("audio", DEFAULT_MODEL),
     "negative_prompt": None,
     "token_type": TOKEN,
     "loras": LORAS,

@@ -15,6 +15,7 @@ import attrs
 import click
 
 from sogni.cli.exit_codes import FILES, PROJECT, SOME_MODELS
+from sogni.cli.known_names import complete_file, complete_loras, models_of
 from sogni.models.params import Parameter
 from sogni.settings import TokenType
 
@@ -160,7 +161,7 @@ def _value_settings(name: str, hint: Any, parameter: Parameter) -> tuple[bool, d
     """Return whether an option names a file, and what click must know of its value; None if it cannot be one."""
     members = [hint] if get_origin(hint) is Literal else [it for it in get_args(hint) if it is not type(None)] or [hint]
     if bytes in members:
-        return True, {"metavar": "FILE"}
+        return True, {"metavar": "FILE", "shell_complete": complete_file}
     (member, *others) = members
     if get_origin(member) is Sequence:
         is_file, settings = _value_settings(name, get_args(member)[0], parameter)
@@ -262,9 +263,13 @@ TOKEN = grouped_option(
 )
 
 
-def model_option(default: str | None, help: str = "Use this model; see 'sogni models'.") -> Option:
-    """Return the option for the model."""
-    return grouped_option("--model", "model_id", default=default, show_default=default is not None, help=help)
+def model_option(media: str, default: str | None, help: str = "Use this model; see 'sogni models'.") -> Option:
+    """Return the option for the model of some medium."""
+    shown = default is not None
+    complete = models_of(media)
+    return grouped_option(
+        "--model", "model_id", default=default, show_default=shown, help=help, shell_complete=complete
+    )
 
 
 LORAS = grouped_option(
@@ -272,6 +277,7 @@ LORAS = grouped_option(
     "loras",
     multiple=True,
     metavar="ID[:STRENGTH]",
+    shell_complete=complete_loras,
     help="Apply a LoRA; see 'sogni lora list'. The default strength is 1. Repeatable.",
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import warnings
@@ -13,6 +14,7 @@ import click
 from sogni.cli.account import account, check
 from sogni.cli.batch import batch
 from sogni.cli.chat import chat
+from sogni.cli.completion import VARIABLE, completion
 from sogni.cli.doctor import doctor
 from sogni.cli.emulator import emulator
 from sogni.cli.estimate import estimate, models
@@ -78,6 +80,7 @@ _COMMANDS = (
         logout,
         check,
         doctor,
+        completion,
     ),
     emulator,
 )
@@ -87,6 +90,9 @@ for _command in _COMMANDS:
 
 def run() -> None:
     """Run the command line with the arguments of this process, then exit."""
+    if VARIABLE in os.environ:
+        # Messages and logs would be written into the line that is being completed.
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  closed with the process
     escape_unencodable()
     # Without a handler, log records would be written to the terminal in the middle of a progress bar.
     logging.getLogger().addHandler(logging.NullHandler())

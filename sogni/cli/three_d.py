@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from sogni.cli.exit_codes import Command
+from sogni.cli.known_names import complete_file
 from sogni.cli.params import TOKEN, CommandDecorator, Fields, options_of_model, project_options
 from sogni.cli.run_project import Generation, generation_options
 from sogni.models.params import ImageProjectParams
@@ -41,7 +42,7 @@ _options: CommandDecorator = project_options(_OPTIONS, _fields, needs={})
 
 
 @click.command("3d", cls=Command)
-@click.argument("starting_image", metavar="IMAGE")
+@click.argument("starting_image", metavar="IMAGE", shell_complete=complete_file)
 @_options
 @generation_options
 def three_d(generation: Generation, starting_image: str, fields: dict[str, Any]) -> None:

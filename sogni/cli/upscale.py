@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from sogni.cli.exit_codes import Command
+from sogni.cli.known_names import complete_file
 from sogni.cli.params import (
     TOKEN,
     CommandDecorator,
@@ -47,7 +48,7 @@ _upscale_options: CommandDecorator = project_options(_OPTIONS, dict, needs={})
 
 
 @click.command(cls=Command)
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", shell_complete=complete_file)
 @_upscale_options
 @generation_options
 def upscale(generation: Generation, file: str, fields: Fields) -> None:

@@ -44,7 +44,7 @@ _FILES = {
     "reference_video": "video",
 }
 _REPLACED: dict[str, Option | None] = {
-    "model_id": model_option(None, "Use this model; see 'sogni models'. Default: depends on the files below."),
+    "model_id": model_option("video", None, "Use this model; see 'sogni models'. Default: depends on the files below."),
     "token_type": TOKEN,
     "loras": LORAS,
     "lora_strengths": None,

@@ -17,6 +17,7 @@ from attrs import frozen
 from sogni.cli.connection_options import JSON, ConnectionOptions, connection_options
 from sogni.cli.exit_codes import USAGE, Command, Group
 from sogni.cli.follow import raise_if_failed, start_workflow, watch
+from sogni.cli.known_names import complete_file
 from sogni.cli.output import OVERWRITE, check_directory, print_json, print_paths, print_table, writing
 from sogni.local.plan_files import SUFFIXES, file_findings, load_plan
 from sogni.models.converter import to_dict
@@ -155,7 +156,7 @@ def workflow() -> None:
 
 
 @workflow.command(cls=Command)
-@click.argument("plan")
+@click.argument("plan", shell_complete=complete_file)
 @click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE", help="Set an input of a template. Repeatable.")
 @click.option("--media", multiple=True, metavar="FILE", help="Add a file or URL to $input_media. Repeatable.")
 @click.option("--strict", is_flag=True, help="Reject unknown tools and arguments.")
