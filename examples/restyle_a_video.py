@@ -20,7 +20,7 @@ with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() a
         reference_image=picture,
         control_net={"name": name, "strength": 0.85 if name in ("pose", "detailer") else 0.6},
         generate_audio=False,
-        duration=1,
+        duration=4,
         fps=24,
         width=640,
         height=640,

@@ -14,7 +14,7 @@ with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() a
         positive_prompt="the camera moves slowly towards the window",
         reference_image=first,
         reference_image_end=last,
-        duration=1,
+        duration={"wan": 1, "ltx": 4}[family],
         width=640,
         height=640,
     )

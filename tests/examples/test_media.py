@@ -81,12 +81,12 @@ def test_video_from_text_without_an_account(run: Run, tmp_path: Path) -> None:
 def test_video_from_text_with_sound(make: Make, supernet: LocalSupernet) -> None:
     video = make("video_from_text.py", "ltx", "a red boat")
     assert workflow(supernet) == "ltx23-22b-fp8_t2v_distilled"
-    # Of 51 frames the nearest of 1, 9, 17, … that the model makes.
-    assert shape(video) == (49, 25, (768, 640), True)
-    assert video.seconds == pytest.approx(49 / 25, abs=0.05)
+    # Of 101 frames the nearest of 1, 9, 17, … that the model makes.
+    assert shape(video) == (105, 25, (768, 640), True)
+    assert video.seconds == pytest.approx(105 / 25, abs=0.05)
 
 
-@pytest.mark.parametrize(("family", "frames", "fps", "sound"), [("wan", 17, 16, False), ("ltx", 25, 24, True)])
+@pytest.mark.parametrize(("family", "frames", "fps", "sound"), [("wan", 17, 16, False), ("ltx", 97, 24, True)])
 def test_video_from_an_image(make: Make, family: str, frames: int, fps: int, sound: bool) -> None:
     video = make("video_from_an_image.py", family, "face.png")
     assert shape(video) == (frames, fps, (640, 640), sound)
@@ -118,8 +118,8 @@ def test_dance_along(make: Make, supernet: LocalSupernet, way: str) -> None:
 def test_sound_to_video(make: Make, supernet: LocalSupernet, inputs: list[str], used: str) -> None:
     video = make("sound_to_video.py", *inputs)
     assert workflow(supernet) == f"ltx23-22b-fp8_{used}_distilled"
-    assert shape(video) == (49, 24, (640, 640), True)
-    assert (video.sample_rate, video.seconds) == (48000, pytest.approx(49 / 24, abs=0.05))
+    assert shape(video) == (97, 24, (640, 640), True)
+    assert (video.sample_rate, video.seconds) == (48000, pytest.approx(97 / 24, abs=0.05))
     assert seen(video.frames[0], FACE) == (used == "ia2v")
 
 
@@ -127,7 +127,7 @@ def test_sound_to_video(make: Make, supernet: LocalSupernet, inputs: list[str], 
 def test_restyle_a_video(make: Make, supernet: LocalSupernet, inputs: list[str]) -> None:
     video = make("restyle_a_video.py", "dance.mp4", *inputs)
     assert workflow(supernet) == "ltx23-22b-fp8_v2v_distilled"
-    assert shape(video) == (25, 24, (640, 640), False)
+    assert shape(video) == (97, 24, (640, 640), False)
 
 
 @pytest.mark.parametrize(
