@@ -44,6 +44,7 @@ from sogni.models.projects import (
     ProjectRecord,
     ProjectsSync,
     ProjectStatusRecord,
+    QueueChange,
     RecentProject,
     ResultKind,
 )
@@ -215,6 +216,10 @@ class OnProjectsEvent(Protocol):
     @overload
     def __call__(self, event: Literal["job"]) -> Decorator[JobEvent]: ...
     @overload
+    def __call__(self, event: Literal["queue_changed"], function: Callable[[QueueChange], Any]) -> Remover: ...
+    @overload
+    def __call__(self, event: Literal["queue_changed"]) -> Decorator[QueueChange]: ...
+    @overload
     def __call__(
         self, event: Literal["projects_synced"], function: Callable[[ProjectsSync[Project]], Any]
     ) -> Remover: ...
@@ -237,8 +242,8 @@ class Projects(EventEmitter[OnProjectsEvent]):
     """Media projects of one client.
 
     Events: `available_models` (list of `AvailableModel`), `project` (`ProjectEvent`), `job` (`JobEvent`),
-    `active_projects_recovered` and `completed_projects_recovered` (list of `Project`: those of an earlier process),
-    `projects_synced` (`ProjectsSync`).
+    `queue_changed` (`QueueChange`: why a project waits), `projects_synced` (`ProjectsSync`),
+    `active_projects_recovered` and `completed_projects_recovered` (list of `Project`: those of an earlier process).
     """
 
     _events = PROJECTS_EVENTS

@@ -545,7 +545,11 @@ class ProjectState:
         if "waiting_reason" in names or "job_waiting_reasons" in names:
             change = self._queue_change()
             self._emit("queue_changed", change)
-            if self.group is not None and self.group.has("project"):
+            if self.group is None:
+                return names
+            if self.group.has("queue_changed"):
+                self.out.notify(self.group, "queue_changed", change)
+            if self.group.has("project"):
                 event = ProjectEvent(
                     type="queueChanged",
                     project_id=self.id,

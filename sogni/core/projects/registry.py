@@ -18,6 +18,7 @@ PROJECTS_EVENTS = frozenset(
         "project",
         "job",
         "projects_synced",
+        "queue_changed",
         "active_projects_recovered",
         "completed_projects_recovered",
     }

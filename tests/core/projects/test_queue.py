@@ -253,6 +253,7 @@ def test_listeners_of_all_projects_are_told_the_reasons() -> None:
     state = connected()
     tracked(state)
     state.projects.listeners.add("project", print)
+    state.projects.listeners.add("queue_changed", print)
     state.receive("projectQueue", {"jobID": "P", "waitingReason": SENT, "jobWaitingReasons": OF_JOBS}, 1.0)
     state.receive("jobState", {"jobID": "P", "type": "queued", "queuePosition": 1, "new": 1}, 1.0)
     state.receive("projectQueue", {"jobID": "P"}, 1.0)
@@ -263,7 +264,10 @@ def test_listeners_of_all_projects_are_told_the_reasons() -> None:
         ProjectEvent(type="queued", project_id="P", queue_position=1, **reasons, extra={"new": 1}),
         ProjectEvent(type="queueChanged", project_id="P", job_waiting_reasons=[]),
     ]
-    assert events == [it.value for it in state.out.deliveries if it.listeners is state.projects.listeners]
+    found = [it for it in state.out.deliveries if it.listeners is state.projects.listeners]
+    assert events == [it.value for it in found if it.event == "project"]
+    changes = [QueueChange(project_id="P", **reasons), QueueChange(project_id="P")]
+    assert changes == [it.value for it in found if it.event == "queue_changed"]
 
 
 def test_reasons_end_with_the_connection() -> None:
