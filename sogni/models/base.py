@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 from attrs import field, fields, frozen
@@ -44,29 +46,29 @@ def _head(name: str) -> str:
 
 def _cell(value: Any, text: str) -> str:
     """Return a cell of a table; records in it are a table of their own. `text` is the `repr`, which hides secrets."""
+    if isinstance(value, Model):
+        return f"<td {_LEFT}>{_records([value])}</td>"
     if isinstance(value, (list, tuple)) and all(isinstance(it, Model) for it in value):
         return f"<td {_LEFT}>{_records(value)}</td>"
+    return _text_cell(value, text, _MAX_CELL)
+
+
+def _text_cell(value: Any, text: str, longest: int) -> str:
     # A subclass of `str` has secrets that only its `repr` hides.
-    shown = value if type(value) is str and repr(value) == text else text
-    return f"<td {_LEFT}>{html.escape(_shortened(shown, _MAX_CELL))}</td>"
+    readable = type(value) in (str, Decimal, datetime) and repr(value) == text
+    return f"<td {_LEFT}>{html.escape(_shortened(str(value) if readable else text, longest))}</td>"
 
 
 def _records(models: list[Model] | tuple[Model, ...]) -> str:
     """Return a table with one row per record, and one column per field that is set in any of them."""
     rows = [{name: (value, text) for name, value, text in _shown_fields(it)} for it in models[:_MAX_ROWS]]
     names = list(dict.fromkeys(name for row in rows for name in row))
-    cells = ("".join(_short_cell(row.get(name)) for name in names) for row in rows)
+    cells = (
+        "".join(_text_cell(*row[name], _MAX_REPR) if name in row else "<td></td>" for name in names) for row in rows
+    )
     more = f"<div>… {len(models) - _MAX_ROWS} more</div>" if len(models) > _MAX_ROWS else ""
     body = "".join(f"<tr>{row}</tr>" for row in cells)
     return f"<table><tr>{''.join(map(_head, names))}</tr>{body}</table>{more}"
-
-
-def _short_cell(found: tuple[Any, str] | None) -> str:
-    """Return a cell of a table of records, without tables in it."""
-    if found is None:
-        return "<td></td>"
-    value, text = found
-    return _cell(None, _shortened(value if type(value) is str and repr(value) == text else text))
 
 
 @frozen(kw_only=True)

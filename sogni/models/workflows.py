@@ -7,10 +7,8 @@ Checking plans, and reading and writing them as files, need more than the models
 
 from __future__ import annotations
 
-import json
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -19,8 +17,8 @@ from attrs import field, frozen
 
 from sogni.models.base import EPOCH, LooseModel, MediaKind, Model, redacted_repr, wire
 from sogni.models.converter import wire_form
+from sogni.models.diagrams import drawing, mermaid
 
-INPUT_MEDIA = "$input_media"
 """The `source_step_id` that stands for the media references of the request."""
 
 StepTool = (
@@ -218,10 +216,14 @@ class WorkflowInput(Model):
             flowchart TD
                 s0["still<br/>generate_image"]
         """
-        return mermaid(self)
+        return mermaid(wire_form(WorkflowInput, self))
 
-    def _repr_markdown_(self) -> str:
-        return f"```mermaid\n{self.to_mermaid()}\n```\n"
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Return the flowchart for notebooks: drawn, so that it needs no script from the network, and as text."""
+        svg = drawing(wire_form(WorkflowInput, self))
+        return {"text/plain": repr(self), "image/svg+xml": svg, "text/vnd.mermaid": self.to_mermaid()}
+
+    _repr_html_ = None  # type: ignore[assignment]  # instead of the table of other records
 
 
 PlanRule = Literal[
@@ -608,61 +610,3 @@ class TemplatePage(Model):
 
     templates: list[WorkflowTemplate] = field(factory=list)
     next_cursor: int | None = None
-
-
-# Diagrams
-
-
-_MAX_LABEL = 60
-_SPECIAL = re.compile(r"[^\w \-/,$:()+]")
-"""Characters that may have a meaning in Mermaid, Markdown or HTML."""
-
-
-def mermaid(plan: WorkflowInput) -> str:
-    """Return a plan as a Mermaid flowchart; dependencies on unknown steps are drawn as missing."""
-    wire = wire_form(WorkflowInput, plan)
-    title = _text(wire, "title")
-    head = ["---", f"title: {json.dumps(_shortened(title))}", "---"] if title else []
-    return "\n".join([*head, "flowchart TD", *(f"    {line}" for line in _lines(_objects(wire.get("steps"))))])
-
-
-def _lines(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    nodes: dict[str, str] = {}
-    for index, step in enumerate(steps):
-        nodes.setdefault(_text(step, "id"), f"s{index}")
-        yield f'{f"s{index}"}["{_label(step)}"]'
-    nodes.pop("", None)
-    needs = [(index, need) for index, step in enumerate(steps) for need in _objects(step.get("dependsOn"))]
-    sources = [_text(need, "sourceStepId") for _, need in needs]
-    for number, source in enumerate(dict.fromkeys(it for it in sources if it not in nodes)):
-        media = source == INPUT_MEDIA
-        nodes[source] = "media" if media else f"missing{number}"
-        yield """media[/"media of the request"/]""" if media else f'{nodes[source]}>"{_escaped(source)}: missing"]'
-    for (index, need), source in zip(needs, sources, strict=True):
-        arrow = "-.->" if need.get("required") is False else "-->"
-        text = f"{_text(need, 'transform')} to {_text(need, 'targetArgument')}"
-        yield f'{nodes[source]} {arrow}|"{_escaped(text)}"| s{index}'
-
-
-def _objects(value: Any) -> list[Mapping[str, Any]]:
-    return [it for it in value if isinstance(it, Mapping)] if isinstance(value, list) else []
-
-
-def _text(given: Mapping[str, Any], name: str) -> str:
-    value = given.get(name)
-    return "" if value is None else str(value)
-
-
-def _label(step: Mapping[str, Any]) -> str:
-    name, tool = _escaped(_text(step, "id")), _escaped(_text(step, "toolName"))
-    return f"{name}<br/>{tool}" if name else tool
-
-
-def _shortened(text: str) -> str:
-    plain = " ".join(text.split())
-    return plain if len(plain) <= _MAX_LABEL else plain[: _MAX_LABEL - 1] + "…"
-
-
-def _escaped(text: str) -> str:
-    """Return a string for a quoted label, with special characters as Mermaid entities."""
-    return _SPECIAL.sub(lambda found: f"#{ord(found[0])};", _shortened(text))

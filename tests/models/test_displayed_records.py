@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from decimal import Decimal
 
 from attrs import field, frozen
 
@@ -21,6 +23,18 @@ class Record(Model):
     parts: tuple[Model, ...] = ()
     url: str | None = field(default=None, repr=lambda url: redacted_repr(url))
     key: str | None = field(default=None, repr=False)
+
+
+@frozen(kw_only=True)
+class Price(Model):
+    amount: Decimal
+    at: datetime
+    part: LoraUi
+
+
+@frozen(kw_only=True)
+class Offer(Model):
+    price: Price
 
 
 def page(record: Model) -> str:
@@ -57,6 +71,15 @@ def test_records_in_a_record_are_rows() -> None:
         "<tr><td></td><td>1</td><td></td><td></td><td></td></tr>"
         "<tr><td></td><td></td><td></td><td>l</td><td>LoraUi(nsfw=False, sexual=False)</td></tr>"
         "</table></td></tr></table></div>"
+    )
+
+
+def test_a_record_in_a_record_is_a_row() -> None:
+    price = Price(amount=Decimal("0.50"), at=datetime(2026, 1, 2, tzinfo=UTC), part=LoraUi())
+    assert page(Offer(price=price)) == (
+        "<div><b>Offer</b><table><tr><th>price</th><td><table><tr><th>amount</th><th>at</th><th>part</th></tr>"
+        "<tr><td>0.50</td><td>2026-01-02 00:00:00+00:00</td><td>LoraUi(nsfw=False, sexual=False)</td></tr></table>"
+        "</td></tr></table></div>"
     )
 
 

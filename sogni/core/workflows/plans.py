@@ -21,7 +21,8 @@ from sogni.core.tools.arguments import validate_tool_arguments
 from sogni.core.tools.hosted import parameters_of, tool_names
 from sogni.errors import ValidationError
 from sogni.models.converter import camel, wire_form
-from sogni.models.workflows import INPUT_MEDIA, PlanFinding, PlanRule, StepMedia, StepTool, StepTransform, WorkflowInput
+from sogni.models.diagrams import INPUT_MEDIA
+from sogni.models.workflows import PlanFinding, PlanRule, StepMedia, StepTool, StepTransform, WorkflowInput
 from sogni.redaction import redact
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import string
 from typing import Any
+from xml.etree.ElementTree import Element, fromstring
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,8 +102,43 @@ def test_no_text_breaks_the_drawing(name: str, source: str, tool: str) -> None:
     first, *lines = plan.to_mermaid().split("\n")
     assert first == "flowchart TD"
     assert all(LINE.fullmatch(line) for line in lines)
+    assert len(list(drawn(plan).iter(f"{SVG}rect"))) == (4 if "" in (name, source) else 3)
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def drawn(plan: WorkflowInput) -> Element:
+    """The drawing that a notebook shows."""
+    return fromstring(plan._repr_mimebundle_()["image/svg+xml"])
 
 
 def test_jupyter_shows_the_drawing() -> None:
     plan = WorkflowInput(steps=[step("a")])
-    assert plan._repr_markdown_() == f"```mermaid\n{plan.to_mermaid()}\n```\n"
+    shown = plan._repr_mimebundle_()
+    assert (list(shown), shown["text/vnd.mermaid"]) == (
+        ["text/plain", "image/svg+xml", "text/vnd.mermaid"],
+        plan.to_mermaid(),
+    )
+    assert plan._repr_html_ is None
+
+
+def test_a_drawing_has_a_box_per_step_and_media_and_an_arrow_per_dependency() -> None:
+    optional = WorkflowDependency(source_step_id="gone", transform="image_url", target_argument="x", required=False)
+    plan = WorkflowInput(
+        title="A & B", steps=[step("a"), step("b", need("a"), need("$input_media")), step("c", need("b"), optional)]
+    )
+    picture = drawn(plan)
+    rows: dict[str, list[str]] = {}
+    for box, texts in zip(picture.iter(f"{SVG}rect"), picture.iter(f"{SVG}g"), strict=True):
+        rows.setdefault(box.attrib["y"], []).append(str(texts[0].text))
+    assert list(rows.values()) == [["a", "media of the request", "gone"], ["b"], ["c"]]
+    arrows = [arrow for arrow in picture.iter(f"{SVG}path") if "marker-end" in arrow.attrib]
+    assert (len(arrows), ["stroke-dasharray" in arrow.attrib for arrow in arrows].count(True)) == (4, 1)
+    assert picture[0].text == "A & B"
+
+
+def test_a_cycle_and_an_empty_plan_can_be_drawn() -> None:
+    cycle = WorkflowInput(steps=[step("a", need("b")), step("b", need("a")), step("c", need("c"))])
+    assert len(list(drawn(cycle).iter(f"{SVG}rect"))) == 3
+    assert list(drawn(WorkflowInput(steps=None)).iter(f"{SVG}rect")) == []  # type: ignore[arg-type]
