@@ -179,7 +179,7 @@ def test_the_progress_bar_is_erased_at_the_end(start: Start, supernet: LocalSupe
     process = start("image", "a lighthouse", "-n", "2", "--name", "it-{index}", stderr=theirs, env_extra=TERMINAL)
     os.close(theirs)
     seen = b""
-    while b"queued" not in seen:
+    while b"waiting: " not in seen:
         assert select.select([ours], [], [], 20)[0], seen
         seen += os.read(ours, 65536)
     supernet.resume_workers()
