@@ -66,14 +66,15 @@ def estimate_music(connection: ConnectionOptions, positive_prompt: str, fields: 
 
 def print_estimate(connection: ConnectionOptions, fields: dict[str, Any]) -> None:
     """Print the estimated cost of a project."""
-    from sogni.core.projects.create import DEFAULT_TOKEN
+    from sogni.core.projects.create import paying_token_of
 
     with connection.client() as client:
         cost = client.projects.estimate(**fields, network=connection.network)
+        token = paying_token_of(fields["model_id"], fields.get("token_type"), client._settings)
     if connection.as_json:
         print_json(cost)
     else:
-        write(format_price(cost, fields.get("token_type", DEFAULT_TOKEN)))
+        write(format_price(cost, token))
 
 
 def format_price(cost: CostEstimation, token: TokenType) -> str:

@@ -91,6 +91,12 @@ def test_estimate_is_one_line_with_the_paying_token_first(sogni: Run) -> None:
     assert sogni("estimate", "image", "--token", "spark").stdout == "0.48 Spark (0.24 Sogni, 0.0024 USD)\n"
 
 
+def test_an_estimate_names_the_token_of_the_model_or_the_client(sogni: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sogni("estimate", "image", "--model", "gpt-image-2").stdout.startswith("8.5 Spark (")
+    monkeypatch.setenv("SOGNI_TOKEN_TYPE", "spark")
+    assert sogni("estimate", "image").stdout == "0.48 Spark (0.24 Sogni, 0.0024 USD)\n"
+
+
 def test_estimates_of_media_follow_their_options(sogni: Run, supernet: LocalSupernet) -> None:
     assert sogni("estimate", "video").stdout == "1.6 Sogni (3.2 Spark, 0.016 USD)\n"
     assert sogni("estimate", "video", "--duration", "10").stdout == "3.1802 Sogni (6.3604 Spark, 0.031802 USD)\n"

@@ -67,7 +67,12 @@ def estimate_params(checked: Checked[Any]) -> Flow[CostEstimation]:
 
 def paying_token(params: ProjectParams, settings: Settings) -> TokenType:
     """Return the token that pays for a project."""
-    return token_to_send(params, settings) or DEFAULT_TOKEN
+    return paying_token_of(params.model_id, params.token_type, settings)
+
+
+def paying_token_of(model_id: str, given: TokenType | None, settings: Settings) -> TokenType:
+    """Return the token that pays for a model; `given` is the one that the call names."""
+    return _token_for(model_id, given, settings) or DEFAULT_TOKEN
 
 
 def token_to_send(params: ProjectParams, settings: Settings) -> TokenType | None:
@@ -97,7 +102,7 @@ def _with_paying_token(call: str, model: str, given: Mapping[str, Any]) -> Flow[
     optional(one_of, "token_type", token, allowed=TOKENS)
     text("model", model, empty=False)
     settings = yield from change(lambda state, _: state.settings)
-    return {**given, "token_type": _token_for(model, token, settings) or DEFAULT_TOKEN}
+    return {**given, "token_type": paying_token_of(model, token, settings)}
 
 
 def estimate_image(model: str, **given: Any) -> Flow[CostEstimation]:
