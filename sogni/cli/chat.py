@@ -21,7 +21,7 @@ from sogni.cli.connection_options import ConnectionOptions, connection_options
 from sogni.cli.exit_codes import Command, Interrupted, error_text, print_note, print_stderr
 from sogni.cli.input_files import STDIN, STDIN_START_SECONDS, decode_text, read_input, read_optional_stdin
 from sogni.cli.output import check_directory, print_json, print_paths, write, writing
-from sogni.cli.params import TOKEN, check_encodable
+from sogni.cli.params import check_encodable, token_option
 from sogni.cli.run_project import save_command
 from sogni.core.chat.requests import DEFAULT_MODEL
 from sogni.core.tools.hosted import SogniTools
@@ -191,7 +191,7 @@ _OPTIONS = (
         "--max-tokens", type=click.IntRange(min=1), help="Limit the answer to this many tokens. Default: the model's."
     ),
     click.option("--temperature", type=float, help="Sample with this temperature, 0 to 2. Default: the model's."),
-    TOKEN,
+    token_option("", "sogni"),
     click.option(
         "--timeout",
         type=float,

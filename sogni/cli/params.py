@@ -25,7 +25,7 @@ CommandDecorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class GroupedOption(click.Option):
-    """An option that the help of its command lists under the heading of its group."""
+    """An option that the help of its command lists under the heading of its group, unless that is empty."""
 
     def __init__(self, *args: Any, group: str = PROJECT, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -255,12 +255,19 @@ PROMPT = click.argument("positive_prompt", metavar="PROMPT", callback=check_enco
 OPTIONAL_PROMPT = click.argument("positive_prompt", metavar="[PROMPT]", default="", callback=check_encodable)
 """For estimates, which hardly depend on the prompt."""
 
-TOKEN = grouped_option(
-    "--token",
-    "token_type",
-    type=click.Choice(get_args(TokenType)),
-    help="Pay with this token. Default: SOGNI_TOKEN_TYPE, else sogni, or spark for models that only it pays for.",
-)
+
+def token_option(group: str, default: str) -> Option:
+    """Return the option for the token that pays; `default` says which one pays without it."""
+    return grouped_option(
+        "--token",
+        "token_type",
+        group=group,
+        type=click.Choice(get_args(TokenType)),
+        help=f"Pay with this token. Default: SOGNI_TOKEN_TYPE, else {default}.",
+    )
+
+
+TOKEN = token_option(PROJECT, "sogni, or spark for models that only it pays for")
 
 
 def model_option(media: str, default: str | None, help: str = "Use this model; see 'sogni models'.") -> Option:

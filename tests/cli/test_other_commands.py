@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -84,6 +85,20 @@ def test_models_can_be_all_of_one_medium(sogni: Run, supernet: LocalSupernet) ->
 def test_models_of_a_network(sogni: Run, supernet: LocalSupernet) -> None:
     sogni("models", "--network", "relaxed")
     assert any("/network/relaxed/" in getattr(it, "path", "") for it in supernet.requests)
+
+
+@pytest.mark.parametrize(
+    ("command", "headings"),
+    [
+        ("chat", ["Options:"]),
+        ("image", ["Project:", "Files:", "Only for some models:", "Output and service:"]),
+        ("video", ["Project:", "Files:", "Only for some models:", "Output and service:"]),
+        ("speech", ["Project:", "Output and service:"]),
+    ],
+)
+def test_help_lists_options_in_groups(sogni: Run, command: str, headings: list[str]) -> None:
+    shown = [line for line in sogni(command, "--help").stdout.splitlines() if re.fullmatch(r"[A-Z].*:", line)]
+    assert headings == shown
 
 
 def test_estimate_is_one_line_with_the_paying_token_first(sogni: Run) -> None:
