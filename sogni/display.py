@@ -294,8 +294,11 @@ class LiveView:
         """Whether a thread waits for the downloads, and draws when they are complete."""
         self._removers: list[Callable[[], None]] = []
 
-    def show(self, events: tuple[str, ...]) -> None:
-        """Display the subject in the current cell, and update it with these events until it is finished."""
+    def show(self, events: tuple[str, ...], at_once: tuple[str, ...]) -> None:
+        """Display the subject in the current cell, and update it until it is finished.
+
+        Events that come often update it a few times per second, the others at once.
+        """
         for job in self._jobs():
             if isinstance(_results.get(job._state), str):
                 del _results[job._state]  # another attempt
@@ -305,6 +308,7 @@ class LiveView:
         self._place = notebook.display(self._bundle(), raw=True, display_id=True)
         if not self._subject.finished and self._place is not None:
             self._removers += [self._subject.on(event, self._refresh) for event in events]
+            self._removers += [self._subject.on(event, self._refresh_at_once) for event in at_once]
             self._refresh()
 
     def finish(self) -> None:
@@ -328,6 +332,10 @@ class LiveView:
             while self._removers:
                 self._removers.pop()()
         self.draw(pause=0.0 if finished else _REDRAW_TABLE_SECONDS)
+
+    def _refresh_at_once(self, *_: Any) -> None:
+        self._drawn = 0.0
+        self._refresh()
 
     def _complete(self) -> None:
         self._begin_downloads()
@@ -405,7 +413,7 @@ def _project_view(project: Any) -> LiveView:
         return {"text/plain": project_line(project), "text/html": project_html(project)}
 
     view = LiveView(project, lambda: project.jobs, bundle)
-    view.show(("updated", "progress", "completed", "failed", "canceled"))
+    view.show(("updated", "progress"), ("job_completed", "job_failed", "completed", "failed", "canceled"))
     return view
 
 
@@ -433,7 +441,7 @@ def show_job_in_notebook(job: Any) -> None:
             return {"text/plain": line, media.content_type: base64.b64encode(media.data).decode()}
         return {"text/plain": line, "text/html": job_html(job)}
 
-    LiveView(job, lambda: [job], bundle).show(("updated", "progress", "preview", "completed", "failed"))
+    LiveView(job, lambda: [job], bundle).show(("updated", "progress"), ("preview", "completed", "failed"))
 
 
 def show_stream_in_notebook(stream: Any, listeners: Any) -> None:

@@ -547,6 +547,9 @@ class ProjectResult:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (None, self._record)
 
+    def _repr_html_(self) -> str:
+        return self._record._repr_html_().replace(type(self._record).__name__, type(self).__name__, 1)
+
     def __repr__(self) -> str:
         return f"<ProjectResult {self.id} {self.status} {len(self._record.jobs)} jobs>"
 

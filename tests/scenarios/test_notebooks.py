@@ -61,3 +61,10 @@ async def test_a_wait_with_progress_ends_with_the_gallery(
     await sdk.call(project.wait, timeout=SOON, progress=True)
     project._ipython_display_()
     assert (len(notebook.places), notebook.page().count('<img src="data:image/')) == (1, 2)
+
+
+async def test_the_results_of_a_past_project_are_a_table(sdk: Sdk, client: Any) -> None:
+    project = await finished(sdk, client)
+    shown = (await sdk.call(client.projects.get_result, project.id))._repr_html_()
+    assert shown.startswith("<div><b>ProjectResult</b><table>")
+    assert (project.jobs[0].id in shown, "complete?***" in shown) == (True, True)
