@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from decimal import Decimal
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ import click
 from attrs import field, frozen
 
 from sogni.cli.connection_options import ConnectionOptions, connection_options
-from sogni.cli.exit_codes import Command, Interrupted, error_text, print_note, print_stderr
+from sogni.cli.exit_codes import Command, Interrupted, error_text, print_cost, print_note, print_stderr
 from sogni.cli.input_files import STDIN, STDIN_START_SECONDS, decode_text, read_input, read_optional_stdin
 from sogni.cli.output import check_directory, print_json, print_paths, write, writing
 from sogni.cli.params import check_encodable, token_option
@@ -281,7 +282,9 @@ def answer(
     """Print the answer to one question: streamed on a terminal, otherwise once it is complete."""
     structured = "response_format" in talk.options
     if not as_json and not structured and on_terminal(sys.stdout):
-        print_paths(results.save(_stream(conversation, question, images, talk.timeout)))
+        result = _stream(conversation, question, images, talk.timeout)
+        print_paths(results.save(result))
+        print_cost(*_cost(result))
         return
     result = conversation.ask(question, images=images, timeout=talk.timeout)
     parsed = _parsed(result) if structured else None
@@ -294,6 +297,16 @@ def answer(
     else:
         write(without_thinking(result.content))
         print_paths(paths)
+    print_cost(*_cost(result))
+
+
+def _cost(result: ChatCompletionResult | None) -> tuple[Decimal | None, str | None]:
+    """Return what an answer has cost and the token that paid, as far as they are known; not the cost of its tools."""
+    cost = None if result is None else result.cost
+    if cost is None or cost.cost_in_token is None:
+        return None, None
+    amounts = {"spark": cost.cost_in_spark, "sogni": cost.cost_in_sogni}
+    return cost.cost_in_token, next((token for token, it in amounts.items() if it == cost.cost_in_token), None)
 
 
 def _parsed(result: Any) -> Any:
@@ -311,22 +324,29 @@ def converse(
     results: ToolResults,
 ) -> None:
     """Answer line after line. After an error the conversation continues."""
+    spent: dict[str | None, Decimal] = {}
     for line in lines:
         question = line.strip()
         if question in EXIT_COMMANDS:
-            return
+            break
         if not question:
             continue
         try:
-            print_paths(results.save(_stream(conversation, question, images, timeout)))
+            result = _stream(conversation, question, images, timeout)
+            print_paths(results.save(result))
         except KeyboardInterrupt:
             ending = "answer interrupted; the service completes and bills it"
         except (ChatError, SogniTimeoutError, ApiError) as error:
             ending = error_text(error)
         else:
             images = []
+            cost, token = _cost(result)
+            if cost is not None:
+                spent[token] = spent.get(token, Decimal(0)) + cost
             continue
         print_stderr("; ".join(filter(None, (ending, results.left_behind()))))
+    for token, amount in spent.items():
+        print_cost(amount, token)
 
 
 def _stream(

@@ -1,23 +1,20 @@
-"""The commands `sogni estimate` and `sogni models`."""
+"""The commands `sogni estimate image`, `video` and `music`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from sogni.cli.connection_options import ConnectionOptions, connection_options
-from sogni.cli.exit_codes import Command, Group
+from sogni.cli.exit_codes import TOKEN_NAMES, Group
 from sogni.cli.image import image_options
 from sogni.cli.music import music_options
-from sogni.cli.output import print_json, print_table, write
+from sogni.cli.output import print_json, write
 from sogni.cli.params import OPTIONAL_PROMPT
 from sogni.cli.video import video_options
 from sogni.models.projects import CostEstimation
 from sogni.settings import TokenType
-
-if TYPE_CHECKING:
-    from sogni.client import SogniClient
 
 
 @click.group(cls=Group)
@@ -81,49 +78,7 @@ def format_price(cost: CostEstimation, token: TokenType) -> str:
     """Format an estimate on one line, starting with the token that pays."""
     others = {"spark": cost.spark, "sogni": cost.sogni, "usd": cost.usd}
     others.pop(token)
-    names = {"spark": "Spark", "sogni": "Sogni", "usd": "USD"}
+    names = {**TOKEN_NAMES, "usd": "USD"}
     converted = ", ".join(f"{amount:f} {names[unit]}" for unit, amount in others.items() if amount is not None)
     main = "unknown" if cost.token is None else f"{cost.token:f} {names[token]}"
     return f"{main} ({converted})" if converted else main
-
-
-MEDIA = ("image", "video", "audio", "model")
-
-
-@click.command(cls=Command)
-@click.option("--media", type=click.Choice(MEDIA), help="List only models for this kind of media. Default: all.")
-@click.option("--all", "everything", is_flag=True, help="Include models that currently have no workers.")
-@connection_options
-def models(connection: ConnectionOptions, media: str | None, everything: bool) -> None:
-    """List the models that currently have workers.
-
-    Example: sogni models --media image
-    """
-    with connection.client() as client:
-        found = model_rows(client, connection.network, everything=everything)
-        names = {row["id"]: {"name": row["name"], "media": row["media"]} for row in found}
-        connection.remember(client, "models", names, complete=everything)
-    found = [row for row in found if media in (None, row["media"])]
-    if connection.as_json:
-        print_json(found)
-        return
-    shown = [(row["id"], str(row["workerCount"]), row["media"], row["name"]) for row in found]
-    print_table(("model", "workers", "media", "name"), shown)
-
-
-def model_rows(client: SogniClient, network: Any, *, everything: bool) -> list[dict[str, Any]]:
-    """Return the models, sorted by number of workers."""
-    served = {model.id: model for model in client.projects.get_available_models(network) if model.worker_count}
-    known: list[Any] = [*served.values()]
-    if everything:
-        known += [model for model in client.projects.get_supported_models() if model.id not in served]
-    made = [
-        {
-            "id": model.id,
-            "name": model.name,
-            "media": model.media,
-            "workerCount": served[model.id].worker_count if model.id in served else 0,
-        }
-        for model in known
-    ]
-    return sorted(made, key=lambda row: (-row["workerCount"], row["id"]))

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -25,6 +26,8 @@ AUTHENTICATION = 3
 TIMED_OUT = 124
 INTERRUPTED = 130
 TERMINATED = 143
+
+TOKEN_NAMES = {"spark": "Spark", "sogni": "Sogni"}
 
 
 OPTION_GROUPS = (PROJECT, FILES, SOME_MODELS) = ("Project", "Files", "Only for some models")
@@ -47,6 +50,12 @@ def print_note(text: str) -> None:
     """Print one line to standard error that is neither an error nor a result; `--quiet` suppresses it."""
     if not is_quiet():
         print_stderr(text)
+
+
+def print_cost(cost: Decimal | None, token: str | None) -> None:
+    """Print what a command has cost like a note, if the service has told."""
+    if cost is not None:
+        print_note(f"cost {cost:f} {'' if token is None else TOKEN_NAMES.get(token, token)}".rstrip())
 
 
 def is_quiet() -> bool:

@@ -17,11 +17,12 @@ from sogni.cli.chat import chat
 from sogni.cli.completion import VARIABLE, completion
 from sogni.cli.doctor import doctor
 from sogni.cli.emulator import emulator
-from sogni.cli.estimate import estimate, models
+from sogni.cli.estimate import estimate
 from sogni.cli.exit_codes import TERMINATED, USAGE, Program, print_stderr
 from sogni.cli.image import image
 from sogni.cli.login import login, logout
 from sogni.cli.lora import lora
+from sogni.cli.models import models
 from sogni.cli.music import music
 from sogni.cli.output import escape_unencodable
 from sogni.cli.project import project

@@ -34,6 +34,7 @@ from sogni.cli.run_project import (
     save_command,
     save_results,
 )
+from sogni.cli.viewer import OPEN, open_files
 from sogni.core.projects.file_names import DEFAULT
 from sogni.core.projects.lookups import all_active
 from sogni.core.projects.past_projects import KINDS
@@ -243,8 +244,11 @@ def watch(
 @click.argument("project_ids", metavar="ID...", nargs=-1, required=True)
 @click.option("--kind", type=click.Choice(KINDS), help="What the results are, if the service does not tell.")
 @saving
+@OPEN
 @connection_options
-def save(connection: ConnectionOptions, target: Target, project_ids: Sequence[str], kind: ResultKind | None) -> None:
+def save(
+    connection: ConnectionOptions, target: Target, project_ids: Sequence[str], kind: ResultKind | None, opening: bool
+) -> None:
     """Save the results of projects, also of those that another program started, and print the paths.
 
     Files that are there already are kept. Results that are missing are reported, and the exit code is then 1.
@@ -261,6 +265,8 @@ def save(connection: ConnectionOptions, target: Target, project_ids: Sequence[st
                     paths = result.save(target.directory, name=target.name, overwrite=target.overwrite)
                 if not connection.as_json:
                     print_paths(paths)
+                if opening:
+                    open_files(paths)
                 documents.append({**result.to_dict(), "files": [str(path) for path in paths]})
                 missing += filter(None, [_shortfall(result)])
         finally:

@@ -20,9 +20,10 @@ import click
 from attrs import frozen
 
 from sogni.cli.connection_options import ConnectionOptions, connection_options
-from sogni.cli.exit_codes import Interrupted, print_stderr
+from sogni.cli.exit_codes import Interrupted, is_quiet, print_cost, print_stderr
 from sogni.cli.output import Target, print_json, print_paths, saving, writing
 from sogni.cli.progress import project_display
+from sogni.cli.viewer import OPEN, open_files
 from sogni.core.projects.results import sync_project
 from sogni.errors import PartialFailureError, ProjectError, SogniError, SogniTimeoutError
 from sogni.transport.waiting import Deadline
@@ -40,6 +41,9 @@ CANCEL_SECONDS = 3.0
 
 CREATE_SECONDS = 1.0
 """How long an interrupted command waits for a request that is being sent, in seconds."""
+
+COST_SECONDS = 1.0
+"""How long to wait for the cost of a finished project, in seconds."""
 
 POLL_SECONDS = 0.25
 """Longest uninterruptible wait, in seconds."""
@@ -219,6 +223,12 @@ def project_document(client: SogniClient, project: Project) -> dict[str, Any]:
     return project.to_dict()
 
 
+def await_cost(client: SogniClient, project: Project) -> None:
+    """Wait briefly for the cost of a finished project, which the client is still reading in the background."""
+    if project.finished and project.cost is None:
+        wait([in_background(lambda: client._engine.run(sync_project(project.id)))], COST_SECONDS)
+
+
 def cancel_and_describe(project: Project) -> str:
     """Cancel a project and return the outcome, as the end of a sentence."""
     if project.finished:
@@ -263,6 +273,7 @@ class Generation:
     timeout: float | None
     max_cost: str | None
     idempotency_key: str | None = None
+    opening: bool = False
 
     def run(self, fields: Mapping[str, Any]) -> None:
         """Run a project and print the saved files. Raises the errors of `collect`, or why results are missing."""
@@ -278,10 +289,16 @@ class Generation:
                 local=self.connection.local,
             )
             document = project_document(client, collected.project) if self.connection.as_json else None
+            if document is None and not is_quiet():
+                await_cost(client, collected.project)
         if document is not None:
             print_json({**document, "files": [str(path) for path in collected.files]})
         else:
             print_paths(collected.files)
+        if collected.project.cost or collected.error is None:
+            print_cost(collected.project.cost, collected.project.token_type)
+        if self.opening:
+            open_files(collected.files)
         if collected.error is not None:
             raise collected.error
 
@@ -297,14 +314,20 @@ def generation_options(function: Callable[..., Any]) -> Callable[..., Any]:
         timeout: float | None,
         max_cost: str | None,
         idempotency_key: str | None,
+        opening: bool,
         **given: Any,
     ) -> Any:
         generation = Generation(
-            connection=connection, target=target, timeout=timeout, max_cost=max_cost, idempotency_key=idempotency_key
+            connection=connection,
+            target=target,
+            timeout=timeout,
+            max_cost=max_cost,
+            idempotency_key=idempotency_key,
+            opening=opening,
         )
         return function(generation, **given)
 
-    return saving(_TIMEOUT(_MAX_COST(_IDEMPOTENCY_KEY(connection_options(command)))))
+    return saving(OPEN(_TIMEOUT(_MAX_COST(_IDEMPOTENCY_KEY(connection_options(command))))))
 
 
 _TIMEOUT = click.option(

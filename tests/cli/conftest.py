@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from subprocess import DEVNULL
@@ -17,6 +18,11 @@ from tests.forkserver import COMMAND_LINE, Process
 def requested(supernet: LocalSupernet) -> list[dict[str, Any]]:
     """The project requests that arrived."""
     return [it.data for it in supernet.requests if getattr(it, "type", None) == "jobRequest"]
+
+
+def without_cost(stderr: str) -> str:
+    """What a command wrote to standard error, without the line about what it has cost."""
+    return re.sub(r"^sogni: cost \d+(\.\d+)? (Sogni|Spark)\r?\n", "", stderr, count=1, flags=re.MULTILINE)
 
 
 def uploaded(supernet: LocalSupernet) -> list[str]:

@@ -19,6 +19,7 @@ from click.testing import Result
 from PIL import Image
 
 from sogni.emulator import LocalSupernet
+from tests.cli.conftest import without_cost
 from tests.forkserver import Process
 
 Run = Callable[..., Result]
@@ -33,7 +34,7 @@ def asked(supernet: LocalSupernet) -> list[dict[str, Any]]:
 
 def test_only_the_answer_is_printed(sogni: Run) -> None:
     result = sogni("chat", "What is 6 times 7?")
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, without_cost(result.stderr)) == (0, "")
     assert "42" in result.stdout
 
 
@@ -53,7 +54,7 @@ def test_every_option_reaches_the_service(sogni: Run, supernet: LocalSupernet) -
         *("--image", "wide.png", "-i", "small.jpg", "--max-tokens", "50", "--temperature", "0.5", "--token", "spark"),
         "--think",
     )
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, without_cost(result.stderr)) == (0, "")
     (request,) = asked(supernet)
     system, question = request.pop("messages")
     assert system == {"role": "system", "content": "Be brief."}
@@ -131,7 +132,7 @@ def test_bytes_that_are_not_text_are_rejected(sogni: Run) -> None:
 def test_rejections_by_the_service_are_one_line(sogni: Run, supernet: LocalSupernet) -> None:
     supernet.chat.fail("model_unavailable", "No such model")
     result = sogni("chat", "hello")
-    assert (result.exit_code, result.stdout, result.stderr) == (1, "", "sogni: No such model\n")
+    assert (result.exit_code, result.stdout, without_cost(result.stderr)) == (1, "", "sogni: No such model\n")
 
 
 def test_a_slow_answer_times_out(sogni: Run, supernet: LocalSupernet) -> None:
@@ -243,5 +244,5 @@ def test_the_prompt_is_not_written_to_redirected_output(start: Start, tmp_path: 
         os.write(ours, b"What is 6 times 7?\n\x04")
         _, stderr = process.communicate(timeout=30)
         os.close(ours)
-    assert (process.returncode, stderr) == (0, "> > ")
+    assert (process.returncode, stderr.startswith("> > sogni: cost 0.")) == (0, True)
     assert (tmp_path / "answers").read_text() == "6 * 7 = 42\n\n"

@@ -14,7 +14,7 @@ from PIL import Image
 
 from sogni.emulator import LocalSupernet
 from sogni.emulator.media.codecs import write_video
-from tests.cli.conftest import requested, uploaded
+from tests.cli.conftest import requested, uploaded, without_cost
 from tests.tables import each_row
 
 Run = Callable[..., Result]
@@ -28,7 +28,7 @@ def sent(supernet: LocalSupernet, **expected: Any) -> None:
 
 
 def saved(result: Result) -> Path:
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, without_cost(result.stderr)) == (0, "")
     (line,) = result.stdout.splitlines()
     return Path(line)
 

@@ -15,6 +15,7 @@ from click.testing import Result
 
 import sogni.cli
 from sogni.emulator import LocalSupernet
+from tests.cli.conftest import without_cost
 from tests.cli.terminal import Screen, Start
 from tests.cli.test_progress import Work, drawn
 from tests.cli.test_workflow import PLAN
@@ -56,7 +57,9 @@ def test_a_bar_is_drawn_and_only_the_paths_stay(start: Start, supernet: LocalSup
     screen.until("waiting: ")
     supernet.resume_workers()
     assert screen.end() == 0
-    assert screen.lines == ["it-0.png", "it-1.png"]
+    *paths, cost = screen.lines
+    assert paths == ["it-0.png", "it-1.png"]
+    assert cost.startswith("sogni: cost ")
 
 
 def test_steps_are_drawn_and_only_the_paths_stay(start: Start, tmp_path: Path) -> None:
@@ -70,14 +73,14 @@ def test_steps_are_drawn_and_only_the_paths_stay(start: Start, tmp_path: Path) -
 def test_nothing_is_drawn_on_a_terminal_that_cannot_erase(start: Start, supernet: LocalSupernet) -> None:
     screen = Screen(start, "image", "a lighthouse", *MODEL, "--name", "it", env_extra={"TERM": "dumb"})
     assert screen.end() == 0
-    assert screen.written == b"it.png\r\n"
+    assert without_cost(screen.written.decode()) == "it.png\r\n"
 
 
 def test_control_characters_of_a_streamed_answer_are_escaped(start: Start, supernet: LocalSupernet) -> None:
     supernet.chat.reply(f"before {EVIL} after\nnext")
     screen = Screen(start, "chat", "hello")
     assert screen.end() == 0
-    assert screen.lines == [r"before \x1b]0;owned\x07\x1b[2J\x9b31m\x0dred\x08 after", "next"]
+    assert screen.lines[:-1] == [r"before \x1b]0;owned\x07\x1b[2J\x9b31m\x0dred\x08 after", "next"]
     assert not CONTROLS.search(screen.written.decode().replace("\r\n", "\n"))
 
 
@@ -110,7 +113,7 @@ def test_control_characters_in_a_drawing_are_escaped() -> None:
 def test_a_path_on_a_terminal_has_no_control_characters(start: Start, tmp_path: Path) -> None:
     screen = Screen(start, "image", "a lighthouse", *MODEL, "--name", "it", "-o", "\x1b]0;owned\x07")
     assert screen.end() == 0
-    assert screen.lines == [r"\x1b]0;owned\x07/it.png"]
+    assert screen.lines[:-1] == [r"\x1b]0;owned\x07/it.png"]
     assert (tmp_path / "\x1b]0;owned\x07" / "it.png").exists()
 
 
@@ -161,7 +164,7 @@ def test_characters_missing_in_the_encoding_are_escaped(start: Start, supernet: 
     supernet.chat.reply("größer ≥ 語")
     process = start("chat", "hello", env_extra={"PYTHONIOENCODING": encoding}, text=False)
     stdout, stderr = process.communicate(timeout=30)
-    assert (process.returncode, stderr) == (0, b"")
+    assert (process.returncode, without_cost(stderr.decode())) == (0, "")
     expected = "größer ≥ 語\n"
     # click takes ASCII for a mistake, and writes UTF-8.
     assert stdout == expected.encode("utf-8" if encoding == "ascii" else encoding, "backslashreplace")
@@ -171,13 +174,13 @@ def test_streamed_characters_missing_in_the_encoding_are_escaped(start: Start, s
     supernet.chat.reply("größer ≥ 語")
     screen = Screen(start, "chat", "hello", env_extra={"PYTHONIOENCODING": "latin-1"})
     assert screen.end() == 0
-    assert screen.written == "größer \\u2265 \\u8a9e\r\n".encode("latin-1")
+    assert without_cost(screen.written.decode("latin-1")) == "größer \\u2265 \\u8a9e\r\n"
 
 
 def test_a_lone_surrogate_is_escaped(start: Start, supernet: LocalSupernet) -> None:
     supernet.chat.reply("half \ud83d")
     stdout, stderr = start("chat", "hello").communicate(timeout=30)
-    assert (stdout, stderr) == ("half \\ud83d\n", "")
+    assert (stdout, without_cost(stderr)) == ("half \\ud83d\n", "")
 
 
 def test_a_table_is_printed_in_any_encoding(start: Start) -> None:
