@@ -522,6 +522,23 @@ def show_progress(project: Any) -> Iterator[LiveView | None]:
         show(end="\n")
 
 
+@contextmanager
+def show_count(total: int, *, enabled: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show on a terminal how many requests of a batch are done: call the result of `with` with done and failed."""
+    if not enabled or not on_terminal(sys.stderr):
+        yield lambda done, failed: None
+        return
+
+    def show(done: int, failed: int) -> None:
+        _write(f"\r{done} of {total}" + (f", {failed} failed" if failed else ""))
+
+    show(0, 0)
+    try:
+        yield show
+    finally:
+        _write("\n")
+
+
 def on_terminal(stream: Any) -> bool:
     """Return whether a stream is a terminal. Objects that replace a standard stream may lack `isatty`."""
     try:

@@ -1,7 +1,7 @@
 """Generate the blocking front end from the asyncio one.
 
-`sogni_async/client.py` and `sogni_async/api/` are written by hand; `sogni/client.py` and `sogni/api/` are
-generated from them and must not be edited.
+`client.py`, `batch.py` and `api/` of `sogni_async` are written by hand; those of `sogni` are generated from them and
+must not be edited.
 
     python tools/unasync.py           # write the generated files
     python tools/unasync.py --check   # exit with status 1 if any of them is out of date
@@ -61,7 +61,7 @@ def main() -> int:
 
 def pairs() -> list[tuple[Path, Path]]:
     """Source and target of every generated file."""
-    sources = [ROOT / SOURCE / "client.py", *sorted((ROOT / SOURCE / "api").glob("*.py"))]
+    sources = [ROOT / SOURCE / "client.py", ROOT / SOURCE / "batch.py", *sorted((ROOT / SOURCE / "api").glob("*.py"))]
     return [(source, ROOT / TARGET / source.relative_to(ROOT / SOURCE)) for source in sources]
 
 

@@ -23,6 +23,10 @@ DONE = 0
 FAILED = 1
 USAGE = 2
 AUTHENTICATION = 3
+OVER_BUDGET = 4
+"""A batch that stopped at its cost limit, or without balance."""
+BUSY = 5
+"""A batch whose journal another run is using."""
 TIMED_OUT = 124
 INTERRUPTED = 130
 TERMINATED = 143

@@ -26,7 +26,7 @@ from sogni.models.workflows import PlanFinding, WorkflowInput
 Parsed = tuple[Any, Sequence[int]]
 """The value in a file, and the line of each of its steps."""
 
-MISSING = "plans in YAML need ruamel.yaml, which is not installed: pip install 'sogni[yaml]'"
+MISSING = "YAML files need ruamel.yaml, which is not installed: pip install 'sogni[yaml]'"
 MAX_VALUES = 100_000
 """Values in a plan. A value counts again wherever an alias repeats it: a few lines can expand to billions."""
 
@@ -170,20 +170,29 @@ def _to_yaml(plan: Any) -> str:
 
 
 def _parse_yaml(file: Path, text: str) -> Parsed:
+    value, node = yaml_document(file, text)
+    return value, _yaml_step_lines(node)
+
+
+def yaml_document(file: Path, text: str, max_values: int = MAX_VALUES) -> tuple[Any, Any]:
+    """Return the plain value in a YAML document, and its node, which knows lines.
+
+    Raises ValidationError with file and line, and ImportError without ruamel.yaml.
+    """
     yaml = _yaml()
     from ruamel.yaml.error import YAMLError
 
     try:
         node = yaml.compose(text)
         # Before anything is constructed: merging aliases of aliases would take time and memory without bounds.
-        _count(file, node, {})
+        _count(file, node, {}, max_values)
         value = None if node is None else yaml.constructor.construct_document(node)
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{file}:{mark.line + 1}" if mark is not None else str(file)
         problem = getattr(error, "problem", None) or error
         raise ValidationError(f"{where}: not valid YAML: {problem}", field="path") from error
-    return value, _yaml_step_lines(node)
+    return value, node
 
 
 def _yaml() -> Any:
@@ -226,10 +235,10 @@ def _is(node: Any, kind: str) -> bool:
     return node is not None and node.id == kind
 
 
-def _count(file: Path, node: Any, counted: dict[int, int | None]) -> int:
+def _count(file: Path, node: Any, counted: dict[int, int | None], most: int) -> int:
     """Return the number of values in a node, aliases expanded.
 
-    Raises ValidationError for duplicate and compound keys, values that contain themselves, and more than `MAX_VALUES`.
+    Raises ValidationError for duplicate and compound keys, values that contain themselves, and more than `most`.
     """
     if id(node) in counted:
         size = counted[id(node)]
@@ -247,11 +256,11 @@ def _count(file: Path, node: Any, counted: dict[int, int | None]) -> int:
             if key.value in keys:
                 raise ValidationError(f"{where}: duplicate key {key.value!r}", field="path")
             keys.add(key.value)
-            size += 1 + _count(file, value, counted)
+            size += 1 + _count(file, value, counted, most)
     elif _is(node, "sequence"):
-        size += sum(_count(file, entry, counted) for entry in node.value)
-    if size > MAX_VALUES:
-        raise ValidationError(f"{file}: more than {MAX_VALUES} values", field="path")
+        size += sum(_count(file, entry, counted, most) for entry in node.value)
+    if size > most:
+        raise ValidationError(f"{file}: more than {most} values", field="path")
     counted[id(node)] = size
     return size
 

@@ -157,9 +157,9 @@ def _is_async(function: Callable[..., object]) -> bool:
     return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(getattr(target, "__call__", None))  # noqa: B004
 
 
-def in_thread(function: Callable[[], object]) -> None:
+def in_thread(function: Callable[[], R]) -> R:
     """Call a function that blocks. The asyncio package does so in another thread."""
-    function()
+    return function()
 
 
 def call_user_code(step: UserCode) -> Any:

@@ -118,9 +118,9 @@ def check_callbacks(**functions: object) -> None:
     """Accept ordinary and async functions; the blocking package rejects async ones."""
 
 
-async def in_thread(function: Callable[[], object]) -> None:
+async def in_thread(function: Callable[[], R]) -> R:
     """Call a function that blocks without stopping the event loop."""
-    await asyncio.to_thread(function)
+    return await asyncio.to_thread(function)
 
 
 async def call_user_code(step: UserCode) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 import resource
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +24,16 @@ from tests.forkserver import Process
 Sogni = Callable[..., Result]
 Start = Callable[..., Process]
 MODEL = ("--model", "flux1-schnell-fp8", "--steps", "1")
+
+
+SUMMARY = re.compile(r"sogni: (\d+) done, (\d+) failed, (\d+) kept, cost [\d.]+( \w+)?, time [\d.]+ s\n")
+
+
+def counts(stderr: str) -> tuple[int, ...]:
+    """Done, failed and kept requests in the summary, if that is all there is on standard error."""
+    found = SUMMARY.fullmatch(stderr)
+    assert found is not None, stderr
+    return tuple(map(int, found.groups()[:3]))
 
 
 @pytest.fixture
@@ -49,7 +61,7 @@ def pictures(directory: Path) -> list[Path]:
 def test_every_line_becomes_files(sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path) -> None:
     write("# animals", "a fox", "", {"positive_prompt": "an owl", "width": 320, "height": 256, "number_of_media": 2})
     result = sogni("batch", "list.txt", *MODEL, "--width", "256", "--height", "256", "-o", "out")
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, counts(result.stderr)) == (0, (2, 0, 0))
     printed = [tmp_path / line for line in result.stdout.splitlines()]
     assert sorted(printed) == pictures(tmp_path / "out")
     assert sorted(map(size, printed)) == [(256, 256), (320, 256), (320, 256)]
@@ -62,10 +74,12 @@ def test_a_second_run_does_only_what_is_new(sogni: Sogni, write: Any, supernet: 
     before = pictures(tmp_path)
     write("a hare", "an owl", "a fox", "a fox")
     result = sogni("batch", "list.txt", *MODEL)
-    assert (result.exit_code, result.stderr) == (0, "sogni: 2 of 4 requests were completed by an earlier run\n")
+    assert (result.exit_code, counts(result.stderr)) == (0, (2, 0, 2))
     assert sorted(prompts(supernet)) == ["a fox", "a fox", "a hare", "an owl"]
     new = [tmp_path / line for line in result.stdout.splitlines()]
     assert sorted([*before, *new]) == pictures(tmp_path)
+    nothing = sogni("batch", "list.txt", *MODEL)
+    assert (nothing.exit_code, nothing.stdout, nothing.stderr) == (0, "", "")
 
 
 def test_a_result_that_was_deleted_is_fetched_again(
@@ -93,7 +107,7 @@ def test_a_line_whose_results_cannot_be_downloaded_names_the_command_that_saves_
     supernet.faults.http("/storage/*", method="GET", status=404, times=20)
     result = sogni("batch", "list.txt", *MODEL)
     assert result.exit_code == 1
-    assert result.stderr.endswith(f"; 'sogni project save {supernet.projects[0]['id']}' fetches its results\n")
+    assert f"; 'sogni project save {supernet.projects[0]['id']}' fetches its results\n" in result.stderr
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
@@ -112,7 +126,7 @@ def test_an_interrupted_run_is_continued(
         assert process.returncode == 130
         assert stderr == f"sogni: interrupted; 3 projects continue: {again(supernet.projects)}"
     result = sogni("batch", "list.txt", *MODEL, "--concurrency", "3")
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, counts(result.stderr)) == (0, (6, 0, 0))
     assert sorted(prompts(supernet)) == [f"animal {number}" for number in range(6)]
     assert len(pictures(tmp_path)) == 6
 
@@ -169,7 +183,8 @@ def test_a_full_disk_is_reported_with_how_to_continue(
     (project,) = supernet.projects
     assert (process.returncode, stdout) == (1, "")
     assert (
-        f"sogni: out: File too large (line 1: project {project['id']} has finished, but its results were not saved); "
+        f"sogni: out: File too large (list.txt:1: project {project['id']} has finished, but its results were not "
+        "saved); "
         f"run the same command again to continue, or 'sogni project save {project['id']}'\n"
     ) in stderr
     result = sogni("batch", "list.txt", *MODEL, "-o", "out")
@@ -268,19 +283,19 @@ def test_all_mistakes_are_reported_before_anything_is_sent(
     write("a fox", {"positive_promt": "an owl"}, {"steps": "many"})
     result = sogni("batch", "list.txt", *MODEL)
     assert (result.exit_code, result.stdout, supernet.requests) == (2, "", [])
-    assert [line.split(":")[1] for line in result.stderr.splitlines()] == [" line 2", " line 3"]
+    assert [line.split(":")[1:3] for line in result.stderr.splitlines()] == [[" list.txt", "2"], [" list.txt", "3"]]
     assert "positive_prompt" in result.stderr
     write("a fox", {"starting_image": "no.png"}, {"starting_image": "none.png"})
     result = sogni("batch", "list.txt", *MODEL)
     assert (result.exit_code, requested(supernet)) == (2, [])
-    assert [line.split(":")[1] for line in result.stderr.splitlines()] == [" line 2", " line 3"]
+    assert [line.split(":")[1:3] for line in result.stderr.splitlines()] == [[" list.txt", "2"], [" list.txt", "3"]]
     assert [path.name for path in tmp_path.iterdir()] == ["list.txt"]
 
 
 def test_the_cost_limit_is_for_the_whole_run(sogni: Sogni, write: Any, supernet: LocalSupernet) -> None:
     write("a fox", "an owl", "a hare")
     result = sogni("batch", "list.txt", *MODEL, "--max-cost", "0.000001")
-    assert (result.exit_code, requested(supernet)) == (1, [])
+    assert (result.exit_code, requested(supernet)) == (4, [])
     assert result.stderr.endswith("(3 of 3 requests were not started)\n")
     assert "max_cost" in result.stderr
 
@@ -289,7 +304,7 @@ def test_nothing_more_is_started_without_balance(sogni: Sogni, write: Any, super
     supernet.account.set_balance(spark=0, sogni=0)
     write("a fox", "an owl", "a hare")
     result = sogni("batch", "list.txt", *MODEL, "--concurrency", "1")
-    assert (result.exit_code, result.stdout, len(requested(supernet))) == (1, "", 1)
+    assert (result.exit_code, result.stdout, len(requested(supernet))) == (4, "", 1)
     assert "(2 of 3 requests were not started)" in result.stderr
 
 
@@ -306,8 +321,7 @@ def test_json_is_one_document(sogni: Sogni, write: Any, supernet: LocalSupernet)
 
 def test_lines_may_come_from_standard_input(sogni: Sogni, tmp_path: Path) -> None:
     result = sogni("batch", "-", *MODEL, "-o", "out", input="a fox\n")
-    assert result.stderr == ""
-    assert result.exit_code == 0
+    assert (result.exit_code, counts(result.stderr)) == (0, (1, 0, 0))
     assert (len(pictures(tmp_path / "out")), (tmp_path / "out" / "batch.journal.jsonl").exists()) == (1, True)
 
 
@@ -331,26 +345,107 @@ def test_invalid_arguments_are_rejected(
     assert said in result.stderr
 
 
+FORMATS = {
+    "list.csv": "prompt,width,height,steps\na fox,256,320,\nan owl,,,2\n",
+    "tabs.txt": "positive_prompt\tsteps\na fox\t\nan owl\t2\n",
+    "list.json": '["a fox", {"positive_prompt": "an owl", "steps": 2}]',
+    "list.jsonl": '"a fox"\n'.replace('"', "") + '{"positive_prompt": "an owl", "steps": 2}\n',
+    "list.yaml": "- a fox\n- positive_prompt: an owl\n  steps: 2\n",
+    "document.yml": "defaults: {seed: 7}\nrequests:\n  - a fox\n  - positive_prompt: an owl\n    steps: 2\n",
+}
+
+
+def test_every_format_is_read(sogni: Sogni, supernet: LocalSupernet, tmp_path: Path) -> None:
+    for name, text in FORMATS.items():
+        (tmp_path / name).write_text(text)
+        result = sogni("batch", name, *MODEL, "--set", "seed=5", "-o", name.replace(".", "-"))
+        assert (name, result.exit_code, counts(result.stderr)) == (name, 0, (2, 0, 0))
+        sent = {it["keyFrames"][0]["positivePrompt"]: it["keyFrames"][0] for it in requested(supernet)}
+        expected = {"a fox": 1, "an owl": 2}
+        assert {prompt: frame["steps"] for prompt, frame in sent.items()} == expected
+        assert {frame["seed"] for frame in sent.values()} == {7 if name == "document.yml" else 5}
+        supernet.reset()
+
+
+def test_what_image_prints_as_json_can_be_fed_back(sogni: Sogni, supernet: LocalSupernet, tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_text(sogni("image", "a fox", *MODEL, "--json").stdout)
+    assert sogni("batch", "one.json").exit_code == 0
+    first, second = (it["keyFrames"][0] for it in requested(supernet))
+    assert first | {"seed": 0} == second | {"seed": 0}
+
+
+def test_bad_rows_keep_the_others_only_if_not_skipped(sogni: Sogni, supernet: LocalSupernet, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("prompt,steps\na fox,many\nan owl,1\na hare,1,1\n")
+    result = sogni("batch", "list.csv", *MODEL)
+    assert (result.exit_code, supernet.requests) == (2, [])
+    assert result.stderr.splitlines() == [
+        "sogni: list.csv:2: steps must be an integer, got 'many'",
+        "sogni: list.csv:4: the row has 3 cells, but the header names 2",
+    ]
+    skipping = sogni("batch", "list.csv", *MODEL, "--skip-bad-rows")
+    assert (skipping.exit_code, len(pictures(tmp_path)), "1 done, 2 failed" in skipping.stderr) == (1, 1, True)
+
+
+def test_failures_that_may_pass_are_repeated(sogni: Sogni, write: Any, supernet: LocalSupernet) -> None:
+    write("a fox")
+    supernet.faults.fail_job(times=1)
+    result = sogni("batch", "list.txt", *MODEL, "--retry-failed", "1")
+    assert (result.exit_code, counts(result.stderr), len(requested(supernet))) == (0, (1, 0, 0), 2)
+
+
+def test_a_dry_run_estimates_and_creates_nothing(
+    sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("a fox", "an owl")
+    result = sogni("batch", "list.txt", *MODEL, "--dry-run")
+    assert (result.exit_code, requested(supernet)) == (0, [])
+    assert re.fullmatch(r"would create 2 projects, 0 kept, estimated cost 0\.\d+ sogni\n", result.stdout)
+    assert [path.name for path in tmp_path.iterdir()] == ["list.txt"]
+    document = json.loads(sogni("batch", "list.txt", *MODEL, "--dry-run", "--json").stdout)
+    assert (document["projects"], document["kept"], list(document["cost"])) == (2, 0, ["sogni"])
+    monkeypatch.setenv("SOGNI_MAX_COST", "0.000001")
+    assert sogni("batch", "list.txt", *MODEL, "--dry-run").exit_code == 4
+    assert (sogni("batch", "list.txt", *MODEL).exit_code, requested(supernet)) == (4, [])
+
+
+def test_reports_are_written(sogni: Sogni, write: Any, tmp_path: Path) -> None:
+    write("a <fox>", {"positive_prompt": "an owl", "model_id": "none-such"})
+    for name in ("r.html", "r.csv", "r.json"):
+        assert sogni("batch", "list.txt", *MODEL, "--report", name).exit_code == 1
+    page = (tmp_path / "r.html").read_text()
+    assert ("data:image/webp;base64," in page, "a &lt;fox&gt;" in page, "none-such" in page) == (True, True, True)
+    table = csv.DictReader((tmp_path / "r.csv").read_text().splitlines())
+    assert [row["status"] for row in table] == ["kept", "failed"]
+    document = json.loads((tmp_path / "r.json").read_text())
+    assert (document["done"], document["failed"], document["kept"]) == (0, 1, 1)
+    assert sogni("batch", "list.txt", *MODEL, "--report", "r.pdf").exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        (
-            "list.csv",
-            "a fox\n",
-            "FILE must contain a prompt or a JSON object (JSON Lines) on each line, got a file",
-        ),
-        ("list.txt", '["a fox", "an owl"]\n', "looks like JSON"),
-        ("list.txt", "prompt,steps\na fox,4\n", "looks like CSV"),
-        ("-", "- a fox\n- an owl\n", "looks like YAML"),
+        ("list.csv", "a fox\n", "list.csv:1: the first row of a CSV file must contain the names of fields"),
+        ("list.txt", '["a fox", "an owl"\n', "list.txt:2: not valid JSON"),
+        ("-", "- a fox\n- {an owl\n", "not valid YAML"),
     ],
 )
-def test_invalid_formats_are_rejected_before_anything_is_paid_for(
+def test_malformed_files_are_rejected_before_anything_is_paid_for(
     sogni: Sogni, supernet: LocalSupernet, tmp_path: Path, name: str, text: str, said: str
 ) -> None:
     (tmp_path / name).write_text(text)
     result = sogni("batch", name, *MODEL, input=text)
     assert (result.exit_code, result.stdout, supernet.requests) == (2, "", [])
     assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [("steps", "must be key=value"), ("stepps=4", "there is no field 'stepps'; did you mean 'steps'")],
+)
+def test_set_needs_a_field_and_a_value(sogni: Sogni, write: Any, given: str, said: str) -> None:
+    write("a fox")
+    result = sogni("batch", "list.txt", *MODEL, "--set", given)
+    assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
 
 
 def test_concurrent_runs_do_not_share_a_journal(
@@ -361,7 +456,7 @@ def test_concurrent_runs_do_not_share_a_journal(
     process = start("batch", "list.txt", *MODEL)
     supernet.wait_for(lambda: supernet.projects)
     result = sogni("batch", "list.txt", *MODEL)
-    assert (result.exit_code, len(requested(supernet))) == (1, 1)
+    assert (result.exit_code, len(requested(supernet))) == (5, 1)
     assert "in use by another batch" in result.stderr
     supernet.resume_workers()
     stdout, _ = process.communicate(timeout=30)

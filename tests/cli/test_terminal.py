@@ -34,8 +34,9 @@ def test_all_paths_of_a_batch_stay_on_the_screen(start: Start, tmp_path: Path, l
     screen = Screen(start, "batch", "list.txt", *MODEL, lines=lines)
     assert screen.end() == 0
     saved = [path.name for path in tmp_path.glob("*.png")]
-    assert sorted(screen.everything) == sorted(saved)
-    assert len(saved) == 12
+    *paths, summary = screen.everything
+    assert (sorted(paths), len(saved)) == (sorted(saved), 12)
+    assert summary.startswith("sogni: 12 done, 0 failed, 0 kept, cost ")
 
 
 def test_errors_of_a_batch_stay_among_the_paths(start: Start, supernet: LocalSupernet, tmp_path: Path) -> None:
@@ -43,12 +44,13 @@ def test_errors_of_a_batch_stay_among_the_paths(start: Start, supernet: LocalSup
     supernet.faults.fail_job(times=1)
     screen = Screen(start, "batch", "list.txt", *MODEL, "--concurrency", "1")
     assert screen.end() == 1
-    error, *paths = screen.lines
+    error, *paths, summary = screen.lines
+    assert "2 done, 1 failed" in summary
     assert error.startswith("sogni: line 1: ")
     assert sorted(paths) == sorted(path.name for path in tmp_path.glob("*.png"))
     again = Screen(start, "batch", "list.txt", *MODEL)
     assert again.end() == 0
-    assert again.lines[1:] == ["sogni: 2 of 3 requests were completed by an earlier run"]
+    assert again.lines[1].startswith("sogni: 1 done, 0 failed, 2 kept, cost ")
 
 
 def test_a_bar_is_drawn_and_only_the_paths_stay(start: Start, supernet: LocalSupernet) -> None:

@@ -17,7 +17,7 @@ MODULES = (
     *PACKAGES,
     # Namespaces of the client, such as `chat.tools`, are public although nobody imports their classes.
     *(f"{package}.api.{subject}" for package in PACKAGES for subject in FRONT_END),
-    "sogni.batch",
+    *(f"{package}.batch" for package in PACKAGES),
     "sogni.emulator",
     "sogni.errors",
     "sogni.testing",

@@ -1,20 +1,24 @@
-"""Which files of a batch are refused because their lines are not requests."""
+"""The format of a batch file, from its suffix or its shape."""
 
 from __future__ import annotations
 
-import pytest
-
-from sogni.core.projects.batch_requests import refuse_other_formats
-from sogni.errors import ValidationError
+from sogni.core.projects.batch_requests import format_of
 from tests.tables import each_row
 
 
-@pytest.mark.parametrize("name", ["list.csv", "list.TSV", "a/list.yaml", "list.yml", "list.json"])
-def test_a_suffix_tells_another_format(name: str) -> None:
-    suffix = name.rpartition(".")[2].lower()
-    with pytest.raises(ValidationError, match=rf"got a file that ends with \.{suffix} ") as caught:
-        refuse_other_formats(name, ["a fox"])
-    assert caught.value.field == "file"
+@each_row(
+    ("name", "format"),
+    [
+        ("list.csv", "CSV"),
+        ("list.TSV", "CSV"),
+        ("a/list.yaml", "YAML"),
+        ("list.yml", "YAML"),
+        ("list.json", "JSON"),
+        ("list.jsonl", "lines"),
+    ],
+)
+def test_a_suffix_tells_the_format(name: str, format: str) -> None:
+    assert format_of(name, "a fox") == format
 
 
 @each_row(
@@ -31,6 +35,7 @@ def test_a_suffix_tells_another_format(name: str) -> None:
         ("CSV", "model|Positive Prompt\nm|a fox"),
         ("CSV", "prompt\na fox"),
         ("CSV", "a fox\t4\nan owl\t8"),
+        ("CSV", "prompt\tsteps\na fox\t\nan owl\t8"),
         ("CSV", '"a fox","4"\n"an ""old"" owl", "8"'),
         ("YAML", "---\na fox"),
         ("YAML", "%YAML 1.2\na fox"),
@@ -42,10 +47,9 @@ def test_a_suffix_tells_another_format(name: str) -> None:
         ("YAML", "positivePrompt: a fox"),
     ],
 )
-def test_a_shape_tells_another_format(kind: str, text: str) -> None:
+def test_a_shape_tells_the_format(kind: str, text: str) -> None:
     for name in ("list.txt", "-"):
-        with pytest.raises(ValidationError, match=f"got what looks like {kind}: "):
-            refuse_other_formats(name, text.split("\n"))
+        assert format_of(name, text) == kind
 
 
 @each_row(
@@ -73,6 +77,6 @@ def test_a_shape_tells_another_format(kind: str, text: str) -> None:
         '"' + "x" * 140_000 + '", fox',
     ],
 )
-def test_prompts_and_objects_are_taken(text: str) -> None:
+def test_in_doubt_a_line_is_a_prompt(text: str) -> None:
     for name in ("list.txt", "-", "list.jsonl", "list"):
-        refuse_other_formats(name, text.split("\n"))
+        assert format_of(name, text) == "lines"

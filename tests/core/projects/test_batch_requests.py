@@ -1,22 +1,49 @@
-"""Which projects the lines of a batch file ask for, and what they are known by."""
+"""Which projects the rows of a batch ask for, and what they are known by."""
 
 from __future__ import annotations
 
+import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sogni.core.projects.batch_requests import BatchRequest, LineFinding, batch_requests, refuse_lines
-from sogni.errors import ValidationError
-from sogni.models.params import AudioProjectParams, ImageProjectParams
+from sogni.core.projects.batch_requests import (
+    BatchRequest,
+    BatchRow,
+    LineFinding,
+    batch_requests,
+    line_rows,
+    may_succeed_again,
+    refuse_lines,
+    row_place,
+)
+from sogni.errors import (
+    PartialFailureError,
+    ProjectCanceledError,
+    ProjectFailedError,
+    RateLimitError,
+    SogniConnectionError,
+    SogniError,
+    ValidationError,
+)
+from sogni.models.params import AudioProjectParams, ControlNetParams, ImageProjectParams
+from tests.tables import each_row
 
 IMAGES = {"type": "image", "model_id": "m", "steps": 4}
 COMMON = {"network": "relaxed"}
 
 
 def requests(*lines: str, **defaults: Any) -> list[BatchRequest]:
-    return batch_requests(lines, {**IMAGES, **defaults}, common=COMMON)
+    found, findings = batch_requests(line_rows(lines), {**IMAGES, **defaults}, common=COMMON)
+    refuse_lines(findings)
+    return found
+
+
+def of_rows(*contents: Any, defaults: Any = IMAGES) -> tuple[list[BatchRequest], list[LineFinding]]:
+    rows = [BatchRow(line=number, place=f"row {number}", content=it) for number, it in enumerate(contents, 1)]
+    return batch_requests(rows, defaults, common={})
 
 
 def test_a_line_is_a_prompt_or_an_object_with_fields() -> None:
@@ -84,5 +111,57 @@ def test_a_line_without_what_it_needs_is_refused() -> None:
 
 def test_nothing_wrong_is_no_error() -> None:
     refuse_lines([])
-    with pytest.raises(ValidationError, match=r"^line 7: it is torn$"):
-        refuse_lines([LineFinding(line=7, message="it is torn")])
+    with pytest.raises(ValidationError, match=r"^list.txt:7: it is torn$"):
+        refuse_lines([LineFinding(line=7, place=row_place("list.txt", 7), message="it is torn")])
+
+
+def test_a_row_may_be_a_params_object_or_a_printed_project() -> None:
+    params = ImageProjectParams(model_id="m", positive_prompt="a fox", starting_image=b"png", width=256, height=256)
+    printed = {"params": {"type": "image", "modelId": "m", "disableNSFWFilter": True}, "jobs": []}
+    other = {"params": {"type": "poem"}, "jobs": []}
+    found, findings = of_rows(params, printed, other, 7, {"params": "of what"})
+    assert [it.fields for it in found] == [
+        {**IMAGES, "positive_prompt": "a fox", "starting_image": b"png", "width": 256, "height": 256},
+        {**IMAGES, "disable_nsfw_filter": True},
+    ]
+    assert (found[0].params.starting_image, len({it.key for it in found})) == (b"png", 2)
+    assert [it.line for it in findings] == [3, 4, 5]
+    assert (findings[1].field, findings[1].value, findings[1].error.value) == ("request", 7, 7)
+
+
+def test_a_template_row_outranks_the_defaults_and_is_no_request() -> None:
+    found, _ = of_rows("a fox", {"positive_prompt": "*", "steps": 7}, {"positive_prompt": "an owl", "steps": 9})
+    assert [(it.line, it.params.steps) for it in found] == [(1, 7), (3, 9)]
+    audio = {"positive_prompt": "*", "type": "audio", "model_id": "ace_step_1.5_turbo"}
+    found, _ = of_rows("a kite", {"type": "image", "model_id": "m"}, audio, defaults=IMAGES)
+    assert [type(it.params) for it in found] == [AudioProjectParams, ImageProjectParams]
+    (untyped,), _ = of_rows("a fox", defaults={"model_id": "m"})
+    assert untyped.params == ImageProjectParams(model_id="m", positive_prompt="a fox")
+
+
+def test_values_are_known_again_by_their_content(tmp_path: Path) -> None:
+    net = ControlNetParams(name="canny", image="a.png")
+    keys = [
+        of_rows({"positive_prompt": "a fox", "starting_image": image, "control_net": net})[0][0].key
+        for image in (tmp_path, str(tmp_path), bytearray(b"a"), b"a", b"b")
+    ]
+    assert (keys[0] == keys[1], keys[2] == keys[3], len(set(keys))) == (True, True, 3)
+    _, (finding,) = of_rows({"positive_prompt": "a fox", "starting_image": io.BytesIO()})
+    assert finding.message.startswith("request must be strings, numbers, paths and bytes, by which")
+
+
+@each_row(
+    ("expected", "error"),
+    [
+        (True, ProjectFailedError("lost", code=5002)),
+        (True, ProjectFailedError("unknown")),
+        (True, RateLimitError("slower")),
+        (True, SogniConnectionError("gone")),
+        (False, ProjectFailedError("refused", code=4104)),
+        (False, ProjectCanceledError("canceled")),
+        (False, PartialFailureError("some")),
+        (False, ValidationError("invalid")),
+    ],
+)
+def test_errors_tell_whether_a_repetition_may_succeed(expected: bool, error: SogniError) -> None:
+    assert may_succeed_again(error) is expected
