@@ -55,6 +55,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "BatchItem", "BatchReport", "run"]
 
+for _kind in (BatchItem, BatchReport):
+    suggest_keywords(_kind)
+
 _OF_ONE_REQUEST = (ValidationError, NotFoundError)
 """Errors that concern a single request; the batch continues with the others."""
 
