@@ -96,7 +96,9 @@ def notebook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Notebo
     monkeypatch.chdir(tmp_path)
     made = Notebook()
     made.install(monkeypatch)
-    monkeypatch.setattr(display, "max_wait", 10.0)
+    # The examples of the documentation change the settings.
+    for setting, value in {"max_wait": 10.0, "max_embedded_bytes": 4_000_000, "directory": "sogni_results"}.items():
+        monkeypatch.setattr(display, setting, value)
     DisplayedJob.contents = {f"https://h/{name}": content for name, content in CONTENTS.items()}
     DisplayedJob.fetched = []
     yield made
