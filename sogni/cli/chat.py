@@ -1,30 +1,35 @@
 """The command `sogni chat`: a single answer, or a conversation on a terminal.
 
 With a prompt or with input from a pipe it answers and exits; on a terminal without a prompt it converses until Ctrl-D.
+Lines of a conversation that begin with the name of one of its commands (`/help` lists them) are not sent.
 The model's reasoning is not shown. Media created by `--tools` is saved once the answer is complete.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from decimal import Decimal
 from functools import wraps
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import field, frozen
+from attrs import define, evolve, field, frozen
 
 from sogni.cli.connection_options import ConnectionOptions, connection_options
 from sogni.cli.exit_codes import Command, Interrupted, error_text, print_cost, print_note, print_stderr
 from sogni.cli.input_files import STDIN, STDIN_START_SECONDS, decode_text, read_input, read_optional_stdin
 from sogni.cli.output import check_directory, print_json, print_paths, write, writing
 from sogni.cli.params import check_encodable, token_option
+from sogni.cli.profiles import setting
 from sogni.cli.run_project import save_command
 from sogni.core.chat.requests import DEFAULT_MODEL
+from sogni.core.checks import did_you_mean
 from sogni.core.tools.hosted import SogniTools
 from sogni.display import on_terminal
 from sogni.errors import ApiError, ChatError, ProtocolError, SogniError, SogniTimeoutError, ValidationError
@@ -72,21 +77,19 @@ class ToolResults:
     """The results of the tools of one command: those that have been saved, and those that would be left behind."""
 
     client: SogniClient
-    toolbox: Toolbox | None
+    toolbox: Toolbox
     local: bool
     _saved: set[str] = field(factory=set)
 
     def save(self, answer: Any) -> list[Path]:
-        """Save the results of an answer; nothing without tools."""
-        if self.toolbox is None:
-            return []
+        """Save the results of an answer."""
         paths = self.toolbox.save(self.client, answer)
         self._saved.update(self._unsaved())
         return paths
 
     def left_behind(self) -> str:
         """Name the command that saves the results that have been paid for; an empty string if there are none."""
-        ids = [] if self.toolbox is None or self.local else self._unsaved()
+        ids = [] if self.local else self._unsaved()
         return f"{save_command(*ids)} fetches the results of the tools" if ids else ""
 
     def _unsaved(self) -> list[str]:
@@ -95,6 +98,14 @@ class ToolResults:
 
 
 EXIT_COMMANDS = frozenset({"/exit", "/quit"})
+HELP = (
+    ("/image FILE", "attach an image to the next question"),
+    ("/tools", "let the model create media, or no longer"),
+    ("/save [FILE]", "save the conversation as JSON"),
+    ("/new", "forget the conversation"),
+    ("/exit", "end, like Ctrl-D"),
+)
+SAVED_NAME = "chat.json"
 
 
 @frozen(kw_only=True)
@@ -105,7 +116,13 @@ class ChatOptions:
     images: tuple[Path, ...]
     timeout: float | None
     options: dict[str, Any]
-    tools: Toolbox | None = None
+    toolbox: Toolbox
+    tools: bool = False
+    count: int = 1
+
+    def asking(self) -> dict[str, Any]:
+        """Return the options that a question adds to those of the conversation."""
+        return self.toolbox.options() if self.tools else {}
 
 
 def chat_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -120,6 +137,7 @@ def chat_options(function: Callable[..., Any]) -> Callable[..., Any]:
         think: bool,
         json_schema: Any,
         tools: bool,
+        count: int,
         output_dir: Path,
         prompt: str | None,
         **given: Any,
@@ -128,13 +146,16 @@ def chat_options(function: Callable[..., Any]) -> Callable[..., Any]:
         options = {name: value for name, value in options.items() if value is not None}
         if json_schema is not None:
             options["response_format"] = json_schema
-        toolbox = None
         if tools:
             check_directory(output_dir)
-            toolbox = Toolbox(output_dir)
-            options |= toolbox.options()
         talk = ChatOptions(
-            system=system, images=images, timeout=timeout, options={**options, "think": think}, tools=toolbox
+            system=system,
+            images=images,
+            timeout=timeout,
+            options={**options, "think": think},
+            toolbox=Toolbox(output_dir),
+            tools=tools,
+            count=count,
         )
         return function(*args, prompt=prompt, talk=talk, **given)
 
@@ -179,14 +200,23 @@ _OPTIONS = (
         metavar="FILE",
         help="Answer with JSON that conforms to the schema in FILE.",
     ),
+    click.option(
+        "-n",
+        "--count",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Answer this many times, each time without knowledge of the other answers.",
+    ),
     click.option("--tools", is_flag=True, help="Let the model create images, videos and music, and save them."),
     click.option(
         "-o",
         "--output-dir",
         type=click.Path(file_okay=False, path_type=Path),
-        default=Path(),
+        default=lambda: setting("output_dir") or ".",
+        show_default=False,
         metavar="DIRECTORY",
-        help="Save the results of --tools here. Default: the current directory.",
+        help="Save the results of --tools here. Default: that of the profile, else the current directory.",
     ),
     click.option(
         "--max-tokens", type=click.IntRange(min=1), help="Limit the answer to this many tokens. Default: the model's."
@@ -211,7 +241,7 @@ def chat(connection: ConnectionOptions, prompt: str | None, talk: ChatOptions) -
     """Ask a language model a question, or start a conversation.
 
     Input from a pipe is appended to PROMPT if it starts within three seconds. Without a prompt and a pipe, a
-    conversation starts. Ctrl-D ends it; Ctrl-C interrupts an answer.
+    conversation starts. Ctrl-D ends it; Ctrl-C interrupts an answer; /help lists its commands.
 
     Example: git diff | sogni chat "Write a commit message for this:"
     """
@@ -220,23 +250,38 @@ def chat(connection: ConnectionOptions, prompt: str | None, talk: ChatOptions) -
         raise click.UsageError("PROMPT must not be empty")
     if question is None and (connection.as_json or "response_format" in talk.options):
         raise click.UsageError("--json and --json-schema require a PROMPT or standard input")
+    if question is None and talk.count > 1:
+        raise click.UsageError("--count requires a PROMPT or standard input")
     if question is None and not on_terminal(sys.stdin):
         raise click.UsageError("no question: give a PROMPT or pipe one to standard input")
     images = _image_parts(talk.images)
     with connection.client(talk.timeout) as client:
-        conversation = client.chat.conversation(system=talk.system, **talk.options)
-        results = ToolResults(client=client, toolbox=talk.tools, local=connection.local)
+        results, spent = ToolResults(client=client, toolbox=talk.toolbox, local=connection.local), Spent()
         if question is None:
-            converse(conversation, images, talk.timeout, _typed_lines(), results)
+            conversation = client.chat.conversation(system=talk.system, **talk.options)
+            try:
+                converse(conversation, images, talk, _typed_lines(), results, spent)
+            finally:
+                spent.print()
             return
+        documents: list[Any] = []
         try:
-            answer(conversation, question, images, talk, results, as_json=connection.as_json)
+            for number in range(talk.count):
+                if number and not documents:
+                    write("")
+                conversation = client.chat.conversation(system=talk.system, **talk.options)
+                document = answer(conversation, question, images, talk, results, spent, as_json=connection.as_json)
+                documents += [] if document is None else [document]
         except KeyboardInterrupt:
             raise Interrupted("; ".join(filter(None, ("interrupted", results.left_behind())))) from None
         except (SogniError, OSError) as error:
             if hint := results.left_behind():
                 error.add_note(hint)
             raise
+        finally:
+            if documents:
+                print_json(documents if talk.count > 1 else documents[0])
+            spent.print()
 
 
 def _question(prompt: str | None, timeout: float | None) -> str | None:
@@ -258,7 +303,7 @@ def _question(prompt: str | None, timeout: float | None) -> str | None:
     return "\n\n".join(text for text in (prompt, piped) if text) or None
 
 
-def _image_parts(images: tuple[Path, ...]) -> list[Any]:
+def _image_parts(images: tuple[Path, ...], option: str = "--image") -> list[Any]:
     from sogni.local.chat_files import image_part
 
     parts = []
@@ -266,7 +311,7 @@ def _image_parts(images: tuple[Path, ...]) -> list[Any]:
         try:
             parts.append(image_part(path, resize=True))
         except ValidationError as error:
-            raise ValidationError(f"--image {path}: {error.message}", field="image") from error
+            raise ValidationError(f"{option} {path}: {error.message}", field="image") from error
     return parts
 
 
@@ -276,37 +321,117 @@ def answer(
     images: list[Any],
     talk: ChatOptions,
     results: ToolResults,
+    spent: Spent,
     *,
     as_json: bool,
-) -> None:
-    """Print the answer to one question: streamed on a terminal, otherwise once it is complete."""
+) -> Any:
+    """Print the answer to one question: streamed on a terminal, otherwise once it is complete.
+
+    With a schema or `as_json`, return the document to print instead.
+    """
     structured = "response_format" in talk.options
     if not as_json and not structured and on_terminal(sys.stdout):
-        result = _stream(conversation, question, images, talk.timeout)
-        print_paths(results.save(result))
-        print_cost(*_cost(result))
-        return
-    result = conversation.ask(question, images=images, timeout=talk.timeout)
+        streamed = _stream(conversation, question, images, talk.timeout, **talk.asking())
+        spent.add(streamed)
+        print_paths(results.save(streamed))
+        return None
+    result = conversation.ask(question, images=images, timeout=talk.timeout, **talk.asking())
+    spent.add(result)
     parsed = _parsed(result) if structured else None
     paths = results.save(result)
     if as_json:
         files = {"files": [str(path) for path in paths]} if talk.tools else {}
-        print_json({**to_dict(result), **({"parsed": parsed} if structured else {}), **files})
-    elif structured:
-        print_json(parsed)
-    else:
-        write(without_thinking(result.content))
-        print_paths(paths)
-    print_cost(*_cost(result))
+        return {**to_dict(result), **({"parsed": parsed} if structured else {}), **files}
+    if structured:
+        return parsed
+    write(without_thinking(result.content))
+    print_paths(paths)
+    return None
 
 
-def _cost(result: ChatCompletionResult | None) -> tuple[Decimal | None, str | None]:
-    """Return what an answer has cost and the token that paid, as far as they are known; not the cost of its tools."""
-    cost = None if result is None else result.cost
-    if cost is None or cost.cost_in_token is None:
-        return None, None
-    amounts = {"spark": cost.cost_in_spark, "sogni": cost.cost_in_sogni}
-    return cost.cost_in_token, next((token for token, it in amounts.items() if it == cost.cost_in_token), None)
+class Spent:
+    """What answers have cost, as far as the service tells; not the cost of their tools."""
+
+    def __init__(self) -> None:
+        self._amounts: dict[str | None, Decimal] = {}
+
+    def add(self, result: ChatCompletionResult | None) -> None:
+        """Add the cost of an answer."""
+        cost = None if result is None else result.cost
+        if cost is None or cost.cost_in_token is None:
+            return
+        amounts = {"spark": cost.cost_in_spark, "sogni": cost.cost_in_sogni}
+        token = next((token for token, it in amounts.items() if it == cost.cost_in_token), None)
+        self._amounts[token] = self._amounts.get(token, Decimal(0)) + cost.cost_in_token
+
+    def print(self) -> None:
+        """Print the sum for each token."""
+        for token, amount in self._amounts.items():
+            print_cost(amount, token)
+
+
+@define
+class Turn:
+    """What the commands of a conversation have set for its next question."""
+
+    images: list[Any]
+    talk: ChatOptions
+    saved: set[Path] = field(factory=set)
+
+    def run(self, conversation: Conversation, line: str) -> bool:
+        """Run a command. Return False if the line is a question instead."""
+        name, _, argument = line.partition(" ")
+        run = {
+            "/image": self._image,
+            "/tools": self._tools,
+            "/save": self._save,
+            "/new": self._new,
+            "/help": self._help,
+        }
+        if name in run:
+            try:
+                run[name](conversation, argument.strip())
+            except (OSError, SogniError, click.UsageError) as error:
+                print_stderr(error_text(error))
+            return True
+        if re.fullmatch(r"/[a-z]+", name):
+            # It would be paid for, and is hardly a question.
+            print_stderr(f"there is no command {name}{did_you_mean(name, run)}; /help lists them")
+            return True
+        return False
+
+    def _image(self, conversation: Conversation, argument: str) -> None:
+        path = Path(argument).expanduser()
+        self.images = [*self.images, *_image_parts((path,), "/image")]
+        print_note(f"{path} belongs to the next question")
+
+    def _tools(self, conversation: Conversation, argument: str) -> None:
+        check_directory(self.talk.toolbox.directory)
+        self.talk = evolve(self.talk, tools=not self.talk.tools)
+        print_note(f"tools are {'on' if self.talk.tools else 'off'}")
+
+    def _save(self, conversation: Conversation, argument: str) -> None:
+        path = Path(argument).expanduser() if argument else _free(self.talk.toolbox.directory / SAVED_NAME)
+        if path.exists() and path not in self.saved:
+            raise click.UsageError(f"{path} exists: give another name")
+        conversation.save(path)
+        self.saved.add(path)
+        print_paths([path])
+
+    def _new(self, conversation: Conversation, argument: str) -> None:
+        conversation.clear()
+        self.images = []
+        print_note("the conversation is forgotten")
+
+    def _help(self, conversation: Conversation, argument: str) -> None:
+        for name, purpose in HELP:
+            write(f"{name:14} {purpose}")
+
+
+def _free(path: Path) -> Path:
+    """Return the path with a number if there is a file already."""
+    numbered = (path.with_stem(f"{path.stem}-{number}") for number in count(1))
+    return next(it for it in chain((path,), numbered) if not it.exists())
 
 
 def _parsed(result: Any) -> Any:
@@ -319,42 +444,39 @@ def _parsed(result: Any) -> Any:
 def converse(
     conversation: Conversation,
     images: list[Any],
-    timeout: float | None,
+    talk: ChatOptions,
     lines: Iterator[str],
     results: ToolResults,
+    spent: Spent,
 ) -> None:
     """Answer line after line. After an error the conversation continues."""
-    spent: dict[str | None, Decimal] = {}
+    turn = Turn(images=images, talk=talk)
     for line in lines:
         question = line.strip()
         if question in EXIT_COMMANDS:
             break
-        if not question:
+        if not question or turn.run(conversation, question):
             continue
         try:
-            result = _stream(conversation, question, images, timeout)
+            result = _stream(conversation, question, turn.images, talk.timeout, **turn.talk.asking())
+            spent.add(result)
             print_paths(results.save(result))
         except KeyboardInterrupt:
             ending = "answer interrupted; the service completes and bills it"
         except (ChatError, SogniTimeoutError, ApiError) as error:
             ending = error_text(error)
         else:
-            images = []
-            cost, token = _cost(result)
-            if cost is not None:
-                spent[token] = spent.get(token, Decimal(0)) + cost
+            turn.images = []
             continue
         print_stderr("; ".join(filter(None, (ending, results.left_behind()))))
-    for token, amount in spent.items():
-        print_cost(amount, token)
 
 
 def _stream(
-    conversation: Conversation, question: str, images: list[Any], timeout: float | None
+    conversation: Conversation, question: str, images: list[Any], timeout: float | None, **options: Any
 ) -> ChatCompletionResult | None:
     """Print an answer while it arrives and return the complete result."""
     shown = ThinkingFilter()
-    with conversation.ask(question, images=images, stream=True, timeout=timeout) as stream:
+    with conversation.ask(question, images=images, stream=True, timeout=timeout, **options) as stream:
         try:
             for chunk in stream:
                 write(shown.feed(chunk.content), end="")

@@ -5,6 +5,7 @@ There is no option for the key itself: other users of the host could read it in 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -15,6 +16,7 @@ from attrs import evolve, frozen
 
 from sogni.cli import known_names
 from sogni.cli.input_files import decode_text, read_input
+from sogni.cli.profiles import current_profile, setting
 from sogni.errors import AuthenticationError, ValidationError
 from sogni.local.token_store import TokenStore
 from sogni.settings import NETWORKS, Network, Timeouts, check_seconds
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
     from sogni.client import SogniClient
 
 NO_CREDENTIALS = (
-    "no credentials: sign in with 'sogni login', set SOGNI_API_KEY, pass a file that contains the key with "
-    "--api-key-file, or use the built-in emulator with --local"
+    "no credentials: sign in with 'sogni login', set SOGNI_API_KEY, run 'sogni config set api_key', pass a file that "
+    "contains the key with --api-key-file, or use the built-in emulator with --local"
 )
 
 CLOSE_SECONDS = 1.0
@@ -59,7 +61,10 @@ class ConnectionOptions:
             return
         from sogni.client import SogniClient
 
-        with SogniClient(api_key=self.key, **options) as client:
+        options |= current_profile().client_arguments(os.environ)
+        if self.key is not None:
+            options["api_key"] = self.key
+        with SogniClient(**options) as client:
             if not client.is_authenticated:
                 resume(client)
             yield client
@@ -131,12 +136,18 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON docu
 _OPTIONS = (
     LOCAL,
     JSON,
-    click.option("--network", type=click.Choice(NETWORKS), default="fast", show_default=True, help="Use this network."),
+    click.option(
+        "--network",
+        type=click.Choice(NETWORKS),
+        default=lambda: setting("network") or "fast",
+        show_default="fast",
+        help="Use this network.",
+    ),
     click.option(
         "--api-key-file",
         type=click.Path(exists=True, dir_okay=False, allow_dash=True),
         metavar="FILE",
-        help="Read the API key from FILE (- for standard input). Default: SOGNI_API_KEY.",
+        help="Read the API key from FILE (- for standard input). Default: SOGNI_API_KEY, else that of the profile.",
     ),
 )
 

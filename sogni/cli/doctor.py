@@ -19,6 +19,8 @@ from attrs import frozen
 from sogni.cli.connection_options import ConnectionOptions, connection_options, saved_session
 from sogni.cli.exit_codes import AUTHENTICATION, DONE, FAILED, Command
 from sogni.cli.output import print_json, write
+from sogni.cli.profiles import VARIABLES as VARIABLES_OF_PROFILES
+from sogni.cli.profiles import Profile, current_profile
 from sogni.core.checks import did_you_mean
 from sogni.errors import AuthenticationError, SogniError
 from sogni.local.app_ids import state_directory
@@ -36,6 +38,7 @@ VARIABLES = (
     "SOGNI_REST_ENDPOINT",
     "SOGNI_SOCKET_ENDPOINT",
     "SOGNI_LOG",
+    "SOGNI_PROFILE",
 )
 PACKAGES = ("requests", "websocket-client", "attrs", "cattrs", "aiohttp")
 EXTRAS = {"async": "aiohttp", "emulator": "av", "notebook": "ipython", "vision": "pillow", "wallet": "eth-account"}
@@ -100,11 +103,21 @@ def _examine(connection: ConnectionOptions) -> Iterator[Finding]:
     yield _state_directory()
     if not connection.local:
         try:
-            settings = resolve(os.environ, api_key=connection.key, network=connection.network)
-        except SogniError as error:
-            yield Finding(name="settings", state="bad", detail=str(error), advice="Correct or unset the variable.")
+            profile = current_profile()
+            yield _profile(profile, os.environ)
+            given = {**profile.client_arguments(os.environ), "network": connection.network}
+            if connection.key is not None:
+                given["api_key"] = connection.key
+            settings = resolve(os.environ, **given)
+        except (SogniError, click.UsageError) as error:
+            yield Finding(
+                name="settings",
+                state="bad",
+                detail=str(error),
+                advice="Correct or unset the variable or the setting of the profile.",
+            )
             return
-        yield _credentials(connection, os.environ)
+        yield _credentials(connection, profile, os.environ)
         yield from _hosts(settings, os.environ)
     try:
         with connection.client(TIMEOUT_SECONDS) as client:
@@ -154,11 +167,25 @@ def _state_directory() -> Finding:
     return Finding(name="directory", state="ok", detail=str(directory))
 
 
-def _credentials(connection: ConnectionOptions, environ: Mapping[str, str]) -> Finding:
+def _profile(profile: Profile, environ: Mapping[str, str]) -> Finding:
+    """Return which profile is used, and for each of its settings whether it holds."""
+    if not profile.values:
+        return Finding(name="profile", state="ok", detail=f"{profile.name!r}, without settings")
+    told = [
+        f"{name} from {variable if variable and environ.get(variable) else 'the profile'}"
+        for name, variable in VARIABLES_OF_PROFILES.items()
+        if name in profile.values
+    ]
+    return Finding(name="profile", state="ok", detail=f"{profile.name!r} in {profile.path}: {', '.join(told)}")
+
+
+def _credentials(connection: ConnectionOptions, profile: Profile, environ: Mapping[str, str]) -> Finding:
     if connection.key is not None:
         return Finding(name="key", state="ok", detail="from --api-key-file")
     if environ.get("SOGNI_API_KEY"):
         return Finding(name="key", state="ok", detail="from SOGNI_API_KEY")
+    if "api_key" in profile.values:
+        return Finding(name="key", state="ok", detail=f"from the profile {profile.name!r}")
     store = saved_session()
     if store is not None and store.load() is not None:
         return Finding(name="key", state="ok", detail=f"none; the session of 'sogni login' in {store.path}")

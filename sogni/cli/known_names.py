@@ -1,8 +1,9 @@
 """Names of models and LoRAs for shell completion, in a file in the user's cache directory.
 
 Commands that list models or LoRAs save what they have received. Completion itself fetches what is missing or old, but
-only briefly: it returns nothing rather than to let the user wait, and prints no error. It uses SOGNI_API_KEY, but not
-the session of `sogni login`, which would have to be renewed: then `sogni models` refreshes the names.
+only briefly: it returns nothing rather than to let the user wait, and prints no error. It uses the key of the
+environment or the profile, but not the session of `sogni login`, which would have to be renewed: then `sogni models`
+refreshes the names.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import platformdirs
 from attrs import evolve, field, frozen
 from click.shell_completion import CompletionItem
 
+from sogni.cli.profiles import current_profile
 from sogni.errors import SogniError
 from sogni.settings import RetryPolicy, Timeouts, resolve
 
@@ -83,14 +85,15 @@ def remember(endpoint: str, kind: Kind, names: Names, *, complete: bool) -> None
 def lookup(kind: Kind, environ: Mapping[str, str]) -> Names:
     """Return the saved names of the service that `environ` leads to, after fetching them if they are old."""
     try:
-        endpoint = resolve(environ).rest_endpoint
-    except SogniError:
+        arguments = current_profile().client_arguments(environ)
+        endpoint = resolve(environ, **arguments).rest_endpoint
+    except (SogniError, click.UsageError, OSError):
         return {}
     saved = _load(endpoint)
     known, now = saved.get(kind, KnownNames()), time.time()
     if not known.is_due(now):
         return known.names
-    fetched = _fetch(kind)
+    fetched = _fetch(kind, arguments)
     if fetched is None:
         _save(endpoint, {**saved, kind: evolve(known, requested=now)})
         return known.names
@@ -98,34 +101,34 @@ def lookup(kind: Kind, environ: Mapping[str, str]) -> Names:
     return fetched
 
 
-def _fetch(kind: Kind) -> Names | None:
+def _fetch(kind: Kind, arguments: Mapping[str, Any]) -> Names | None:
     """Return all names of one kind, or None if the service does not return them at once."""
     from sogni.cli.run_project import in_background
 
     # On a thread, because nothing limits how long a host name is looked up.
-    fetching = in_background(_FETCH[kind])
+    fetching = in_background(lambda: _FETCH[kind](arguments))
     done, _ = wait([fetching], FETCH_SECONDS)
     return fetching.result() if done and fetching.exception() is None else None
 
 
-def _fetch_models() -> Names:
-    with _client() as client:
+def _fetch_models(arguments: Mapping[str, Any]) -> Names:
+    with _client(arguments) as client:
         return model_names(client.projects.get_supported_models())
 
 
-def _fetch_loras() -> Names:
-    with _client() as client:
+def _fetch_loras(arguments: Mapping[str, Any]) -> Names:
+    with _client(arguments) as client:
         return lora_names(client.projects.available_loras())
 
 
-def _client() -> Any:
+def _client(arguments: Mapping[str, Any]) -> Any:
     from sogni.client import SogniClient
 
     timeouts = Timeouts(connect=FETCH_SECONDS, request=FETCH_SECONDS, close=0.2)
-    return SogniClient(disable_socket=True, timeout=timeouts, retry=RetryPolicy(attempts=1))
+    return SogniClient(disable_socket=True, timeout=timeouts, retry=RetryPolicy(attempts=1), **arguments)
 
 
-_FETCH: Mapping[Kind, Callable[[], Names]] = {"models": _fetch_models, "loras": _fetch_loras}
+_FETCH: Mapping[Kind, Callable[[Mapping[str, Any]], Names]] = {"models": _fetch_models, "loras": _fetch_loras}
 
 
 def _load(endpoint: str) -> dict[Kind, KnownNames]:

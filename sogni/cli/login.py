@@ -7,6 +7,7 @@ emulator, which ends with the command, so nothing is stored and an existing sess
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import click
 from sogni.cli.connection_options import CLOSE_SECONDS, JSON, LOCAL, resume, saved_session
 from sogni.cli.exit_codes import Command, print_note
 from sogni.cli.output import print_json
+from sogni.cli.profiles import current_profile
 from sogni.errors import AuthenticationError
 from sogni.local.token_store import TokenStore
 from sogni.settings import Timeouts
@@ -114,7 +116,12 @@ def _log_out_locally() -> bool:
 def _client(**options: Any) -> SogniClient:
     from sogni.client import SogniClient
 
+    options = {**_endpoints(), **options}
     return SogniClient(auth_type="token", timeout=Timeouts(close=CLOSE_SECONDS), **options)
+
+
+def _endpoints() -> dict[str, str]:
+    return current_profile().client_arguments(os.environ, "rest_endpoint", "socket_endpoint")
 
 
 @contextmanager
@@ -131,7 +138,7 @@ def _local_client(username: str, password: str) -> Iterator[SogniClient]:
 
 def _password(file: IO[str] | None) -> str:
     if file is None:
-        return _prompted_password()
+        return prompt_secretly("Password")
     try:
         password = file.readline(4096).removeprefix("\ufeff").rstrip("\r\n")
     except UnicodeDecodeError:
@@ -141,12 +148,16 @@ def _password(file: IO[str] | None) -> str:
     return password
 
 
-def _prompted_password() -> str:
+def prompt_secretly(what: str) -> str:
+    """Return what is typed without an echo. Raises UsageError without a terminal."""
     try:
         with warnings.catch_warnings():
             # Fail rather than echo the password.
             warnings.simplefilter("error", GetPassWarning)
-            given: str = click.prompt("Password", hide_input=True, err=True)
+            given: str = click.prompt(what, hide_input=True, err=True)
     except GetPassWarning:
-        raise click.UsageError("no terminal to prompt for the password: use --password-file") from None
+        option = "--password-file" if what == "Password" else "--file"
+        raise click.UsageError(
+            f"no terminal to prompt for the {what.removeprefix('API ').lower()}: use {option}"
+        ) from None
     return given

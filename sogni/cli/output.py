@@ -20,6 +20,7 @@ from typing import Any
 import click
 from attrs import frozen
 
+from sogni.cli.profiles import setting
 from sogni.core.projects.file_names import DEFAULT, check_name
 from sogni.display import on_terminal
 from sogni.errors import SogniError
@@ -150,9 +151,10 @@ _OPTIONS = (
         "-o",
         "--output-dir",
         type=click.Path(file_okay=False, path_type=Path),
-        default=Path(),
+        default=lambda: setting("output_dir") or ".",
+        show_default=False,
         metavar="DIRECTORY",
-        help="Save results here. Default: the current directory.",
+        help="Save results here. Default: that of the profile, else the current directory.",
     ),
     click.option(
         "--name",

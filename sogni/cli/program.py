@@ -15,6 +15,7 @@ from sogni.cli.account import account, check
 from sogni.cli.batch import batch
 from sogni.cli.chat import chat
 from sogni.cli.completion import VARIABLE, completion
+from sogni.cli.config import config
 from sogni.cli.doctor import doctor
 from sogni.cli.emulator import emulator
 from sogni.cli.estimate import estimate
@@ -41,8 +42,14 @@ from sogni.settings import VERSION
 @click.version_option(VERSION, message="sogni %(version)s")
 @click.option("-q", "--quiet", is_flag=True, help="Print results and errors only.")
 @click.option("-v", "--verbose", count=True, help="Log what happens to standard error; -vv also requests and frames.")
+@click.option(
+    "--profile",
+    envvar="SOGNI_PROFILE",
+    metavar="NAME",
+    help="Use the settings of this profile of 'sogni config'. Default: SOGNI_PROFILE, else 'default'.",
+)
 @click.pass_context
-def sogni(context: click.Context, quiet: bool, verbose: int) -> None:
+def sogni(context: click.Context, quiet: bool, verbose: int, profile: str | None) -> None:
     """Generate images, videos and music on the Sogni Supernet, and chat with language models.
 
     Commands authenticate with SOGNI_API_KEY, or with the session of 'sogni login'. With --local they need neither and
@@ -82,6 +89,7 @@ _COMMANDS = (
         check,
         doctor,
         completion,
+        config,
     ),
     emulator,
 )

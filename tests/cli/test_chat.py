@@ -94,7 +94,7 @@ def test_an_answer_that_is_not_json_is_a_failure(sogni: Run, supernet: LocalSupe
     supernet.chat.reply("eight")
     result = sogni("chat", "How many?", "--json-schema", "schema.json")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("sogni: the answer is not JSON")
+    assert without_cost(result.stderr).startswith("sogni: the answer is not JSON")
 
 
 @pytest.mark.parametrize(
@@ -226,6 +226,58 @@ def test_a_canceled_answer_ends_with_a_line_break(start: Start, supernet: LocalS
     terminal.process.send_signal(signal.SIGINT)
     terminal.sees("\nsogni: interrupted\n")
     assert terminal.ends() == 130
+
+
+def test_commands_of_a_conversation(start: Start, supernet: LocalSupernet, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "red.png")
+    (tmp_path / "chat.json").write_text("kept")
+    terminal = Terminal(start, "chat")
+    for line, shown in (
+        ("/help", "/image FILE"),
+        ("/imag red.png", "there is no command /imag; did you mean '/image'?"),
+        ("/image none.png", "cannot read none.png: No such file"),
+        ("/image red.png", "red.png belongs to the next question"),
+        ("What colour is this?", "> "),
+        ("/save", "chat-1.json"),
+        ("/save chat-1.json", "chat-1.json"),
+        ("/save chat.json", "chat.json exists: give another name"),
+        ("/tools", "tools are on"),
+        ("/tools", "tools are off"),
+        ("/new", "the conversation is forgotten"),
+        ("What is 6 times 7?", "42"),
+    ):
+        terminal.sees("> ")
+        terminal.shown = ""
+        terminal.types(f"{line}\n")
+        terminal.sees(shown)
+    terminal.types("/exit\n")
+    assert terminal.ends() == 0
+    assert "sogni: cost 0." in terminal.shown
+    first, last = (request["messages"] for request in asked(supernet))
+    assert [part["type"] for part in first[-1]["content"]] == ["text", "image_url"]
+    assert [message["content"] for message in last] == ["What is 6 times 7?"]
+    assert (tmp_path / "chat.json").read_text() == "kept"
+    assert "What colour is this?" in (tmp_path / "chat-1.json").read_text()
+
+
+def test_tools_can_be_switched_on_in_a_conversation(start: Start, tmp_path: Path) -> None:
+    terminal = Terminal(start, "chat", "-o", "out")
+    terminal.sees("> ")
+    terminal.types("/tools\n")
+    terminal.sees("tools are on")
+    terminal.types("Create an image of a kite\n")
+    terminal.sees("out/")
+    terminal.types("/exit\n")
+    assert terminal.ends() == 0
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_several_answers_know_nothing_of_each_other(sogni: Run, supernet: LocalSupernet) -> None:
+    result = sogni("chat", "What is 6 times 7?", "-n", "2")
+    assert (result.exit_code, result.stdout) == (0, "6 * 7 = 42\n\n6 * 7 = 42\n")
+    assert [len(request["messages"]) for request in asked(supernet)] == [1, 1]
+    documents = json.loads(sogni("chat", "What is 6 times 7?", "-n", "2", "--json").stdout)
+    assert [it["content"] for it in documents] == ["6 * 7 = 42"] * 2
 
 
 @pytest.mark.parametrize("prompt", ["", "  "])
