@@ -1,14 +1,22 @@
-"""Generate four images and follow their progress with callbacks."""
+"""Generate four images and follow their progress with callbacks.
 
+They run on a thread of the client.
+"""
+
+import argparse
 import os
 
 from sogni import Job, SogniClient
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("prompt", nargs="?", default="a paper boat on a lake, watercolor", help="what to draw")
+args = parser.parse_args()
 
 with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() as client:
     project = client.projects.create(
         type="image",
         model_id="krea2_turbo_fp8_scaled",
-        positive_prompt="a paper boat on a lake, watercolor",
+        positive_prompt=args.prompt,
         number_of_media=4,
         number_of_previews=2,
         steps=8,
@@ -29,4 +37,5 @@ with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() a
         print("completed with seed", job.seed)
 
     project.wait()
-    print(len(project.save("out", name="boat-{index}")), "files")
+    for path in project.save("out", name="boat-{index}"):
+        print(path)

@@ -1,8 +1,6 @@
-"""Get several answers concurrently, with asyncio.
+"""Get several answers concurrently, with asyncio."""
 
-Uses the account of SOGNI_API_KEY, or the embedded emulator without one.
-"""
-
+import argparse
 import asyncio
 import os
 
@@ -16,10 +14,12 @@ async def answer(client: SogniClient, question: str) -> str:
     return "".join([chunk.content async for chunk in stream])
 
 
-async def main() -> None:
+async def main(questions: list[str]) -> None:
     async with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() as client:
-        for text in await asyncio.gather(*(answer(client, question) for question in QUESTIONS)):
+        for text in await asyncio.gather(*(answer(client, question) for question in questions)):
             print(text)
 
 
-asyncio.run(main())
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("questions", nargs="*", default=QUESTIONS, metavar="question", help="default: three sums")
+asyncio.run(main(parser.parse_args().questions))

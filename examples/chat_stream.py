@@ -1,16 +1,16 @@
-"""Print an answer while it is being written.
+"""Print an answer while it is being written."""
 
-Uses the account of SOGNI_API_KEY, or the embedded emulator without one.
-"""
-
+import argparse
 import os
-import sys
 
 from sogni import SogniClient
 
-question = " ".join(sys.argv[1:]) or "Write 60 words about the sea"
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("question", nargs="?", default="Write 60 words about the sea")
+args = parser.parse_args()
+
 with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() as client:
-    stream = client.chat.completions.create(messages=[{"role": "user", "content": question}], stream=True)
+    stream = client.chat.completions.create(messages=[{"role": "user", "content": args.question}], stream=True)
     for chunk in stream:
         print(chunk.content, end="", flush=True)
     print()

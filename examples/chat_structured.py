@@ -1,8 +1,6 @@
-"""Get an answer as an instance of a class.
+"""Get an answer as an instance of a class, here a recipe with its steps."""
 
-Uses the account of SOGNI_API_KEY, or the embedded emulator without one.
-"""
-
+import argparse
 import os
 import sys
 
@@ -25,10 +23,13 @@ class Recipe:
     steps: list[Step]
 
 
-dish = " ".join(sys.argv[1:]) or "onion soup"
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("dish", nargs="?", default="onion soup", help="what to cook (default: %(default)s)")
+args = parser.parse_args()
+
 with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() as client:
     result = client.chat.completions.create(
-        messages=[{"role": "user", "content": f"How do I cook {dish}?"}], response_format=Recipe
+        messages=[{"role": "user", "content": f"How do I cook {args.dish}?"}], response_format=Recipe
     )
     try:
         recipe = result.parsed

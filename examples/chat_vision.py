@@ -1,19 +1,18 @@
-"""Ask a question about an image.
+"""Ask a question about an image. Without an image, one is drawn."""
 
-Uses the account of SOGNI_API_KEY, or the embedded emulator without one.
-"""
-
+import argparse
 import os
-import sys
 
-import sogni
+from PIL import Image
 
-with sogni.SogniClient() if os.environ.get("SOGNI_API_KEY") else sogni.SogniClient.local() as client:
-    message = {
-        "role": "user",
-        "content": [
-            {"type": "text", "text": "What color is this image?"},
-            sogni.image_part(sys.argv[1], resize=True),
-        ],
-    }
-    print(client.chat.completions.create(messages=[message]).content)
+from sogni import SogniClient, image_part
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("image", nargs="?", help="the image to look at (default: a red rectangle)")
+parser.add_argument("--question", default="What color is this image?")
+args = parser.parse_args()
+
+image = args.image or Image.new("RGB", (640, 480), "red")
+with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() as client:
+    content = [{"type": "text", "text": args.question}, image_part(image, resize=True)]
+    print(client.chat.completions.create(messages=[{"role": "user", "content": content}]).content)

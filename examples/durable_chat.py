@@ -1,12 +1,15 @@
-"""Run a chat that the service carries on by itself: durable_chat.py [PROMPT…]
+"""Run a chat that the service carries on by itself.
 
-It asks before it spends. Its events are printed as they happen, even if the connection is lost in between.
+It asks before it spends, and its events are printed as they happen, even if the connection is lost in between.
 """
 
+import argparse
+import mimetypes
 import os
-import sys
+from pathlib import Path
+from urllib.request import urlretrieve
 
-from sogni import ChatRunEvent, ChatRunRecord, SogniClient
+from sogni import ChatRunRecord, SogniClient
 
 
 def approve(client: SogniClient, run: ChatRunRecord) -> None:
@@ -22,22 +25,24 @@ def approve(client: SogniClient, run: ChatRunRecord) -> None:
     )
 
 
-def tell(event: ChatRunEvent) -> None:
-    if event.type != "assistant_delta":
-        print(event.type)
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("prompt", nargs="?", default="Draw a red kite at 512x512", help="default: %(default)s")
+args = parser.parse_args()
 
-
-words = " ".join(sys.argv[1:]) or "Draw a red kite at 512x512"
 with SogniClient(disable_socket=True) if os.environ.get("SOGNI_API_KEY") else SogniClient.local() as client:
     run = client.chat.runs.create(
-        messages=[{"role": "user", "content": words}], runtime_config={"require_job_confirmation": True}
+        messages=[{"role": "user", "content": args.prompt}], runtime_config={"require_job_confirmation": True}
     )
     with client.chat.runs.stream_events(run.run_id) as events:
         for event in events:
-            tell(event)
+            if event.type != "assistant_delta":
+                print(event.type)
             if event.type == "run_waiting_for_user":
                 approve(client, client.chat.runs.get(run.run_id))
     run = client.chat.runs.get(run.run_id)
     print(run.status)
-    for artifact in run.artifacts:
-        print((artifact.url or "").partition("?")[0])
+    Path("out").mkdir(exist_ok=True)
+    for number, artifact in enumerate(run.artifacts):
+        if artifact.url:
+            suffix = mimetypes.guess_extension(artifact.mime_type or "") or ""
+            print(urlretrieve(artifact.url, f"out/{run.run_id}-{number}{suffix}")[0])

@@ -1,14 +1,13 @@
-"""The same as image.py with asyncio: a different import, and `await`."""
+"""Generate an image with asyncio: image.py with another import, and `await`."""
 
+import argparse
 import asyncio
 import os
-import sys
 
 from sogni_async import SogniClient
 
 
-async def main() -> None:
-    prompt = " ".join(sys.argv[1:]) or "a lighthouse at dawn"
+async def main(prompt: str) -> None:
     async with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() as client:
         project = await client.projects.create(
             type="image",
@@ -25,4 +24,6 @@ async def main() -> None:
             print(path)
 
 
-asyncio.run(main())
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("prompt", nargs="?", default="a lighthouse at dawn", help="what to draw (default: %(default)s)")
+asyncio.run(main(parser.parse_args().prompt))

@@ -1,7 +1,7 @@
-"""Turn a sentence into an image and then into a video: media_from_a_sentence.py SENTENCE"""
+"""Let a language model turn a sentence into an image and then into a video, with tools that run in the client."""
 
+import argparse
 import os
-import sys
 
 from sogni import SogniClient, SogniTools, ToolCall, ToolExecutionProgress
 
@@ -11,10 +11,15 @@ def show(call: ToolCall, progress: ToolExecutionProgress) -> None:
         print(f"{call.function.name}: {progress.status}")
 
 
-sentence = " ".join(sys.argv[1:]) or "Create an image of a lighthouse and then turn it into a video"
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument(
+    "sentence", nargs="?", default="Create an image of a lighthouse and then turn it into a video", help="what to make"
+)
+args = parser.parse_args()
+
 with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() as client:
     answer = client.chat.completions.create(
-        messages=[{"role": "user", "content": sentence}],
+        messages=[{"role": "user", "content": args.sentence}],
         tools=SogniTools.direct,
         auto_execute_tools=True,
         on_tool_progress=show,

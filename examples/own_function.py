@@ -1,7 +1,7 @@
-"""Let a language model call a Python function: own_function.py QUESTION"""
+"""Let a language model call a Python function."""
 
+import argparse
 import os
-import sys
 
 from sogni import SogniClient
 
@@ -17,10 +17,13 @@ def get_weather(city: str) -> str:
     return WEATHER.get(city, "nobody knows")
 
 
-question = " ".join(sys.argv[1:]) or "What is the weather in Oslo?"
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("question", nargs="?", default="What is the weather in Oslo?")
+args = parser.parse_args()
+
 with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() as client:
     answer = client.chat.completions.create(
-        messages=[{"role": "user", "content": question}], tools=[get_weather], auto_execute_tools=True
+        messages=[{"role": "user", "content": args.question}], tools=[get_weather], auto_execute_tools=True
     )
     for turn in answer.tool_history or ():
         for call, result in zip(turn.tool_calls, turn.tool_results, strict=True):

@@ -1,29 +1,46 @@
 """Start a project in one process and collect it in another, like a web view and a cron job.
 
-queue_and_collect.py start ticket     # writes a ticket
-queue_and_collect.py collect ticket   # waits for the project and saves its images
+The ticket between them is a file. Without an argument, the example does both.
 """
 
+import argparse
+import os
 import pickle
-import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from sogni import SogniClient
+from sogni.emulator import LocalSupernet
 
-step, ticket = sys.argv[1], Path(sys.argv[2])
-with SogniClient() as client:  # reads SOGNI_API_KEY, or the endpoints of an emulator, from the environment
-    if step == "start":
-        project = client.projects.create(
-            type="image",
-            model_id="krea2_turbo_fp8_scaled",
-            positive_prompt="a quiet harbour",
-            steps=8,
-            number_of_media=2,
-            token_type="spark",
-        )
-        ticket.write_bytes(pickle.dumps(project))
-        print("started", project.id)
-    else:
-        project = client.projects.attach(pickle.loads(ticket.read_bytes()))
-        for path in project.wait(timeout=600).save("out"):
-            print(path)
+
+def start(client: SogniClient, ticket: Path) -> None:
+    """Start a project, and write a ticket for it."""
+    project = client.projects.create(
+        type="image",
+        model_id="krea2_turbo_fp8_scaled",
+        positive_prompt="a quiet harbor",
+        steps=8,
+        number_of_media=2,
+        token_type="spark",
+    )
+    ticket.write_bytes(pickle.dumps(project))
+    print("started", project.id)
+
+
+def collect(client: SogniClient, ticket: Path) -> None:
+    """Wait for the project of a ticket, and save its images."""
+    project = client.projects.attach(pickle.loads(ticket.read_bytes()))
+    for path in project.wait(timeout=600).save("out"):
+        print(path)
+
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("step", nargs="?", choices=("start", "collect"), help="default: both, one after the other")
+parser.add_argument("--ticket", type=Path, default="ticket.pickle", help="the file (default: %(default)s)")
+args = parser.parse_args()
+
+with nullcontext() if os.environ.get("SOGNI_API_KEY") else LocalSupernet() as emulator:
+    for step in (start, collect):
+        if args.step in (None, step.__name__):
+            with emulator.client() if emulator else SogniClient() as client:
+                step(client, args.ticket)

@@ -1,24 +1,40 @@
-"""Restyle a video: restyle_a_video.py VIDEO [canny|depth|pose|detailer] [IMAGE]
+"""Restyle a video.
 
-The control net determines what is kept: outlines, depth, poses (of the person in IMAGE), or everything.
+The control net determines what is kept: outlines (canny), depth, the movements of people (pose, with an image of the
+person who should move), or everything (detailer). Without a video, the example generates one first.
 """
 
+import argparse
 import os
-import sys
 
 from sogni import SogniClient
 
-video = sys.argv[1]
-name = sys.argv[2] if len(sys.argv) > 2 else "canny"
-picture = sys.argv[3] if len(sys.argv) > 3 else None
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("video", nargs="?")
+parser.add_argument("--control-net", choices=("canny", "depth", "pose", "detailer"), default="canny")
+parser.add_argument("--image", help="for pose: the person who should move")
+args = parser.parse_args()
+
 with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() as client:
+    video = args.video
+    if video is None:
+        waves = client.projects.create(
+            type="video",
+            model_id="wan_v2.2-14b-fp8_t2v_lightx2v",
+            positive_prompt="waves roll onto a beach",
+            duration=4,
+        )
+        video = waves.wait().jobs[0]
     project = client.projects.create(
         type="video",
         model_id="ltx23-22b-fp8_v2v_distilled",
         positive_prompt="the same scene as an ink drawing on rough paper",
         reference_video=video,
-        reference_image=picture,
-        control_net={"name": name, "strength": 0.85 if name in ("pose", "detailer") else 0.6},
+        reference_image=args.image,
+        control_net={
+            "name": args.control_net,
+            "strength": 0.85 if args.control_net in ("pose", "detailer") else 0.6,
+        },
         generate_audio=False,
         duration=4,
         fps=24,

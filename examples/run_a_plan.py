@@ -1,13 +1,19 @@
-"""Check a plan from a file, start it once, follow it and save its results."""
+"""Check a plan from a file, start it once, follow it and save its results.
 
+Without a file, it is kite_teaser.yaml.
+"""
+
+import argparse
 import os
-import sys
 from pathlib import Path
 
 from sogni import SogniClient, WorkflowInput
 
-path = sys.argv[1] if len(sys.argv) > 1 else Path(__file__).with_name("kite_teaser.yaml")
-plan = WorkflowInput.load(path)
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("plan", nargs="?", default=Path(__file__).with_name("kite_teaser.yaml"), help="a YAML or JSON file")
+args = parser.parse_args()
+
+plan = WorkflowInput.load(args.plan)
 for finding in plan.check():
     print(finding.severity, finding)
 
@@ -16,6 +22,5 @@ with SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() a
     for event in client.workflows.stream_events(started.workflow_id):
         if event.status:
             print(event.status)
-    record = client.workflows.get(started.workflow_id)
-    for saved in client.workflows.save_artifacts(record.workflow_id, "out"):
-        print(saved)
+    for path in client.workflows.save_artifacts(started.workflow_id, "out"):
+        print(path)

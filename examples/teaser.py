@@ -1,10 +1,10 @@
-"""Turn an image into a video with a durable workflow: teaser.py [PROMPT]
+"""Turn an image into a video with a durable workflow, which continues in the service when this program ends.
 
-`teaser.py --watch WORKFLOW_ID` continues where another process stopped watching.
+With --watch, another process continues where the first one stopped watching.
 """
 
+import argparse
 import os
-import sys
 
 from sogni import SogniClient, WorkflowDependency, WorkflowInput, WorkflowStep
 
@@ -24,12 +24,16 @@ def plan(prompt: str) -> WorkflowInput:
     return WorkflowInput(title="Teaser", steps=[still, animated])
 
 
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("prompt", nargs="?", default="a red kite", help="what to draw (default: %(default)s)")
+parser.add_argument("--watch", metavar="WORKFLOW_ID", help="watch this workflow instead of starting one")
+args = parser.parse_args()
+
 with SogniClient(disable_socket=True) if os.environ.get("SOGNI_API_KEY") else SogniClient.local() as client:
-    if sys.argv[1:2] == ["--watch"]:
-        workflow_id = sys.argv[2]
-    else:
-        workflow_id = client.workflows.start(input=plan(" ".join(sys.argv[1:]) or "a red kite")).workflow_id
-        print(f"started {workflow_id}", flush=True)
+    workflow_id = args.watch
+    if workflow_id is None:
+        workflow_id = client.workflows.start(input=plan(args.prompt)).workflow_id
+        print("started", workflow_id, flush=True)
     with client.workflows.stream_events(workflow_id) as events:
         for event in events:
             if event.status:

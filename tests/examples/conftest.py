@@ -6,10 +6,12 @@ import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from sogni.emulator import LocalSupernet
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -18,13 +20,22 @@ Run = Callable[..., list[str]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+def fast_emulator(tmp_path: Path) -> Iterator[None]:
+    """Emulators that examples start in this process render without delay, and their files go to an empty directory."""
+    defaults = LocalSupernet.__init__.__wrapped__.__kwdefaults__  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(defaults, "step_time", 0)
+        patch.chdir(tmp_path)
+        yield
+
+
+@pytest.fixture
+def run(fast_emulator: None, capsys: pytest.CaptureFixture[str]) -> Run:
     """What an example prints, line by line; it prints no errors. A process of its own would take a second more."""
 
     def run_example(name: str, *arguments: str, **environment: str) -> list[str]:
         path = str(EXAMPLES / name)
         with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(tmp_path)
             patch.setattr(sys, "argv", [path, *arguments])
             for variable, value in environment.items():
                 patch.setenv(variable, value)

@@ -10,7 +10,7 @@ from tests.examples.conftest import Run
 
 
 def test_one_answer(run: Run) -> None:
-    text, cost = run("chat.py", "What", "is", "7", "times", "8?")
+    text, cost = run("chat.py", "What is 7 times 8?")
     assert "56" in text
     assert cost.endswith(" Sogni")
 
@@ -28,7 +28,7 @@ def test_several_answers_at_once(run: Run) -> None:
 def test_a_conversation_goes_on(run: Run) -> None:
     first = run("chat_conversation.py")
     assert "Ada" in first[3]
-    assert (first[-1], run("chat_conversation.py")[-1]) == ("4 messages", "8 messages")
+    assert (first[-1], run("chat_conversation.py")[-1]) == ("talk.json has 4 messages", "talk.json has 8 messages")
 
 
 def test_an_answer_as_an_instance(run: Run) -> None:
@@ -40,3 +40,8 @@ def test_an_answer_as_an_instance(run: Run) -> None:
 def test_a_question_about_a_picture(tmp_path: Path, run: Run) -> None:
     Image.new("RGB", (2000, 500), "red").save(tmp_path / "banner.png")
     assert "red" in " ".join(run("chat_vision.py", "banner.png"))
+
+
+def test_a_conversation_about_pictures(run: Run) -> None:
+    red, blue, _ = run("chat_vision_conversation.py")
+    assert ("red" in red, "blue" in blue) == (True, True)

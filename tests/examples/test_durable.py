@@ -9,21 +9,21 @@ from tests.examples.conftest import Run
 from tests.examples.test_examples import size
 
 
-def test_a_chat_asks_before_it_spends(run: Run) -> None:
-    lines = run("durable_chat.py", "Draw", "a", "kite", "at", "256x256")
+def test_a_chat_asks_before_it_spends(tmp_path: Path, run: Run) -> None:
+    lines = run("durable_chat.py", "Draw a kite at 256x256")
     assert any(line.startswith("approved ") for line in lines)
-    assert (lines[-2], lines[-1].startswith("http")) == ("completed", True)
+    assert (lines[-2], size(tmp_path / lines[-1])) == ("completed", (256, 256))
 
 
-def test_a_workflow_is_started_and_watched_by_another_process(tmp_path: Path, run_program: Run) -> None:
+def test_a_workflow_is_started_and_watched_by_another_client(tmp_path: Path, run: Run) -> None:
     with LocalSupernet(step_time=0) as supernet:
         environment = {
             "SOGNI_API_KEY": supernet.api_key,
             "SOGNI_REST_ENDPOINT": supernet.rest_endpoint,
             "SOGNI_SOCKET_ENDPOINT": supernet.socket_endpoint,
         }
-        lines = run_program("teaser.py", "a", "blue", "boat", **environment)
-        again = run_program("teaser.py", "--watch", lines[0].removeprefix("started "), **environment)
+        lines = run("teaser.py", "a blue boat", **environment)
+        again = run("teaser.py", "--watch", lines[0].removeprefix("started "), **environment)
     assert lines[1:] == again
     assert again[:3] == ["queued", "running", "completed"]
     assert [Path(path).suffix for path in again[3:]] == [".png", ".mp4"]

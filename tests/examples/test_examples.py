@@ -1,15 +1,55 @@
-"""Every example runs against the emulator, and what it makes is opened."""
+"""Every example runs without an argument and without an account, and takes --help. What it makes is opened."""
 
 from __future__ import annotations
 
-import threading
+import runpy
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from sogni.emulator import LocalSupernet
-from tests.examples.conftest import EXAMPLES, Run
+from tests.examples.conftest import EXAMPLES, ROOT, Run
+
+# How many files each example saves without an argument. Those of frameworks are in test_frameworks.py.
+SAVED = {
+    "account_overview.py": 0,
+    "callbacks.py": 4,
+    "chat.py": 0,
+    "chat_async.py": 0,
+    "chat_conversation.py": 0,
+    "chat_stream.py": 0,
+    "chat_structured.py": 0,
+    "chat_vision.py": 0,
+    "chat_vision_conversation.py": 0,
+    "compare_models.py": 6,
+    "context_images.py": 1,
+    "dance_along.py": 1,
+    "durable_chat.py": 1,
+    "from_an_image.py": 2,
+    "hosted_tools.py": 2,
+    "image.py": 1,
+    "image_async.py": 1,
+    "loras.py": 2,
+    "many_prompts.py": 5,
+    "media_from_a_sentence.py": 2,
+    "multiple_angles.py": 4,
+    "own_function.py": 0,
+    "pick_up.py": 1,
+    "queue_and_collect.py": 2,
+    "restyle_a_video.py": 1,
+    "run_a_plan.py": 2,
+    "seedance.py": 1,
+    "song.py": 2,
+    "sound_to_video.py": 1,
+    "talking_portrait.py": 1,
+    "teaser.py": 2,
+    "video_from_an_image.py": 1,
+    "video_from_text.py": 1,
+}
+LIBRARIES = {"celery_images.py": "celery", "dask_images.py": "distributed", "fastapi_stream.py": "fastapi"}
 
 
 def size(path: Path) -> tuple[int, int]:
@@ -18,73 +58,84 @@ def size(path: Path) -> tuple[int, int]:
         return image.size
 
 
-@pytest.mark.parametrize("name", ["image.py", "image_async.py"])
-def test_image(tmp_path: Path, run_program: Run, name: str) -> None:
-    (line,) = run_program(name, "a", "red", "boat")
+@pytest.mark.parametrize("name", SAVED)
+def test_runs_without_an_argument_or_an_account(tmp_path: Path, run: Run, name: str) -> None:
+    lines = run(name)
+    printed = {word for line in lines for word in line.split() if word.startswith("out/")}
+    saved = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("out/*")}
+    assert lines
+    assert (len(saved), printed) == (SAVED[name], saved)
+    for path in saved:
+        if path.endswith(".png"):
+            size(tmp_path / path)
+
+
+def test_each_takes_help(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    described = []
+    here = [name for name, library in LIBRARIES.items() if find_spec(library)]
+    for name in (*SAVED, *here):
+        monkeypatch.setattr(sys, "argv", [name, "--help"])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        usage, description, *_ = capsys.readouterr().out.split("\n\n")
+        described.append((name, ended.value.code, usage.split()[:2], len(description) > 30))
+    assert described == [(name, 0, ["usage:", name], True) for name in (*SAVED, *here)]
+
+
+def test_every_example_has_a_test() -> None:
+    tested = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in tested] == []
+
+
+def test_the_page_lists_every_example() -> None:
+    page = (ROOT / "docs/examples.md").read_text(encoding="utf-8")
+    assert [name for name in (*SAVED, *LIBRARIES) if f"`{name}`" not in page] == []
+
+
+def test_image_as_a_program(tmp_path: Path, run_program: Run) -> None:
+    (line,) = run_program("image.py", "a red boat")
     assert size(tmp_path / line) == (1024, 1024)
 
 
-def test_callbacks(tmp_path: Path, run: Run) -> None:
+def test_callbacks_report_the_progress(run: Run) -> None:
     lines = run("callbacks.py")
-    assert lines[-1] == "4 files"
     assert lines.count("100 %") == 1
     assert sum(line.startswith("completed") for line in lines) == 4
-    assert [size(path) for path in sorted((tmp_path / "out").iterdir())] == [(1024, 1024)] * 4
 
 
 def test_from_an_image(tmp_path: Path, run: Run) -> None:
     Image.new("RGB", (640, 480), "navy").save(tmp_path / "scene.png")
-    lines = run("from_an_image.py", "scene.png")
-    assert lines[0] == "out/winter.png"
-    assert lines[-1] == "completed"
-    assert size(tmp_path / lines[0]) == (1024, 1024)
+    winter, _, enhanced = run("from_an_image.py", "scene.png")
+    assert [size(tmp_path / winter), size(tmp_path / enhanced)] == [(1024, 1024)] * 2
 
 
-def test_many_prompts(tmp_path: Path, run: Run) -> None:
-    lines = run("many_prompts.py")
-    assert len(lines) == 5
-    assert [size(path) for path in (tmp_path / "out").iterdir()] == [(512, 512)] * 5
+def test_context_images_of_the_user(tmp_path: Path, run: Run) -> None:
+    for color in ("navy", "green", "olive"):
+        Image.new("RGB", (320, 240), color).save(tmp_path / f"{color}.png")
+    (line,) = run("context_images.py", "navy.png", "green.png", "olive.png", "--prompt", "all three")
+    assert size(tmp_path / line) == (1024, 1024)
 
 
-def test_queue_and_collect(tmp_path: Path, run_program: Run) -> None:
+def test_models_are_compared_in_a_table(run: Run) -> None:
+    header, row = run("compare_models.py", "z_image_turbo_bf16", "--images", "1")
+    assert header.split() == ["model", "s/image", "cost/image", "saved"]
+    assert row.split()[2:4] == ["0.2000", "sogni"]
+
+
+def test_account_overview(run: Run) -> None:
+    subjects = [line.split()[0] for line in run("account_overview.py")]
+    assert subjects == ["account", "balance", "plan", "transaction", "project"]
+
+
+def test_queue_and_collect_in_two_processes(tmp_path: Path, run_program: Run) -> None:
     with LocalSupernet(step_time=0.05) as supernet:
         environment = {
             "SOGNI_API_KEY": supernet.api_key,
             "SOGNI_REST_ENDPOINT": supernet.rest_endpoint,
             "SOGNI_SOCKET_ENDPOINT": supernet.socket_endpoint,
         }
-        (started,) = run_program("queue_and_collect.py", "start", "ticket", **environment)
-        paths = run_program("queue_and_collect.py", "collect", "ticket", **environment)
+        (started,) = run_program("queue_and_collect.py", "start", **environment)
+        paths = run_program("queue_and_collect.py", "collect", **environment)
     assert started.startswith("started ")
     assert [size(tmp_path / path) for path in paths] == [(1024, 1024)] * 2
-
-
-def test_pick_up(tmp_path: Path, run_program: Run) -> None:
-    with LocalSupernet(step_time=0) as supernet:
-        environment = {
-            "SOGNI_API_KEY": supernet.api_key,
-            "SOGNI_REST_ENDPOINT": supernet.rest_endpoint,
-            "SOGNI_SOCKET_ENDPOINT": supernet.socket_endpoint,
-        }
-        supernet.pause_workers()
-        (first,) = run_program("pick_up.py", "start", "a", "pier", **environment)
-        supernet.wait_for(lambda: supernet.connection_count == 0)
-
-        def work_once_it_is_found() -> None:
-            sync = "/api/v1/artist/projects/sync"
-            supernet.wait_for(lambda: any(getattr(it, "path", "") == sync for it in supernet.requests), timeout=60)
-            supernet.resume_workers()
-
-        working = threading.Thread(target=work_once_it_is_found)
-        working.start()
-        lines = run_program("pick_up.py", "collect", **environment)
-        working.join()
-    project_id = first.removeprefix("started ")
-    waiting, saving, path = lines
-    assert (waiting, saving) == (f"waiting for {project_id} a pier", f"saving {project_id}")
-    assert size(tmp_path / path) == (1024, 1024)
-
-
-def test_every_example_has_a_test() -> None:
-    tested = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
-    assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in tested] == []

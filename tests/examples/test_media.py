@@ -73,13 +73,8 @@ def seen(one: Image.Image, content: bytes) -> bool:
     return distance(one, as_image(content)) < 10
 
 
-def test_video_from_text_without_an_account(run: Run, tmp_path: Path) -> None:
-    (line,) = run("video_from_text.py", SOGNI_API_KEY="")
-    assert shape(opened((tmp_path / line).read_bytes())) == (33, 16, (640, 480), False)
-
-
 def test_video_from_text_with_sound(make: Make, supernet: LocalSupernet) -> None:
-    video = make("video_from_text.py", "ltx", "a red boat")
+    video = make("video_from_text.py", "a red boat", "--family", "ltx")
     assert workflow(supernet) == "ltx23-22b-fp8_t2v_distilled"
     # Of 101 frames the nearest of 1, 9, 17, … that the model makes.
     assert shape(video) == (105, 25, (768, 640), True)
@@ -88,18 +83,18 @@ def test_video_from_text_with_sound(make: Make, supernet: LocalSupernet) -> None
 
 @pytest.mark.parametrize(("family", "frames", "fps", "sound"), [("wan", 17, 16, False), ("ltx", 97, 24, True)])
 def test_video_from_an_image(make: Make, family: str, frames: int, fps: int, sound: bool) -> None:
-    video = make("video_from_an_image.py", family, "face.png")
+    video = make("video_from_an_image.py", "face.png", "--family", family)
     assert shape(video) == (frames, fps, (640, 640), sound)
     assert seen(video.frames[0], FACE)
 
 
 def test_video_between_two_images(make: Make) -> None:
-    video = make("video_from_an_image.py", "wan", "face.png", "room.png")
+    video = make("video_from_an_image.py", "face.png", "room.png")
     assert (seen(video.frames[0], FACE), seen(video.frames[-1], ROOM)) == (True, True)
 
 
 def test_talking_portrait(make: Make, supernet: LocalSupernet) -> None:
-    video = make("talking_portrait.py", "face.png", "sound.wav")
+    video = make("talking_portrait.py", "--portrait", "face.png", "--recording", "sound.wav")
     assert workflow(supernet) == "wan_v2.2-14b-fp8_s2v_lightx2v"
     assert shape(video) == (25, 16, (480, 480), True)
     assert (video.sample_rate, video.seconds) == (48000, pytest.approx(25 / 16, abs=0.05))
@@ -108,7 +103,7 @@ def test_talking_portrait(make: Make, supernet: LocalSupernet) -> None:
 
 @pytest.mark.parametrize("way", ["move", "replace"])
 def test_dance_along(make: Make, supernet: LocalSupernet, way: str) -> None:
-    video = make("dance_along.py", way, "face.png", "dance.mp4")
+    video = make("dance_along.py", way, "--person", "face.png", "--dance", "dance.mp4")
     assert workflow(supernet) == f"wan_v2.2-14b-fp8_animate-{way}_lightx2v"
     assert shape(video) == (33, 32, (480, 480), False)
     assert seen(video.frames[0], FACE) == (way == "move")
@@ -123,7 +118,11 @@ def test_sound_to_video(make: Make, supernet: LocalSupernet, inputs: list[str], 
     assert seen(video.frames[0], FACE) == (used == "ia2v")
 
 
-@pytest.mark.parametrize("inputs", [[], ["depth"], ["pose", "face.png"]], ids=lambda it: it[0] if it else "canny")
+@pytest.mark.parametrize(
+    "inputs",
+    [[], ["--control-net", "depth"], ["--control-net", "pose", "--image", "face.png"]],
+    ids=["canny", "depth", "pose"],
+)
 def test_restyle_a_video(make: Make, supernet: LocalSupernet, inputs: list[str]) -> None:
     video = make("restyle_a_video.py", "dance.mp4", *inputs)
     assert workflow(supernet) == "ltx23-22b-fp8_v2v_distilled"
@@ -133,13 +132,11 @@ def test_restyle_a_video(make: Make, supernet: LocalSupernet, inputs: list[str])
 @pytest.mark.parametrize(
     "inputs",
     [
-        [],
         ["face.png"],
         ["dance.mp4"],
-        ["https://cdn.example.com/a.png"],
         ["https://cdn.example.com/a.png", "https://cdn.example.com/b.mp4", "https://cdn.example.com/c.mp3"],
     ],
-    ids=["text", "image", "video", "image-address", "multimodal"],
+    ids=["image", "video", "multimodal"],
 )
 def test_seedance(make: Make, inputs: list[str]) -> None:
     video = make("seedance.py", *inputs)
@@ -149,9 +146,9 @@ def test_seedance(make: Make, inputs: list[str]) -> None:
         assert seen(video.frames[0], FACE)
 
 
-@pytest.mark.parametrize(("wanted", "versions"), [("mp3", 2), ("wav", 3), ("flac", 2)])
+@pytest.mark.parametrize(("wanted", "versions"), [("wav", 3), ("flac", 1)])
 def test_song(run_there: Run, supernet: LocalSupernet, tmp_path: Path, wanted: str, versions: int) -> None:
-    lines = run_there("song.py", wanted, str(versions))
+    lines = run_there("song.py", "--format", wanted, "--versions", str(versions))
     assert lines == [f"out/shanty-{index}.{wanted}" for index in range(versions)]
     contents = [(tmp_path / line).read_bytes() for line in lines]
     assert len(set(contents)) == versions
