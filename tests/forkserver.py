@@ -180,8 +180,8 @@ class ForkServer:
 def main() -> None:
     for package in ("sogni", "sogni_async"):
         for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):
-            # pytest rewrites its plugins when it imports them.
-            if module.name != "sogni.testing":
+            # pytest rewrites its plugins when it imports them, and frameworks first need settings.
+            if module.name != "sogni.testing" and not module.name.startswith("sogni.contrib."):
                 import_module(module.name)
     gc.collect()
     gc.freeze()

@@ -145,8 +145,8 @@ class Server:
             raise
 
     def close(self) -> None:
-        """Stop the server and wait for its thread. May be called again."""
-        if self._thread.ident is not None and not self._ended.is_set():
+        """Stop the server and wait for its thread. May be called again; in a forked child, which has no thread, too."""
+        if self._thread.is_alive() and not self._ended.is_set():
             self.post(self._stop.set)
             # Garbage collection runs in any thread: an unreferenced emulator may be closed by its own server.
             if threading.current_thread() is not self._thread:

@@ -80,6 +80,7 @@ API = [
     Case("eth_account", "eth-account", "wallet", LOCAL_LOGIN),
     Case("ruamel", "ruamel.yaml", "yaml", "import sogni; sogni.WorkflowInput.load('plan.yaml')"),
     Case("ruamel", "ruamel.yaml", "yaml", "import sogni; sogni.WorkflowInput(title='a', steps=[]).save('new.yaml')"),
+    Case("django", "Django", "django", "import sogni.contrib.django"),
     Case("IPython", "IPython", "notebook", "from sogni.display import show_project_in_notebook as show; show(None)"),
 ]
 COMMANDS = [

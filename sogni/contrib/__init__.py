@@ -1,0 +1,1 @@
+"""Integrations with frameworks. Each requires an extra of its own."""
