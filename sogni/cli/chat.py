@@ -26,6 +26,7 @@ from sogni.cli.exit_codes import Command, Interrupted, error_text, print_cost, p
 from sogni.cli.input_files import STDIN, STDIN_START_SECONDS, decode_text, read_input, read_optional_stdin
 from sogni.cli.output import check_directory, print_json, print_paths, write, writing
 from sogni.cli.params import check_encodable, token_option
+from sogni.cli.preview import show_previews
 from sogni.cli.profiles import setting
 from sogni.cli.run_project import save_command
 from sogni.core.chat.requests import DEFAULT_MODEL
@@ -333,7 +334,7 @@ def answer(
     if not as_json and not structured and on_terminal(sys.stdout):
         streamed = _stream(conversation, question, images, talk.timeout, **talk.asking())
         spent.add(streamed)
-        print_paths(results.save(streamed))
+        _print_results(results.save(streamed))
         return None
     result = conversation.ask(question, images=images, timeout=talk.timeout, **talk.asking())
     spent.add(result)
@@ -347,6 +348,11 @@ def answer(
     write(without_thinking(result.content))
     print_paths(paths)
     return None
+
+
+def _print_results(paths: list[Path]) -> None:
+    print_paths(paths)
+    show_previews(paths)
 
 
 class Spent:
@@ -460,7 +466,7 @@ def converse(
         try:
             result = _stream(conversation, question, turn.images, talk.timeout, **turn.talk.asking())
             spent.add(result)
-            print_paths(results.save(result))
+            _print_results(results.save(result))
         except KeyboardInterrupt:
             ending = "answer interrupted; the service completes and bills it"
         except (ChatError, SogniTimeoutError, ApiError) as error:

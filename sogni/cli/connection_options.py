@@ -140,8 +140,8 @@ _OPTIONS = (
         "--network",
         type=click.Choice(NETWORKS),
         default=lambda: setting("network") or "fast",
-        show_default="fast",
-        help="Use this network.",
+        show_default=False,
+        help="Use this network. Default: that of the profile, else fast.",
     ),
     click.option(
         "--api-key-file",

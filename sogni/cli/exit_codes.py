@@ -37,6 +37,13 @@ TOKEN_NAMES = {"spark": "Spark", "sogni": "Sogni"}
 OPTION_GROUPS = (PROJECT, FILES, SOME_MODELS) = ("Project", "Files", "Only for some models")
 """Headings of options in the help of a command, in order."""
 
+OPTIONS, SHARED = "Options", "Output and service"
+"""Headings of options without a group, and of those that many commands have."""
+
+_SHARED_OPTIONS = frozenset(
+    {"local", "as_json", "network", "api_key_file", "output_dir", "name", "overwrite", "opening"}
+)
+
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, with a message about the state of the work."""
@@ -182,15 +189,19 @@ class Command(click.Command):
             raise click.UsageError(_with_option(ctx, error)) from error
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, those of groups first, each group under its heading."""
-        groups: dict[str, list[tuple[str, str]]] = {group: [] for group in (*OPTION_GROUPS, "")}
-        for parameter in self.get_params(ctx):
-            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)) is not None:
-                groups[getattr(parameter, "group", "")].append(record)
-        other = "Output and service" if any(groups[group] for group in OPTION_GROUPS) else "Options"
+        """Write the options, each group under its heading, and last those that many commands have."""
+        groups: dict[str, list[tuple[str, str]]] = {group: [] for group in (*OPTION_GROUPS, OPTIONS, SHARED)}
+        options = [it for it in self.get_params(ctx) if isinstance(it, click.Option)]
+        shared = [it for it in options if it.name in _SHARED_OPTIONS or "--help" in it.opts]
+        # Where all else has a heading, what remains belongs to how the command runs; alone, it needs none.
+        grouped = any(getattr(it, "group", "") for it in options)
+        rest, last = (SHARED, SHARED) if grouped else (OPTIONS, OPTIONS if shared == options else SHARED)
+        for option in options:
+            if (record := option.get_help_record(ctx)) is not None:
+                groups[getattr(option, "group", "") or (last if option in shared else rest)].append(record)
         for group, records in groups.items():
             if records:
-                with formatter.section(group or other):
+                with formatter.section(group):
                     formatter.write_dl(records)
 
 

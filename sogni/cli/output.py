@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,14 @@ def print_paths(paths: Iterable[Path]) -> None:
 def write(text: str, *, end: str = "\n") -> None:
     """Print a string with its control characters escaped."""
     _echo(escape_controls(text) + end)
+
+
+def draw(sequences: str) -> None:
+    """Write control sequences that this program has made to the terminal of standard error. Errors are ignored."""
+    # What was printed before must come before it.
+    sys.stdout.flush()
+    with suppress(OSError):
+        click.echo(sequences, nl=False, err=True)
 
 
 def _echo(content: str | bytes) -> None:

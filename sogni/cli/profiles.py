@@ -21,7 +21,7 @@ from attrs import field, frozen
 
 from sogni.core.checks import did_you_mean
 from sogni.errors import ValidationError
-from sogni.redaction import Environment
+from sogni.redaction import Environment, secret
 from sogni.settings import resolve
 
 FILE_NAME = "profiles.toml"
@@ -111,7 +111,11 @@ def load(path: Path | None) -> Profiles:
     for name, values in content.items():
         if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
             raise ValidationError(f"{path}: {name} must be a table of strings", field="profile")
-    return content
+    return {name: {key: _hidden(key, value) for key, value in values.items()} for name, values in content.items()}
+
+
+def _hidden(name: str, value: str) -> str:
+    return secret(value) if name == "api_key" else value
 
 
 def save(path: Path, profiles: Profiles) -> None:

@@ -25,6 +25,7 @@ from sogni.cli.output import (
     saving,
     writing,
 )
+from sogni.cli.preview import show_previews
 from sogni.cli.progress import project_display
 from sogni.cli.run_project import (
     describe_continuing,
@@ -265,6 +266,7 @@ def save(
                     paths = result.save(target.directory, name=target.name, overwrite=target.overwrite)
                 if not connection.as_json:
                     print_paths(paths)
+                    show_previews(paths)
                 if opening:
                     open_files(paths)
                 documents.append({**result.to_dict(), "files": [str(path) for path in paths]})

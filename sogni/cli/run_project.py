@@ -22,6 +22,7 @@ from attrs import frozen
 from sogni.cli.connection_options import ConnectionOptions, connection_options
 from sogni.cli.exit_codes import Interrupted, is_quiet, print_cost, print_stderr
 from sogni.cli.output import Target, print_json, print_paths, saving, writing
+from sogni.cli.preview import show_previews
 from sogni.cli.progress import project_display
 from sogni.cli.viewer import OPEN, open_files
 from sogni.core.projects.results import sync_project
@@ -295,6 +296,7 @@ class Generation:
             print_json({**document, "files": [str(path) for path in collected.files]})
         else:
             print_paths(collected.files)
+            show_previews(collected.files)
         if collected.project.cost or collected.error is None:
             print_cost(collected.project.cost, collected.project.token_type)
         if self.opening:

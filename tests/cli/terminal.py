@@ -33,7 +33,8 @@ class Screen:
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         # pytest-xdist sets COLUMNS, which would outrank the terminal.
         size = {"COLUMNS": str(columns), "LINES": str(lines)}
-        environment = {"TERM": "xterm-256color", **size, **options.pop("env_extra", {})}
+        plain = dict.fromkeys(("TERM_PROGRAM", "LC_TERMINAL", "KITTY_WINDOW_ID", "TMUX"), "")
+        environment = {"TERM": "xterm-256color", **plain, **size, **options.pop("env_extra", {})}
         streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs) | options
         self.process = start(*arguments, env_extra=environment, **streams)
         os.close(theirs)

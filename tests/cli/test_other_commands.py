@@ -90,7 +90,7 @@ def test_models_of_a_network(sogni: Run, supernet: LocalSupernet) -> None:
 @pytest.mark.parametrize(
     ("command", "headings"),
     [
-        ("chat", ["Options:"]),
+        ("chat", ["Options:", "Output and service:"]),
         ("image", ["Project:", "Files:", "Only for some models:", "Output and service:"]),
         ("video", ["Project:", "Files:", "Only for some models:", "Output and service:"]),
         ("speech", ["Project:", "Output and service:"]),
