@@ -24,6 +24,7 @@ from attrs import define, evolve, field, frozen
 from sogni.cli.connection_options import ConnectionOptions, connection_options
 from sogni.cli.exit_codes import Command, Interrupted, error_text, print_cost, print_note, print_stderr
 from sogni.cli.input_files import STDIN, STDIN_START_SECONDS, decode_text, read_input, read_optional_stdin
+from sogni.cli.known_names import complete_chat_models
 from sogni.cli.output import check_directory, print_json, print_paths, write, writing
 from sogni.cli.params import check_encodable, token_option
 from sogni.cli.preview import show_previews
@@ -180,7 +181,14 @@ def _schema(context: click.Context, parameter: click.Parameter, path: Path | Non
 
 _OPTIONS = (
     click.argument("prompt", required=False, callback=check_encodable),
-    click.option("-m", "--model", default=DEFAULT_MODEL, show_default=True, help="Use this language model."),
+    click.option(
+        "-m",
+        "--model",
+        default=DEFAULT_MODEL,
+        show_default=True,
+        shell_complete=complete_chat_models,
+        help="Use this language model.",
+    ),
     click.option(
         "-s", "--system", metavar="TEXT", callback=check_encodable, help="Instruct the model with a system prompt."
     ),
@@ -280,6 +288,8 @@ def chat(connection: ConnectionOptions, prompt: str | None, talk: ChatOptions) -
                 error.add_note(hint)
             raise
         finally:
+            if client.chat.models:
+                connection.remember(client, "chat", {name: {} for name in client.chat.models}, complete=True)
             if documents:
                 print_json(documents if talk.count > 1 else documents[0])
             spent.print()

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import wait
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import click
 import platformdirs
@@ -27,7 +27,7 @@ from sogni.cli.profiles import current_profile
 from sogni.errors import SogniError
 from sogni.settings import RetryPolicy, Timeouts, resolve
 
-Kind = Literal["models", "loras"]
+Kind = Literal["models", "loras", "chat"]
 Names = dict[str, dict[str, Any]]
 """Ids, each with its `name`, and the `media` of a model or the `models` of a LoRA."""
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
@@ -91,7 +91,7 @@ def lookup(kind: Kind, environ: Mapping[str, str]) -> Names:
         return {}
     saved = _load(endpoint)
     known, now = saved.get(kind, KnownNames()), time.time()
-    if not known.is_due(now):
+    if kind not in _FETCH or not known.is_due(now):
         return known.names
     fetched = _fetch(kind, arguments)
     if fetched is None:
@@ -137,7 +137,7 @@ def _load(endpoint: str) -> dict[Kind, KnownNames]:
         content = json.loads(_path().read_text("utf-8"))
         if content["endpoint"] != endpoint:
             return {}
-        return {kind: _read(content[kind]) for kind in _FETCH if kind in content}
+        return {kind: _read(content[kind]) for kind in get_args(Kind) if kind in content}
     except (OSError, RuntimeError, ValueError, KeyError, TypeError):
         return {}
 
@@ -183,6 +183,11 @@ def models_of(*media: str) -> Complete:
         return _items(names, incomplete, lambda it: not media or it.get("media") in media)
 
     return complete
+
+
+def complete_chat_models(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the ids of language models: those of the last chat, since only its connection announces them."""
+    return _items(lookup("chat", os.environ), incomplete, lambda it: True)
 
 
 def complete_loras(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

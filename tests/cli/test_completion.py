@@ -97,6 +97,12 @@ def test_listing_refreshes_the_names(sogni: Run, complete: Callable[..., list[st
     assert len(supernet.requests) == before
 
 
+def test_a_chat_refreshes_the_names_of_language_models(sogni: Run, complete: Callable[..., list[str]]) -> None:
+    assert complete("chat", "--model", "qwen3-vl") == []
+    assert sogni("chat", "hello").exit_code == 0
+    assert complete("chat", "--model", "qwen3-vl-4b") == ["qwen3-vl-4b-instruct-fp8"]
+
+
 def test_a_command_with_an_emulator_of_its_own_keeps_no_names(sogni: Run, cache: Path) -> None:
     assert sogni("lora", "list", "--local").exit_code == 0
     assert not cache.exists()
