@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import assert_type
 
 import sogni
@@ -22,6 +23,11 @@ assert_type(project.params, sogni.ImageProjectParams | sogni.VideoProjectParams 
 assert_type(project.job("x"), sogni.Job | None)
 assert_type(project.status, sogni.ProjectStatus)
 assert_type(project.jobs[0].status, sogni.JobStatus)
+assert_type(project.save(Path("out")), list[Path])
+assert_type(project.save("s3://bucket", storage_options={}), list[str])
+saved_files: list[Path] = project.save("out")
+assert_type(project.jobs[0].save(Path("cat.png")), Path)
+assert_type(project.jobs[0].save("s3://bucket/cat.png", storage_options={}), str)
 project.on("progress", lambda percent: print(percent + 1))
 
 

@@ -23,13 +23,14 @@ from sogni.core.checks import reject_none_items
 from sogni.core.flow import compute
 from sogni.core.outbox import Listeners
 from sogni.core.projects.transfers import save_urls
+from sogni.core.storage import placed
 from sogni.core.tools import flows as tools
 from sogni.core.tools.hosted import as_tool_call
 from sogni.core.tools.results import names_of, results_of
 from sogni.emitter import Decorator, EventEmitter, Remover
 from sogni.keywords import suggest_keywords
-from sogni.local.files import next_number
 from sogni.local.recording import recorded_request
+from sogni.local.storage import directory_or_storage, hidden, next_number
 from sogni.models.chat import (
     ChatCompletionChunk,
     ChatCompletionResult,
@@ -172,28 +173,58 @@ class ChatTools:
         calls = [as_tool_call(call) for call in reject_none_items("tool_calls", tool_calls)]
         return self._engine.run(tools.execute_calls(calls, options))
 
+    @overload
+    def save(
+        self,
+        results: ToolExecutionResult | ChatCompletionResult | Sequence[ToolExecutionResult],
+        directory: PathLike[str],
+        *,
+        storage_options: None = ...,
+    ) -> list[Path]: ...
+    @overload
+    def save(
+        self,
+        results: ToolExecutionResult | ChatCompletionResult | Sequence[ToolExecutionResult],
+        directory: str,
+        *,
+        storage_options: Mapping[str, Any],
+    ) -> list[str]: ...
+    @overload
+    def save(
+        self,
+        results: ToolExecutionResult | ChatCompletionResult | Sequence[ToolExecutionResult],
+        directory: str,
+        *,
+        storage_options: None = ...,
+    ) -> list[Path] | list[Any]: ...
     def save(
         self,
         results: ToolExecutionResult | ChatCompletionResult | Sequence[ToolExecutionResult],
         directory: str | PathLike[str],
-    ) -> list[Path]:
-        """Download the media of tool results to a directory.
+        *,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> list[Path] | list[Any]:
+        """Download the media of tool results to a directory or a storage.
 
         Files are named after their tool (`generate_image-0.png`), numbered from the highest number in the directory,
         and appear only when they are complete. URLs are valid for a limited time.
 
         Args:
             results: A result or results of `execute` and `execute_all`, or an answer with `tool_history`.
-            directory: The directory; it is created if necessary.
+            directory: The directory, which is created if necessary, or the URL of a storage such as
+                ``s3://bucket/prefix`` (extra ``sogni[fsspec]``).
+            storage_options: Options of fsspec for a URL, such as credentials and the endpoint. By default fsspec uses
+                the environment. With options, type checkers know that the result is a list of URLs.
 
         Returns:
-            The paths of the saved files, in the order of the results.
+            The paths of the saved files, or the URLs of the objects, in the order of the results.
 
         Raises:
-            ValidationError: `results` is something else.
+            ValidationError: `results` is something else, or the URL is invalid. Nothing has been downloaded.
             ApiError: The service refused a download, for example because its URL has expired.
             SogniConnectionError: The service cannot be reached.
-            OSError: A file cannot be written.
+            OSError: A file or object cannot be written.
+            ImportError: A URL is given, and fsspec or the library for its protocol is not installed.
 
         Example:
             >>> call = {"id": "1", "function": {"name": "generate_image", "arguments": '{"prompt": "a red kite"}'}}
@@ -201,14 +232,12 @@ class ChatTools:
             >>> [path.name for path in client.chat.tools.save(result, "kites")]
             ['generate_image-0.png']
         """
+        directory, storage_options = hidden(directory, storage_options)
         made = results_of(results)
-        first = self._engine.run(compute("the names of files", lambda: next_number(directory)))
+        target = directory_or_storage(directory, storage_options)
+        first = self._engine.run(compute("the names of files", lambda: next_number(target)))
         urls, names = names_of(made, first)
-
-        def path_for(place: int) -> Callable[[str], Path]:
-            return lambda suffix: Path(directory) / (names[place] + suffix)
-
-        return self._engine.run(save_urls(urls, path_for))
+        return self._engine.run(save_urls(urls, lambda place: placed(target, names[place])))
 
 
 @suggest_keywords

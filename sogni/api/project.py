@@ -4,22 +4,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, overload
 
 from attrs import evolve
 
 from sogni.base import BaseJob, BaseProject, host_of
 from sogni.core.flow import compute
 from sogni.core.projects import cancel, create, past_projects, transfers, waiting
-from sogni.core.projects.file_names import DEFAULT, exact_path, paths_in, result_paths
+from sogni.core.projects.file_names import DEFAULT, paths_in, result_paths
 from sogni.core.projects.image_requests import EnhancementStrength
 from sogni.core.projects.job import JobState
 from sogni.core.projects.project import ProjectState
 from sogni.errors import ClientClosedError
 from sogni.keywords import suggest_keywords
+from sogni.local.storage import directory_or_storage, hidden, path_or_object
 from sogni.models.converter import to_dict
 from sogni.models.projects import (
     SYNC_LISTS,
@@ -157,29 +158,47 @@ class Job(BaseJob):
         """
         return self._host().run(transfers.result_data(self._state))
 
-    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
-        """Save the result to a file. The download is streamed, and the file appears only when it is complete.
+    @overload
+    def save(self, path: PathLike[str], *, overwrite: bool = ..., storage_options: None = ...) -> Path: ...
+    @overload
+    def save(self, path: str, *, overwrite: bool = ..., storage_options: Mapping[str, Any]) -> str: ...
+    @overload
+    def save(self, path: str, *, overwrite: bool = ..., storage_options: None = ...) -> Path | Any: ...
+    def save(
+        self,
+        path: str | PathLike[str],
+        *,
+        overwrite: bool = False,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> Path | Any:
+        """Save the result to a file or object. The download is streamed; what it makes appears when it is complete.
 
         Args:
-            path: Path of the file. Without a suffix, it gets the one that fits the content.
+            path: Path of the file, or URL of an object such as ``s3://bucket/cat`` (extra ``sogni[fsspec]``). Without a
+                suffix, it gets the one that fits the content.
             overwrite: Replace an existing file that holds something else. By default the new file gets a number
                 (`cat-1.png`).
+            storage_options: Options of fsspec for a URL, such as credentials and the endpoint. By default fsspec uses
+                the environment. With options, type checkers know that the result is a URL.
 
         Returns:
-            The path of the saved file.
+            The path of the saved file, or the URL of the object.
 
         Raises:
             JobError: There is no result.
             ApiError: The service refused the download.
             SogniConnectionError: The service cannot be reached.
-            ValidationError: The path is invalid.
-            OSError: The file cannot be written.
+            ValidationError: The path or the URL is invalid. Nothing has been downloaded.
+            OSError: The file or object cannot be written.
+            ImportError: A URL is given, and fsspec or the library for its protocol is not installed.
 
         Example:
             >>> job.save("lighthouse").suffix
             '.png'
         """
-        return self._host().run(transfers.save_result(self._state, exact_path(path), overwrite=overwrite))
+        path, storage_options = hidden(path, storage_options)
+        path_for = path_or_object(path, storage_options)
+        return self._host().run(transfers.save_result(self._state, path_for, overwrite=overwrite))
 
     def open(self) -> BinaryIO:
         """Open the result as a readable binary file that is streamed from the service. Close it when done.
@@ -432,33 +451,57 @@ class Project(BaseProject[Job]):
 
         return project_html(self)
 
-    def save(self, directory: str | PathLike[str], *, name: str = DEFAULT, overwrite: bool = False) -> list[Path]:
-        """Save every result there is to a directory.
+    @overload
+    def save(
+        self, directory: PathLike[str], *, name: str = ..., overwrite: bool = ..., storage_options: None = ...
+    ) -> list[Path]: ...
+    @overload
+    def save(
+        self, directory: str, *, name: str = ..., overwrite: bool = ..., storage_options: Mapping[str, Any]
+    ) -> list[str]: ...
+    @overload
+    def save(
+        self, directory: str, *, name: str = ..., overwrite: bool = ..., storage_options: None = ...
+    ) -> list[Path] | list[Any]: ...
+    def save(
+        self,
+        directory: str | PathLike[str],
+        *,
+        name: str = DEFAULT,
+        overwrite: bool = False,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> list[Path] | list[Any]:
+        """Save every result there is to a directory or a storage.
 
-        Downloads are streamed, and files appear only when they are complete.
+        Downloads are streamed, and files and objects appear only when they are complete.
 
         Args:
-            directory: The directory; it is created if necessary.
+            directory: The directory, which is created if necessary, or the URL of a storage such as
+                ``s3://bucket/prefix`` (extra ``sogni[fsspec]``).
             name: Pattern of the file names, with `{project_id}`, `{index}`, `{job_id}` and `{seed}`. The suffix fits
                 the content.
             overwrite: Replace existing files that hold something else. By default the new files get numbers
                 (`cat-1.png`).
+            storage_options: Options of fsspec for a URL, such as credentials and the endpoint. By default fsspec uses
+                the environment. With options, type checkers know that the result is a list of URLs.
 
         Returns:
-            The paths of the saved files, in the order of the jobs.
+            The paths of the saved files, or the URLs of the objects, in the order of the jobs.
 
         Raises:
             ApiError: The service refused a download.
             SogniConnectionError: The service cannot be reached.
-            ValidationError: The pattern is invalid.
-            OSError: A file cannot be written.
+            ValidationError: The pattern or the URL is invalid. Nothing has been downloaded.
+            OSError: A file or object cannot be written.
+            ImportError: A URL is given, and fsspec or the library for its protocol is not installed.
 
         Example:
             >>> [path.name for path in project.save("pictures", name="lighthouse-{index}")]
             ['lighthouse-0.png']
         """
-        jobs = self._state.job_list()
-        return self._host().run(transfers.save_project(jobs, paths_in(directory, name), overwrite=overwrite))
+        directory, storage_options = hidden(directory, storage_options)
+        path_for = paths_in(directory_or_storage(directory, storage_options), name)
+        return self._host().run(transfers.save_project(self._state.job_list(), path_for, overwrite=overwrite))
 
 
 @suggest_keywords
@@ -512,33 +555,57 @@ class ProjectResult:
         made: dict[str, Any] = to_dict(self._record)
         return made
 
-    def save(self, directory: str | PathLike[str], *, name: str = DEFAULT, overwrite: bool = False) -> list[Path]:
-        """Save every result that has a URL to a directory, as `Project.save` does.
+    @overload
+    def save(
+        self, directory: PathLike[str], *, name: str = ..., overwrite: bool = ..., storage_options: None = ...
+    ) -> list[Path]: ...
+    @overload
+    def save(
+        self, directory: str, *, name: str = ..., overwrite: bool = ..., storage_options: Mapping[str, Any]
+    ) -> list[str]: ...
+    @overload
+    def save(
+        self, directory: str, *, name: str = ..., overwrite: bool = ..., storage_options: None = ...
+    ) -> list[Path] | list[Any]: ...
+    def save(
+        self,
+        directory: str | PathLike[str],
+        *,
+        name: str = DEFAULT,
+        overwrite: bool = False,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> list[Path] | list[Any]:
+        """Save every result that has a URL to a directory or a storage, as `Project.save` does.
 
         Args:
-            directory: The directory; it is created if necessary.
+            directory: The directory, which is created if necessary, or the URL of a storage such as
+                ``s3://bucket/prefix`` (extra ``sogni[fsspec]``).
             name: Pattern of the file names, with `{project_id}`, `{index}`, `{job_id}` and `{seed}`. The suffix fits
                 the content.
             overwrite: Replace existing files that hold something else. By default the new files get numbers
                 (`cat-1.png`).
+            storage_options: Options of fsspec for a URL, such as credentials and the endpoint. By default fsspec uses
+                the environment. With options, type checkers know that the result is a list of URLs.
 
         Returns:
-            The paths of the saved files, in the order of the jobs.
+            The paths of the saved files, or the URLs of the objects, in the order of the jobs.
 
         Raises:
             ApiError: The service refused a download.
             SogniConnectionError: The service cannot be reached.
-            ValidationError: The pattern is invalid.
-            OSError: A file cannot be written.
+            ValidationError: The pattern or the URL is invalid. Nothing has been downloaded.
+            OSError: A file or object cannot be written.
+            ImportError: A URL is given, and fsspec or the library for its protocol is not installed.
 
         Example:
             >>> result = client.projects.get_result(project.id)
             >>> [path.name for path in result.save("pictures", name="lighthouse-{index}")]
             ['lighthouse-0.png']
         """
+        directory, storage_options = hidden(directory, storage_options)
         if self._engine is None:
             raise ClientClosedError(f"the results of project {self.id} are detached; call projects.get_result again")
-        path_for = result_paths(directory, name)
+        path_for = result_paths(directory_or_storage(directory, storage_options), name)
         return self._engine.run(past_projects.save_results(self._record, path_for, overwrite=overwrite))
 
     def __eq__(self, other: object) -> bool:

@@ -10,6 +10,7 @@ Flows hold no locks, never yield in `finally`, and read clocks and random number
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
@@ -17,6 +18,7 @@ from attrs import field, frozen
 
 from sogni.core.http import HttpCall, HttpReply
 from sogni.core.outbox import CLOSED
+from sogni.core.storage import StoredName
 from sogni.errors import ClientClosedError, Phase, SogniTimeoutError
 from sogni.settings import RetryPolicy
 
@@ -71,7 +73,7 @@ class Download:
     """
 
     call: HttpCall
-    path_for: Callable[[str], Path]
+    path_for: Callable[[str], Any]
     """Returns the path for the file suffix (with its dot) that fits the content."""
     overwrite: bool = False
     """Whether an existing file is replaced; otherwise the new file gets a number."""
@@ -257,10 +259,24 @@ def upload(call: HttpCall, source: Any) -> Flow[HttpReply]:
     return reply
 
 
-def download(call: HttpCall, path_for: Callable[[str], Path], *, overwrite: bool = False) -> Flow[Path | HttpReply]:
-    """Download a response to a file."""
-    outcome: Path | HttpReply = yield Download(call, path_for, overwrite)
+def download(call: HttpCall, path_for: Callable[[str], T], *, overwrite: bool = False) -> Flow[T | HttpReply]:
+    """Download a response to a file, or to an object in a storage."""
+    if isinstance(path_for, StoredName):
+        stored: T | HttpReply = yield from _store(call, path_for, overwrite=overwrite)
+        return stored
+    outcome: T | HttpReply = yield Download(call, path_for, overwrite)
     return outcome
+
+
+def _store(call: HttpCall, place: StoredName, *, overwrite: bool) -> Flow[Any]:
+    """Download a response to a temporary file, which is stored once it is complete."""
+    with place.storage.temporary() as directory:
+        outcome: Any = yield Download(call, lambda suffix: directory / f"result{suffix}")
+        if isinstance(outcome, HttpReply):
+            return outcome
+        file: Path = outcome
+        put = partial(place.storage.put, file, place(file.suffix), overwrite=overwrite)
+        return (yield from compute("an upload to storage", put))
 
 
 def open_stream(call: HttpCall) -> Flow[Any]:

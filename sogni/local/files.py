@@ -24,18 +24,21 @@ import re
 import stat
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
 from io import FileIO
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
+from typing import TypeVar
 from uuid import uuid4
 
 from sogni.core.media import HEAD_SIZE, extension_of, sniff
 from sogni.core.projects.file_names import shortened
+
+PathT = TypeVar("PathT", bound=PurePath)
 
 
 def lock(path: Path) -> int | None:
@@ -153,7 +156,7 @@ class PartFile:
         If an existing file has the same content, its path is returned. Raises OSError.
         """
         part = self._complete()
-        for path in _numbered(target):
+        for path in numbered(target):
             try:
                 _publish(part, path)
             except FileExistsError:
@@ -195,7 +198,8 @@ def write_file(target: Path, data: bytes) -> Path:
         return file.replace(target)
 
 
-def _numbered(target: Path) -> Iterator[Path]:
+def numbered(target: PathT) -> Iterator[PathT]:
+    """Return a path, then the same with numbers in its name: `cat.png`, `cat-1.png` and so on."""
     yield target
     for number in count(1):
         ending = f"-{number}{target.suffix}"
@@ -335,7 +339,11 @@ _NUMBERED = re.compile(r"[a-z_]+-(\d{1,9})\.\w+")
 def next_number(directory: str | os.PathLike[str]) -> int:
     """Return the next free number for names such as `generate_image-3.png`, starting at 0."""
     try:
-        names = os.listdir(directory)
+        return number_after(os.listdir(directory))
     except FileNotFoundError:
         return 0
+
+
+def number_after(names: Iterable[str]) -> int:
+    """Return the number that follows the highest one in the names of files."""
     return max((int(found[1]) + 1 for found in map(_NUMBERED.fullmatch, names) if found), default=0)

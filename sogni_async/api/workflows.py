@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from sogni.core.checks import integer
 from sogni.core.workflows import flows as workflows
 from sogni.core.workflows import templates
 from sogni.core.workflows.requests import artifact_paths
 from sogni.keywords import suggest_keywords
+from sogni.local.storage import directory_or_storage, hidden
 from sogni.models.base import BillingMode
 from sogni.models.workflows import (
     Listing,
@@ -505,27 +506,49 @@ class Workflows:
         """
         return await self._engine.run(workflows.cancel_workflow(workflow_id))
 
+    @overload
     async def save_artifacts(
-        self, workflow_id: str, directory: str | PathLike[str], *, overwrite: bool = False
-    ) -> Sequence[Path]:
-        """Download all artifacts of a workflow to a directory.
+        self, workflow_id: str, directory: PathLike[str], *, overwrite: bool = ..., storage_options: None = ...
+    ) -> Sequence[Path]: ...
+    @overload
+    async def save_artifacts(
+        self, workflow_id: str, directory: str, *, overwrite: bool = ..., storage_options: Mapping[str, Any]
+    ) -> Sequence[str]: ...
+    @overload
+    async def save_artifacts(
+        self, workflow_id: str, directory: str, *, overwrite: bool = ..., storage_options: None = ...
+    ) -> Sequence[Path] | Sequence[Any]: ...
+    async def save_artifacts(
+        self,
+        workflow_id: str,
+        directory: str | PathLike[str],
+        *,
+        overwrite: bool = False,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> Sequence[Path] | Sequence[Any]:
+        """Download all artifacts of a workflow to a directory or a storage.
 
-        Downloads are streamed, and files appear only when they are complete. File names contain the ids of workflow and
-        artifact and the position of the artifact; the suffix fits the content.
+        Downloads are streamed, and files and objects appear only when they are complete. Their names contain the ids of
+        workflow and artifact and the position of the artifact; the suffix fits the content.
 
         Args:
             workflow_id: Id of the workflow.
-            directory: The directory; it is created if necessary.
+            directory: The directory, which is created if necessary, or the URL of a storage such as
+                ``s3://bucket/prefix`` (extra ``sogni[fsspec]``).
             overwrite: Replace existing files that hold something else. By default the new files get numbers.
+            storage_options: Options of fsspec for a URL, such as credentials and the endpoint. By default fsspec uses
+                the environment. With options, type checkers know that the result is a list of URLs.
 
         Returns:
-            The paths of the saved files, in the order of the artifacts.
+            The paths of the saved files, or the URLs of the objects, in the order of the artifacts.
 
         Raises:
             NotFoundError: There is no such workflow.
             ApiError: The service refused a download.
             SogniConnectionError: The service cannot be reached.
-            OSError: A file cannot be written.
+            ValidationError: The URL is invalid. Nothing has been downloaded.
+            OSError: A file or object cannot be written.
+            ImportError: A URL is given, and fsspec or the library for its protocol is not installed.
 
         Example:
             >>> step = {"tool_name": "generate_image", "arguments": {"prompt": "a red kite"}}
@@ -534,8 +557,9 @@ class Workflows:
             >>> len(await client.workflows.save_artifacts(workflow.workflow_id, "kites"))
             1
         """
-        flow = workflows.save_artifacts(workflow_id, artifact_paths(directory, workflow_id), overwrite=overwrite)
-        return await self._engine.run(flow)
+        directory, storage_options = hidden(directory, storage_options)
+        path_for = artifact_paths(directory_or_storage(directory, storage_options), workflow_id)
+        return await self._engine.run(workflows.save_artifacts(workflow_id, path_for, overwrite=overwrite))
 
     async def upload(self, media: Any) -> MediaReference:
         """Upload an image, audio or video file for `media_references`.

@@ -1,7 +1,8 @@
 """Every Python example of the README and the documentation runs.
 
 The fences of one file are executed in order in one namespace, as a reader would paste them, against an
-emulator, in an empty directory, without an account. A fence below a line `<!-- skip -->` is left out.
+emulator, in an empty directory, without an account. A fence below a line `<!-- skip -->` is left out, and
+a page with a line `<!-- needs NAME -->` where that library is missing.
 """
 
 from __future__ import annotations
@@ -47,7 +48,10 @@ def test_examples_run(path, supernet, monkeypatch, tmp_path):
     monkeypatch.setenv("SOGNI_SOCKET_ENDPOINT", supernet.socket_endpoint)
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    for line, code in fences(path.read_text(encoding="utf-8")):
+    text = path.read_text(encoding="utf-8")
+    for library in re.findall(r"^<!-- needs (\w+) -->$", text, re.MULTILINE):
+        pytest.importorskip(library, reason=f"{library} is not installed")
+    for line, code in fences(text):
         tree = ast.parse(code, str(path))
         # So that a traceback shows the line of the document.
         ast.increment_lineno(tree, line - 1)

@@ -45,6 +45,10 @@ import sogni_async
 async def main(): await sogni_async.SogniClient({OFFLINE}).{LOGIN}
 asyncio.run(main())
 """
+SAVE_TO_A_URL = """
+from sogni.local.storage import directory_or_storage
+directory_or_storage("s3://bucket/prefix", None)
+"""
 
 
 class Case(NamedTuple):
@@ -78,6 +82,7 @@ API = [
     Case("eth_account", "eth-account", "wallet", f"import sogni; sogni.SogniClient({OFFLINE}).{LOGIN}"),
     Case("eth_account", "eth-account", "wallet", ASYNC_LOGIN),
     Case("eth_account", "eth-account", "wallet", LOCAL_LOGIN),
+    Case("fsspec", "fsspec", "fsspec", SAVE_TO_A_URL),
     Case("ruamel", "ruamel.yaml", "yaml", "import sogni; sogni.WorkflowInput.load('plan.yaml')"),
     Case("ruamel", "ruamel.yaml", "yaml", "import sogni; sogni.WorkflowInput(title='a', steps=[]).save('new.yaml')"),
     Case("django", "Django", "django", "import sogni.contrib.django"),
@@ -130,6 +135,6 @@ def test_libraries_that_are_no_extras_are_named_as_they_are(tmp_path: Path) -> N
 
 
 def test_the_package_can_be_imported_without_any_extra(tmp_path: Path) -> None:
-    extras = "aiohttp,av,numpy,PIL,click,rich,ruamel,IPython,eth_account"
+    extras = "aiohttp,av,numpy,PIL,click,rich,ruamel,IPython,eth_account,fsspec"
     code = "import sogni, sogni.testing; [getattr(sogni, name) for name in sogni.__all__]; import sogni_async"
     assert run(tmp_path, [Case(extras, "", "", code)]) == [Ended(0, "", "")]

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from string import Formatter
+from typing import Any
 
 from sogni.core.projects.job import JobState
+from sogni.core.storage import Directory, placed
 from sogni.errors import ValidationError
 
 FIELDS = ("project_id", "index", "job_id", "seed")
@@ -81,15 +83,13 @@ def _invalid(name: str, why: str) -> ValidationError:
     )
 
 
-def paths_in(directory: str | PathLike[str], name: str) -> Callable[[int, JobState], Callable[[str], Path]]:
+def paths_in(directory: Directory, name: str) -> Callable[[int, JobState], Callable[[str], Any]]:
     """Return a function that gives the path of each job's result, as `result_paths` does."""
     path_for = result_paths(directory, name)
     return lambda index, job: path_for(index, job.project.id, job.id, job.seed)
 
 
-def result_paths(
-    directory: str | PathLike[str], name: str
-) -> Callable[[int, str, str, int | None], Callable[[str], Path]]:
+def result_paths(directory: Directory, name: str) -> Callable[[int, str, str, int | None], Callable[[str], Any]]:
     """Return a function that gives the path of each result from its index, the ids of project and job, and the seed.
 
     The index is added to a name that is taken.
@@ -98,14 +98,14 @@ def result_paths(
     varies = any(field in ("index", "job_id", "seed") for _, field, _, _ in Formatter().parse(name))
     owners: dict[str, int] = {}
 
-    def for_result(index: int, project_id: str, job_id: str, seed: int | None) -> Callable[[str], Path]:
+    def for_result(index: int, project_id: str, job_id: str, seed: int | None) -> Callable[[str], Any]:
         filled = name.format(project_id=plain(project_id), index=index, job_id=plain(job_id), seed=seed or 0)
         stem = portable(filled)
         # Two results may have the same seed.
         alone = varies or index == 0
         key = stem.casefold()  # the same file on case-insensitive file systems
         stem = stem if alone and owners.setdefault(key, index) == index else f"{stem}-{index}"
-        return lambda suffix: Path(directory) / (stem + suffix)
+        return placed(directory, stem)
 
     return for_result
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from logging import WARNING
-from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from attrs import evolve
 
@@ -35,6 +34,8 @@ from sogni.models.projects import (
     ResultKind,
     UrlUnavailable,
 )
+
+T = TypeVar("T")
 
 KINDS: tuple[ResultKind, ...] = get_args(ResultKind)
 _DEFAULT_AGE = 24 * 3600.0
@@ -167,10 +168,10 @@ def _renew_call(result: ProjectResultRecord, job: JobResult) -> Flow[HttpCall | 
 
 def save_results(
     result: ProjectResultRecord,
-    path_for: Callable[[int, str, str, int | None], Callable[[str], Path]],
+    path_for: Callable[[int, str, str, int | None], Callable[[str], T]],
     *,
     overwrite: bool = False,
-) -> Flow[list[Path]]:
+) -> Flow[list[T]]:
     """Write all results that have a URL to files, concurrently; returns the paths in job order."""
     flows = [
         _save(result, job, storage_call(job.url), path_for(index, result.id, job.id, job.seed), overwrite)
@@ -181,8 +182,8 @@ def save_results(
 
 
 def _save(
-    result: ProjectResultRecord, job: JobResult, call: HttpCall, path_for: Callable[[str], Path], overwrite: bool
-) -> Flow[Path]:
+    result: ProjectResultRecord, job: JobResult, call: HttpCall, path_for: Callable[[str], T], overwrite: bool
+) -> Flow[T]:
     renew = partial(_renew_call, result, job)
     return (yield from fetch_media(call, renew, lambda call: download(call, path_for, overwrite=overwrite)))
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from attrs import evolve
@@ -159,7 +158,7 @@ def _body(call: HttpCall) -> Flow[bytes | HttpReply]:
     return reply.body if reply.ok else reply
 
 
-def save_result(job: JobState, path_for: Callable[[str], Path], *, overwrite: bool = False) -> Flow[Path]:
+def save_result(job: JobState, path_for: Callable[[str], T], *, overwrite: bool = False) -> Flow[T]:
     """Write a result to a file."""
     return (yield from _fetch_result(job, lambda call: download(call, path_for, overwrite=overwrite)))
 
@@ -175,8 +174,8 @@ def storage_call(url: str) -> HttpCall:
 
 
 def save_project(
-    jobs: list[JobState], path_for: Callable[[int, JobState], Callable[[str], Path]], *, overwrite: bool = False
-) -> Flow[list[Path]]:
+    jobs: list[JobState], path_for: Callable[[int, JobState], Callable[[str], T]], *, overwrite: bool = False
+) -> Flow[list[T]]:
     """Write all results to files, concurrently; returns the paths in job order."""
     for job in jobs:
         yield from _await_url(job)
@@ -185,12 +184,12 @@ def save_project(
     return (yield from together(flows))
 
 
-def save_urls(urls: Sequence[str], path_for: Callable[[int], Callable[[str], Path]]) -> Flow[list[Path]]:
+def save_urls(urls: Sequence[str], path_for: Callable[[int], Callable[[str], T]]) -> Flow[list[T]]:
     """Download URLs to files, concurrently; returns the paths in the order of the URLs."""
     return (yield from together([save_url(url, path_for(place)) for place, url in enumerate(urls)]))
 
 
-def save_url(url: str, path_for: Callable[[str], Path]) -> Flow[Path]:
+def save_url(url: str, path_for: Callable[[str], T]) -> Flow[T]:
     """Download a URL to a file."""
     call = storage_call(url)
     outcome = yield from repeated(call, lambda: download(call, path_for))

@@ -6,8 +6,7 @@ A workflow continues whether or not a client watches it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sogni.core.checks import invalid_value
 from sogni.core.flow import Flow, change, download, new_id, together
@@ -31,6 +30,8 @@ from sogni.models.workflows import (
     WorkflowSseEvent,
 )
 from sogni.settings import Settings
+
+T = TypeVar("T")
 
 WORKFLOW_PAUSES = WORKFLOW_ENDS | {"waiting_for_user"}
 """Statuses in which a workflow does not continue by itself."""
@@ -122,10 +123,10 @@ def wait_for_workflow(workflow_id: str, timeout: float | None) -> Flow[WorkflowR
 
 def save_artifacts(
     workflow_id: str,
-    path_for: Callable[[int, WorkflowArtifact], Callable[[str], Path]],
+    path_for: Callable[[int, WorkflowArtifact], Callable[[str], T]],
     *,
     overwrite: bool = False,
-) -> Flow[list[Path]]:
+) -> Flow[list[T]]:
     """Download all artifacts of a workflow, several at once; returns the paths in the order of the artifacts."""
     record = yield from get_workflow(workflow_id)
     flows = [
@@ -136,9 +137,9 @@ def save_artifacts(
     return (yield from together(flows))
 
 
-def _save(workflow_id: str, index: int, url: str, path_for: Callable[[str], Path], overwrite: bool) -> Flow[Path]:
+def _save(workflow_id: str, index: int, url: str, path_for: Callable[[str], T], overwrite: bool) -> Flow[T]:
     call = storage_call(url)
-    outcome: Path | HttpReply = yield from repeated(call, lambda: download(call, path_for, overwrite=overwrite))
+    outcome: T | HttpReply = yield from repeated(call, lambda: download(call, path_for, overwrite=overwrite))
     if isinstance(outcome, HttpReply) and outcome.status in EXPIRED:
         # Signed URLs expire; a new record has new ones.
         artifacts = (yield from get_workflow(workflow_id)).artifacts

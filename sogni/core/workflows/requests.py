@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from attrs import evolve
@@ -19,6 +17,7 @@ from sogni.core import checks
 from sogni.core.checks import json_list, json_object, path_segment
 from sogni.core.http import HttpCall, HttpReply, data_of, error_of, get, post
 from sogni.core.projects.file_names import plain, portable
+from sogni.core.storage import Directory, placed
 from sogni.core.workflows.plans import checked_plan
 from sogni.core.workflows.reference_media import reject_unreachable, unreachable_references
 from sogni.core.workflows.runs import billing_mode, durable_post, optional_field, optional_string
@@ -187,17 +186,15 @@ def read_reseed(call: HttpCall, data: Mapping[str, Any]) -> WorkflowReseed:
 # Names of saved artifacts
 
 
-def artifact_paths(
-    directory: str | PathLike[str], workflow_id: str
-) -> Callable[[int, WorkflowArtifact], Callable[[str], Path]]:
+def artifact_paths(directory: Directory, workflow_id: str) -> Callable[[int, WorkflowArtifact], Callable[[str], Any]]:
     """Return a function from index and artifact to a function from suffix to path.
 
     The file is named by workflow, index and, if there is one, the id of the artifact.
     """
 
-    def path_for(index: int, artifact: WorkflowArtifact) -> Callable[[str], Path]:
+    def path_for(index: int, artifact: WorkflowArtifact) -> Callable[[str], Any]:
         parts = [plain(workflow_id), str(index), *([plain(artifact.id)] if artifact.id else [])]
         stem = portable("-".join(parts))
-        return lambda suffix: Path(directory) / (stem + suffix)
+        return placed(directory, stem)
 
     return path_for

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sogni.core.http import HttpReply
+from sogni.core.projects.file_names import paths_in
 from sogni.core.projects.transfers import (
     last_frame_url,
     open_result,
@@ -227,6 +230,39 @@ def test_addresses_are_written_in_their_order() -> None:
     assert Stage().play(flow, (f"save {OLD}", FILE), (f"save {NEW}", FILE)) == [FILE, FILE]
     assert asked == [0, 1]
     Stage().fail(NotFoundError, save_urls([OLD], path_of), (f"save {OLD}", refused(404)))
+
+
+class Shelf:
+    """A storage that remembers what it stored."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.stored: list[tuple[str, str, bool]] = []
+
+    @contextmanager
+    def temporary(self) -> Iterator[Path]:
+        yield self.directory
+
+    def put(self, file: Path, name: str, *, overwrite: bool) -> str:
+        self.stored.append((file.name, name, overwrite))
+        return f"shelf://{name}"
+
+    def next_number(self) -> int:
+        return 0
+
+
+def test_a_result_is_stored_once_its_download_is_complete(tmp_path: Path) -> None:
+    stage, shelf = Stage(), Shelf(tmp_path)
+    flow = save_project([stage.finished_job()], paths_in(shelf, "kite"), overwrite=True)
+    assert stage.play(flow, (f"save {OLD}", tmp_path / "result.png")) == ["shelf://kite.png"]
+    assert shelf.stored == [("result.png", "kite.png", True)]
+
+
+def test_a_refused_download_stores_nothing(tmp_path: Path) -> None:
+    stage, shelf = Stage(), Shelf(tmp_path)
+    steps = [(f"save {OLD}", refused(403)), FRESH, (f"save {NEW}", refused(403))]
+    stage.fail(PermissionDeniedError, save_project([stage.finished_job()], paths_in(shelf, "kite")), *steps)
+    assert shelf.stored == []
 
 
 # -- the last frame of a video -----------------------------------------------------
