@@ -128,6 +128,7 @@ th, td {{ text-align: left; vertical-align: top; padding: .5rem .6rem; border-bo
 th {{ font-weight: 600; color: #59616e; font-size: .85rem }}
 img, video {{ max-width: 160px; max-height: 160px; border-radius: 4px; display: inline-block; margin: 0 4px 4px 0 }}
 audio {{ width: 220px }}
+td:nth-child(4) {{ white-space: nowrap }} td:last-child {{ min-width: 21rem }}
 .failed {{ color: #b3261e }} .kept {{ color: #59616e }} .done {{ color: #1b6e3c }}
 .error {{ color: #b3261e; font-size: .9rem }}
 small {{ color: #59616e; overflow-wrap: anywhere }}
