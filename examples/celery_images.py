@@ -7,6 +7,7 @@ process. A task that is repeated does not pay again.
 import argparse
 import os
 import sys
+import uuid
 from functools import cache
 
 from sogni import ServerError, SogniClient, SogniConnectionError
@@ -44,7 +45,7 @@ def illustrate(key: str, prompt: str) -> list[str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("prompts", nargs="*", default=["a fox", "an owl"], metavar="prompt", help="what to draw")
-    parser.add_argument("--order", default="order-17", help="name of the order (default: %(default)s)")
+    parser.add_argument("--order", default=uuid.uuid4().hex, help="name that a repeated run passes again")
     args = parser.parse_args()
     tasks = group(illustrate.s(f"{args.order}-{number}", prompt) for number, prompt in enumerate(args.prompts))
     for paths in tasks().get(timeout=900):

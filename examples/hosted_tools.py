@@ -22,9 +22,9 @@ with SogniClient(disable_socket=True) if os.environ.get("SOGNI_API_KEY") else So
         messages=[{"role": "user", "content": args.request}], sogni_tools=True, sogni_tool_execution=True
     )
     for result in answer.sogni_tool_results or ():
-        print(result["tool"], "succeeded" if result["success"] else "failed")
+        print(result.get("tool"), "succeeded" if result.get("success") else "failed")
         for artifact in result.get("artifacts", ()):
-            suffix = mimetypes.guess_extension(artifact["mimeType"]) or ""
+            suffix = mimetypes.guess_extension(artifact.get("mimeType", "")) or ""
             print(urlretrieve(artifact["url"], f"out/{artifact['id']}{suffix}")[0])
 
     written = client.chat.hosted.execute_tool("compose_lyrics", {"prompt": "a red kite over the harbor"})

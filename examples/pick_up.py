@@ -1,7 +1,7 @@
-"""Start an image and leave, as a program does that crashes.
+"""Save the images of a program that ended before they were finished, for example because it crashed.
 
-The next client with the same app id waits for what is left behind and saves it. Without an argument, the example does
-both.
+One run starts an image and leaves. The next one, with the same app id, waits for it and saves it. Without an argument,
+the example does both.
 """
 
 import argparse
