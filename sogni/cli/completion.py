@@ -13,7 +13,7 @@ INSTALL = {
     "bash": "mkdir -p ~/.local/share/bash-completion/completions && "
     "sogni completion bash > ~/.local/share/bash-completion/completions/sogni",
     "zsh": "echo 'eval \"$(sogni completion zsh)\"' >> ~/.zshrc  # after compinit",
-    "fish": "sogni completion fish > ~/.config/fish/completions/sogni.fish",
+    "fish": "mkdir -p ~/.config/fish/completions && sogni completion fish > ~/.config/fish/completions/sogni.fish",
 }
 """How to install the script of each shell for all later sessions."""
 
@@ -24,14 +24,16 @@ INSTALL = {
 def completion(context: click.Context, shell: str) -> None:
     """Print the script that completes commands, options, files, and the names of models and LoRAs.
 
-    Names come from the service, and are kept for a day. SHELL is bash (4.4 or newer), zsh or fish. The first line of
-    the script says how to install it.
+    Names come from the service, and are kept for a day. SHELL is bash (4.4 or newer), zsh or fish. A comment at its
+    beginning says how to install it.
 
     Example: eval "$(sogni completion bash)"
     """
     found = get_completion_class(shell)
     assert found is not None
     script = found(context.find_root().command, {}, "sogni", VARIABLE)
-    write(f"# To install: {INSTALL[shell]}")
     # Without `BashComplete.source`, which would start a bash and print its version to standard error.
-    write((found.source_template % script.source_vars()).strip())
+    first, *lines = (found.source_template % script.source_vars()).strip().splitlines()
+    # zsh looks for #compdef in the first line.
+    beginning = [f"# To install: {INSTALL[shell]}", first]
+    write("\n".join([*(reversed(beginning) if first.startswith("#") else beginning), *lines]))
