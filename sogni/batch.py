@@ -44,6 +44,7 @@ from sogni.keywords import suggest_keywords
 from sogni.local.batch_files import source_rows
 from sogni.local.batch_journal import BatchJournal
 from sogni.local.batch_reports import check_report, write_report
+from sogni.local.storage import only_directory
 from sogni.models.batches import BatchItem, BatchReport, BatchStatus
 from sogni.transport.driver import in_thread
 from sogni.transport.waiting import Deadline
@@ -128,7 +129,7 @@ def run(
     requests, findings = in_thread(partial(batch_requests, rows, defaults or {}, common={}))
     if not skip_bad_rows:
         refuse_lines(findings)
-    target = Path(directory)
+    target = only_directory(directory)
     journal_path = target / f"{name}.journal.jsonl" if journal is None else Path(journal)
     items: list[BatchItem] = []
     started = time.monotonic()

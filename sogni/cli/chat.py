@@ -25,7 +25,7 @@ from sogni.cli.connection_options import ConnectionOptions, connection_options
 from sogni.cli.exit_codes import Command, Interrupted, error_text, print_cost, print_note, print_stderr
 from sogni.cli.input_files import STDIN, STDIN_START_SECONDS, decode_text, read_input, read_optional_stdin
 from sogni.cli.known_names import complete_chat_models
-from sogni.cli.output import check_directory, print_json, print_paths, write, writing
+from sogni.cli.output import OutputDirectory, check_directory, print_json, print_paths, write, writing
 from sogni.cli.params import check_encodable, token_option
 from sogni.cli.preview import show_previews
 from sogni.cli.profiles import setting
@@ -51,7 +51,7 @@ _TOOL_MESSAGES = {"creating": "started", "completed": "completed", "failed": "fa
 class Toolbox:
     """The media tools and the directory for their results."""
 
-    directory: Path
+    directory: Path | str
 
     def options(self) -> dict[str, Any]:
         """Return the arguments of a completion with tools."""
@@ -62,7 +62,7 @@ class Toolbox:
         if progress.status in _TOOL_MESSAGES and on_terminal(sys.stderr):
             print_note(f"{call.function.name} {_TOOL_MESSAGES[progress.status]}")
 
-    def save(self, client: SogniClient, answer: Any) -> list[Path]:
+    def save(self, client: SogniClient, answer: Any) -> list[Path] | list[Any]:
         """Save the results of the tools and print the errors of those that failed."""
         if answer is None:
             return []
@@ -83,7 +83,7 @@ class ToolResults:
     local: bool
     _saved: set[str] = field(factory=set)
 
-    def save(self, answer: Any) -> list[Path]:
+    def save(self, answer: Any) -> list[Path] | list[Any]:
         """Save the results of an answer."""
         paths = self.toolbox.save(self.client, answer)
         self._saved.update(self._unsaved())
@@ -140,7 +140,7 @@ def chat_options(function: Callable[..., Any]) -> Callable[..., Any]:
         json_schema: Any,
         tools: bool,
         count: int,
-        output_dir: Path,
+        output_dir: Path | str,
         prompt: str | None,
         **given: Any,
     ) -> Any:
@@ -221,7 +221,7 @@ _OPTIONS = (
     click.option(
         "-o",
         "--output-dir",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=OutputDirectory(),
         default=lambda: setting("output_dir") or ".",
         show_default=False,
         metavar="DIRECTORY",
@@ -407,7 +407,7 @@ class Turn:
         if name in run:
             try:
                 run[name](conversation, argument.strip())
-            except (OSError, SogniError, click.UsageError) as error:
+            except (ImportError, OSError, SogniError, click.UsageError) as error:
                 print_stderr(error_text(error))
             return True
         if re.fullmatch(r"/[a-z]+", name):
@@ -427,7 +427,9 @@ class Turn:
         print_note(f"tools are {'on' if self.talk.tools else 'off'}")
 
     def _save(self, conversation: Conversation, argument: str) -> None:
-        path = Path(argument).expanduser() if argument else _free(self.talk.toolbox.directory / SAVED_NAME)
+        directory = self.talk.toolbox.directory
+        default = (Path() if isinstance(directory, str) else directory) / SAVED_NAME  # not in a storage
+        path = Path(argument).expanduser() if argument else _free(default)
         if path.exists() and path not in self.saved:
             raise click.UsageError(f"{path} exists: give another name")
         conversation.save(path)

@@ -16,6 +16,7 @@ from sogni.cli.login import prompt_secretly
 from sogni.cli.output import print_json, print_table, write
 from sogni.cli.profiles import DEFAULT, VARIABLES, check, chosen_name, current_profile, find_path, load, save, shown
 from sogni.errors import NotFoundError
+from sogni.local.storage import is_url
 from sogni.redaction import secret
 
 _NAME = click.argument("name", type=click.Choice(tuple(VARIABLES)), metavar="NAME")
@@ -88,7 +89,7 @@ def set_(name: str, value: str | None, file: str | None) -> None:
         raise click.UsageError("--file is only for api_key")
     if value is None:
         raise click.UsageError(f"VALUE is missing for {name}")
-    if name == "output_dir" and value:
+    if name == "output_dir" and value and not is_url(value):
         value = os.path.abspath(os.path.expanduser(value))
     check(name, value)
     path = _path()

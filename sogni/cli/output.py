@@ -24,6 +24,7 @@ from sogni.cli.profiles import setting
 from sogni.core.projects.file_names import DEFAULT, check_name
 from sogni.display import on_terminal
 from sogni.errors import SogniError
+from sogni.local.storage import directory_or_storage, is_url
 from sogni.models.converter import to_dict
 from sogni.redaction import escape_controls
 
@@ -46,8 +47,8 @@ def print_json(value: Any) -> None:
     _echo(text.encode("utf-8", "backslashreplace") + b"\n")
 
 
-def print_paths(paths: Iterable[Path]) -> None:
-    """Print paths, one per line, in exactly the bytes of the file system.
+def print_paths(paths: Iterable[Path | str]) -> None:
+    """Print paths or URLs, one per line, in exactly the bytes of the file system.
 
     On a terminal, control characters in them are escaped.
     """
@@ -128,11 +129,21 @@ def _fits(rows: Sequence[Sequence[str]], width: int) -> bool:
     return sum(columns) + 2 * (len(columns) - 1) <= width
 
 
+class OutputDirectory(click.Path):
+    """The path of a directory, or the URL of a storage, which remains a string."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if isinstance(value, str) and is_url(value) else super().convert(value, param, ctx)
+
+
 @frozen(kw_only=True)
 class Target:
-    """Directory and file name pattern for results, and whether to replace existing files."""
+    """Directory or storage, and name pattern for results, and whether to replace existing files."""
 
-    directory: Path
+    directory: Path | str
     name: str
     overwrite: bool = False
 
@@ -144,7 +155,7 @@ def saving(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options for saving results to a command, which receives them as `target`."""
 
     @wraps(function)
-    def command(*args: Any, output_dir: Path, name: str, overwrite: bool, **given: Any) -> Any:
+    def command(*args: Any, output_dir: Path | str, name: str, overwrite: bool, **given: Any) -> Any:
         check_directory(output_dir)
         target = Target(directory=output_dir, name=check_name(name), overwrite=overwrite)
         return function(*args, target=target, **given)
@@ -158,11 +169,12 @@ _OPTIONS = (
     click.option(
         "-o",
         "--output-dir",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=OutputDirectory(),
         default=lambda: setting("output_dir") or ".",
         show_default=False,
         metavar="DIRECTORY",
-        help="Save results here. Default: that of the profile, else the current directory.",
+        help="Save results here, or to a URL such as s3://BUCKET/PREFIX. Default: that of the profile, else the "
+        "current directory.",
     ),
     click.option(
         "--name",
@@ -176,7 +188,7 @@ _OPTIONS = (
 
 
 @contextmanager
-def writing(directory: Path, lost: str) -> Iterator[None]:
+def writing(directory: Path | str, lost: str) -> Iterator[None]:
     """Add to write errors the directory, if they name no file, and the note `lost`."""
     try:
         yield
@@ -184,13 +196,20 @@ def writing(directory: Path, lost: str) -> Iterator[None]:
         error.add_note(lost)
         raise
     except OSError as error:
-        error.filename = error.filename or str(directory)
+        if isinstance(directory, Path):
+            error.filename = error.filename or str(directory)
         error.add_note(lost)
         raise
 
 
-def check_directory(directory: Path) -> None:
-    """Raise UsageError if files cannot be written to a directory, which need not exist yet."""
+def check_directory(directory: Path | str) -> None:
+    """Raise UsageError if files cannot be written to a directory, which need not exist yet.
+
+    Raises ValidationError or ImportError if a URL is not one of a storage.
+    """
+    if isinstance(directory, str):
+        directory_or_storage(directory, None)
+        return
     # Checked before anything is paid for. The directory is created together with the first result.
     existing = next((it for it in (directory.absolute(), *directory.absolute().parents) if it.exists()), None)
     if existing is None or not existing.is_dir():

@@ -43,13 +43,13 @@ def protocol_of(environ: Mapping[str, str]) -> Protocol | None:
     return None
 
 
-def show_previews(paths: Iterable[Path]) -> None:
+def show_previews(paths: Iterable[Path | str]) -> None:
     """Draw images on standard error; nothing for other files, with `--quiet`, and where it is no such terminal."""
     protocol = protocol_of(os.environ)
     if protocol is None or is_quiet() or not (on_terminal(sys.stderr) and on_terminal(sys.stdout)):
         return
     for path in paths:
-        content = _thumbnail(path)
+        content = _thumbnail(path) if isinstance(path, Path) else None
         if content is not None:
             draw("".join(_kitty(content)) if protocol == "kitty" else _iterm2(content))
 

@@ -17,6 +17,7 @@ from sogni.cli.connection_options import ConnectionOptions, connection_options
 from sogni.cli.exit_codes import Command, Group, print_stderr
 from sogni.cli.output import (
     OVERWRITE,
+    OutputDirectory,
     Target,
     check_directory,
     print_json,
@@ -204,14 +205,18 @@ def _known(values: Mapping[str, Any]) -> dict[str, Any]:
 @click.option(
     "-o",
     "--output-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutputDirectory(),
     metavar="DIRECTORY",
     help="Save the results here. Default: print their URLs.",
 )
 @OVERWRITE
 @connection_options
 def watch(
-    connection: ConnectionOptions, project_id: str, timeout: float | None, output_dir: Path | None, overwrite: bool
+    connection: ConnectionOptions,
+    project_id: str,
+    timeout: float | None,
+    output_dir: Path | str | None,
+    overwrite: bool,
 ) -> None:
     """Follow a project until it ends, and print the URLs of its results, or the paths of the saved files.
 

@@ -55,7 +55,7 @@ class Collected:
     """A finished project, the saved files, and the error if results are missing."""
 
     project: Project
-    files: list[Path]
+    files: list[Path] | list[Any]
     error: SogniError | None = None
 
 
@@ -202,7 +202,7 @@ def _wait(project: Project, deadline: Deadline) -> None:
             return
 
 
-def save_results(project: Project, target: Target, error: SogniError | None, *, local: bool) -> list[Path]:
+def save_results(project: Project, target: Target, error: SogniError | None, *, local: bool) -> list[Path] | list[Any]:
     """Save the available results. After an earlier `error`, a failure to save only adds a note to it."""
     state = "has finished" if project.finished else "continues"
     lost = f"project {project.id} {state}, but its results were not saved{_unsaved(project, local=local)}"

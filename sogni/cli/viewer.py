@@ -19,9 +19,12 @@ OPEN_SECONDS = 2.0
 """How long to wait for an opener, which may be the viewer itself and then continues."""
 
 
-def open_files(paths: Iterable[Path]) -> None:
+def open_files(paths: Iterable[Path | str]) -> None:
     """Open files in the viewers of the system. Those that cannot be opened are reported, since they are saved."""
     for path in paths:
+        if not isinstance(path, Path):
+            print_stderr(f"{path} cannot be opened: it is not a local file")
+            continue
         try:
             _open(str(path.absolute()))
         except (OSError, subprocess.SubprocessError) as error:

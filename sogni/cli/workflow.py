@@ -18,7 +18,7 @@ from sogni.cli.connection_options import JSON, ConnectionOptions, connection_opt
 from sogni.cli.exit_codes import USAGE, Command, Group
 from sogni.cli.follow import raise_if_failed, start_workflow, watch
 from sogni.cli.known_names import complete_file
-from sogni.cli.output import OVERWRITE, check_directory, print_json, print_paths, print_table, writing
+from sogni.cli.output import OVERWRITE, OutputDirectory, check_directory, print_json, print_paths, print_table, writing
 from sogni.local.plan_files import SUFFIXES, file_findings, load_plan
 from sogni.models.converter import to_dict
 from sogni.models.workflows import MediaReference, WorkflowRecord
@@ -109,10 +109,10 @@ _TIMEOUT = click.option(
 class _Output:
     """Directory for the results of a workflow, and whether to replace existing files."""
 
-    directory: Path
+    directory: Path | str
     overwrite: bool
 
-    def save(self, client: SogniClient, workflow_id: str) -> list[Path]:
+    def save(self, client: SogniClient, workflow_id: str) -> list[Path] | list[Any]:
         with writing(self.directory, f"save again with 'sogni workflow save {workflow_id}'"):
             return list(client.workflows.save_artifacts(workflow_id, self.directory, overwrite=self.overwrite))
 
@@ -122,12 +122,13 @@ def _output_option(default: Path | None, help: str) -> Callable[[Callable[..., A
 
     def decorator(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
-        def command(*args: Any, output_dir: Path | None, overwrite: bool, **given: Any) -> Any:
+        def command(*args: Any, output_dir: Path | str | None, overwrite: bool, **given: Any) -> Any:
             output = None if output_dir is None else _Output(directory=output_dir, overwrite=overwrite)
             return function(*args, output=output, **given)
 
-        kind = click.Path(file_okay=False, path_type=Path)
-        option = click.option("-o", "--output-dir", type=kind, default=default, metavar="DIRECTORY", help=help)
+        option = click.option(
+            "-o", "--output-dir", type=OutputDirectory(), default=default, metavar="DIRECTORY", help=help
+        )
         return option(OVERWRITE(command))
 
     return decorator
@@ -381,7 +382,7 @@ def _watch_and_print(
 ) -> None:
     """Follow a workflow and print its results: paths if they are saved, otherwise URLs."""
     record = watch(client, workflow_id, timeout, quiet=connection.as_json)
-    paths: list[Path] = []
+    paths: list[Path] | list[Any] = []
     if output is not None and record.ended:
         paths = output.save(client, workflow_id)
     if connection.as_json:
@@ -393,7 +394,7 @@ def _watch_and_print(
     raise_if_failed(record)
 
 
-def _document_with_files(record: WorkflowRecord, paths: list[Path] | None) -> Mapping[str, Any]:
+def _document_with_files(record: WorkflowRecord, paths: list[Path] | list[Any] | None) -> Mapping[str, Any]:
     document: dict[str, Any] = to_dict(record)
     return document if paths is None else {**document, "files": [str(path) for path in paths]}
 

@@ -77,6 +77,21 @@ def hidden(place: T, options: Any) -> tuple[T, Any]:
     return secret_url(place), StorageOptions(options) if isinstance(options, Mapping) else secret(options)
 
 
+def is_url(text: str) -> bool:
+    """Return whether a string is a URL rather than a path."""
+    return _URL.fullmatch(text) is not None
+
+
+def only_directory(directory: str | os.PathLike[str]) -> Path:
+    """Return a directory, also that of a ``file://`` URL. Raises ValidationError for other URLs."""
+    url = _matched("directory", directory)
+    if url is None:
+        return Path(directory)
+    if url[1].lower() in _LOCAL:
+        return _local_path("directory", url[0])
+    raise invalid_value("directory", url[0], "a directory, because the journal of a batch is a local file")
+
+
 def directory_or_storage(directory: str | os.PathLike[str], options: Any) -> Directory:
     """Return the directory itself, that of a ``file://`` URL, or the storage of another URL.
 

@@ -9,7 +9,14 @@ from typing import Any, ClassVar
 import pytest
 
 from sogni.errors import ValidationError
-from sogni.local.storage import StorageOptions, UrlStorage, directory_or_storage, next_number, path_or_object
+from sogni.local.storage import (
+    StorageOptions,
+    UrlStorage,
+    directory_or_storage,
+    next_number,
+    only_directory,
+    path_or_object,
+)
 from tests.storages import empty_memory
 from tests.tables import each_row
 
@@ -49,6 +56,12 @@ def test_a_path_object_is_never_a_url() -> None:
 def test_a_file_url_is_a_directory(tmp_path: Path) -> None:
     assert directory_or_storage(f"file://{tmp_path}/two%20words", None) == tmp_path / "two words"
     assert path_or_object(f"FILE://localhost{tmp_path}/cat", None)(".png") == tmp_path / "cat.png"
+
+
+def test_what_needs_a_directory_takes_no_other_url(tmp_path: Path) -> None:
+    assert [only_directory(it) for it in ("out", tmp_path, f"file://{tmp_path}")] == [Path("out"), tmp_path, tmp_path]
+    with pytest.raises(ValidationError, match=r"^directory must be a directory"):
+        only_directory("memory://out")
 
 
 @each_row(
