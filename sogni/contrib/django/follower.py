@@ -13,6 +13,7 @@ import os
 import tempfile
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -87,16 +88,17 @@ class Follower:
                 self._thread.start()
 
     def stop(self, timeout: float | None = None) -> None:
-        """Stop following, once the results that are being stored are stored."""
+        """Stop following, once the results that are being stored are stored, and leave the rest to other processes."""
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._lock:
             thread, self._thread = self._thread, None
-            followed = list(self._followed.values())
-            self._followed = {}
+            followed, self._followed = self._followed, {}
             self._stopping.set()
-        for each in (thread, *(it.settling for it in followed)):
+        for each in (thread, *(it.settling for it in followed.values())):
             if each is not None and each is not threading.current_thread():
                 each.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        if followed:
+            release(followed)
 
     def _run(self, stopping: threading.Event) -> None:
         try:
@@ -158,6 +160,19 @@ def rows_of(using: str) -> Any:
     from sogni.contrib.django.models import SogniProject
 
     return SogniProject._base_manager.using(using)
+
+
+def release(followed: dict[Any, Followed]) -> None:
+    """Let other processes follow projects at once, which they otherwise do after a time without news."""
+    from sogni.contrib.django.models import ORPHANED_SECONDS, UNFINISHED
+
+    released_at = timezone.now() - timedelta(seconds=ORPHANED_SECONDS)
+    try:
+        for using in {it.using for it in followed.values()}:
+            keys = [pk for pk, it in followed.items() if it.using == using and not it.settled]
+            rows_of(using).filter(pk__in=keys, status__in=UNFINISHED).update(followed_at=released_at)
+    except DatabaseError:
+        logger.warning("projects could not be released", exc_info=True)
 
 
 def write(pk: Any, followed: Followed, now: float) -> None:

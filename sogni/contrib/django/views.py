@@ -43,6 +43,7 @@ class _Stream:
         if row is None:
             self.over = True
             return "event: deleted\ndata: {}\n\n"
+        _resume(row)
         self.over = row.finished or now - self._began_at >= LONGEST
         data = json.dumps(row.to_dict())
         if data != self._sent:
@@ -50,7 +51,6 @@ class _Stream:
             return f"event: {'finished' if row.finished else 'progress'}\ndata: {data}\n\n"
         if now - self._sent_at >= KEEP_ALIVE:
             self._sent_at = now
-            _resume(row)
             return ": waiting\n\n"
         return ""
 
@@ -94,8 +94,7 @@ def progress_stream(request: HttpRequest, pk: Any) -> HttpResponse:
     Example:
         >>> urlpatterns = [path("progress/<uuid:pk>/", login_required(progress_stream))]
     """
-    row = get_object_or_404(SogniProject, pk=pk)
-    _resume(row)
+    get_object_or_404(SogniProject, pk=pk)
     stream = _Stream(pk)
     content = stream.__aiter__() if isinstance(request, ASGIRequest) else iter(stream)
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}

@@ -1,0 +1,1 @@
+"""A gallery of images that visitors ask for."""
