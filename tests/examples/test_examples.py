@@ -13,7 +13,7 @@ from PIL import Image
 from sogni.emulator import LocalSupernet
 from tests.examples.conftest import EXAMPLES, ROOT, Run
 
-# How many files each example saves without an argument. Those of frameworks are in test_frameworks.py.
+# How many files each example saves without an argument. Those that need a library have tests of their own.
 SAVED = {
     "account_overview.py": 0,
     "callbacks.py": 4,
@@ -49,7 +49,12 @@ SAVED = {
     "video_from_an_image.py": 1,
     "video_from_text.py": 1,
 }
-LIBRARIES = {"celery_images.py": "celery", "dask_images.py": "distributed", "fastapi_stream.py": "fastapi"}
+LIBRARIES = {
+    "celery_images.py": "celery",
+    "dask_images.py": "distributed",
+    "fastapi_stream.py": "fastapi",
+    "save_to_s3.py": "fsspec",
+}
 
 
 def size(path: Path) -> tuple[int, int]:
@@ -79,7 +84,7 @@ def test_each_takes_help(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
         with pytest.raises(SystemExit) as ended:
             runpy.run_path(str(EXAMPLES / name), run_name="__main__")
         usage, description, *_ = capsys.readouterr().out.split("\n\n")
-        described.append((name, ended.value.code, usage.split()[:2], len(description) > 30))
+        described.append((name, ended.value.code, usage.split()[:2], len(description) > 25))
     assert described == [(name, 0, ["usage:", name], True) for name in (*SAVED, *here)]
 
 
