@@ -36,6 +36,8 @@ COST_SECONDS: float = 2.0
 CONCURRENT: int = 4
 """Projects whose results are stored at the same time."""
 ATTEMPTS: int = 5
+RETRY_SECONDS: float = 5.0
+"""Pause after the database refused an update."""
 EXIT_SECONDS: float = 2.0
 
 
@@ -107,8 +109,10 @@ class Follower:
                 for pk, followed in list(self._followed.items()):
                     try:
                         self._look(pk, followed)
-                    except DatabaseError:
-                        logger.warning("a project could not be updated pk=%s", pk, exc_info=True)
+                    except Exception as error:
+                        # The thread goes on for the others; a database may be back in a moment.
+                        followed.retry_at = time.monotonic() + RETRY_SECONDS
+                        logger.warning("a project could not be updated pk=%s error=%s", pk, redact(repr(error)))
                 with self._lock:
                     if stopping.is_set():
                         return
@@ -120,7 +124,7 @@ class Follower:
 
     def _look(self, pk: Any, followed: Followed) -> None:
         project, now = followed.project, time.monotonic()
-        if followed.settling is not None and followed.settling.is_alive():
+        if now < followed.retry_at or (followed.settling is not None and followed.settling.is_alive()):
             return
         if followed.settled or followed.attempts >= ATTEMPTS:
             with self._lock:
@@ -129,7 +133,7 @@ class Follower:
         if project.finished and followed.ended_at is None:
             followed.ended_at = now
         write(pk, followed, now)
-        if followed.ended_at is None or now < followed.retry_at:
+        if followed.ended_at is None:
             return
         if project.cost is None and project.status == "completed" and now - followed.ended_at < COST_SECONDS:
             return

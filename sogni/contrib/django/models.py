@@ -193,8 +193,8 @@ class SogniProjectManager(Manager):
         Use it after a restart. It does no harm to projects that another process follows.
 
         Args:
-            lost_after: A project that the service does not know is marked as failed once it has not been followed for
-                so many seconds. Default 600.
+            lost_after: Mark projects that the service does not know as failed if they were created so many seconds ago.
+                Default 600.
 
         Returns:
             The projects that were unfinished, oldest first, with their state of now.
@@ -288,8 +288,8 @@ class SogniProject(Model):
         """Find out what became of an unfinished project: store its results, or follow it if it still runs.
 
         Args:
-            lost_after: Mark a project that the service does not know as failed if it has not been followed for so many
-                seconds. Default 600.
+            lost_after: Mark a project that the service does not know as failed if it was created so many seconds ago.
+                Default 600.
 
         Raises:
             ApiError: The service refused a request.
@@ -298,16 +298,20 @@ class SogniProject(Model):
         Example:
             >>> project.resume()
         """
+        self._resume(lost_after, at_once=True)
+
+    def _resume(self, lost_after: float, *, at_once: bool) -> None:
+        """Resume the project, and store the results of a finished one `at_once` or in the background."""
         using = self._state.db or "default"
         if self.finished or self.project_id is None or follower.follows(self.pk):
             return
         try:
             project = get_client().projects.attach(self.project_id)
         except NotFoundError:
-            if timezone.now() - self.followed_at >= timedelta(seconds=lost_after):
+            if timezone.now() - self.created_at >= timedelta(seconds=lost_after):
                 settle(self.pk, None, using)
             return
-        if project.finished:
+        if project.finished and at_once:
             settle(self.pk, project, using)
         else:
             follower.follow(self.pk, project, using)
@@ -328,7 +332,7 @@ class SogniProject(Model):
         rows = SogniProject.objects.using(self._state.db).filter(pk=self.pk, followed_at=self.followed_at)
         # One of several processes succeeds.
         if rows.update(followed_at=now):
-            self.resume()
+            self._resume(LOST_SECONDS, at_once=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as JSON-ready data, as the progress view sends it.

@@ -7,9 +7,9 @@ from collections import Counter
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db.models import QuerySet
 
 from sogni.contrib.django.bases import BaseCommand
+from sogni.contrib.django.follower import follower
 from sogni.contrib.django.models import LOST_SECONDS, SogniProject
 from sogni.errors import SogniError
 
@@ -43,10 +43,8 @@ class Command(BaseCommand):
             except (SogniError, OSError) as error:
                 errors += 1
                 self.stderr.write(f"{row.pk}: {type(error).__name__}: {error}")
-        # Even without --wait, rows are written a moment after the project ended.
-        chosen: QuerySet = SogniProject.objects.filter(pk__in=[row.pk for row in rows])
         deadline = time.monotonic() + timeout
-        while wait and not errors and chosen.filter(pk__in=self._unfinished()).exists() and time.monotonic() < deadline:
+        while wait and any(follower.follows(row.pk) for row in rows) and time.monotonic() < deadline:
             time.sleep(0.25)
         ended = [SogniProject.objects.get(pk=row.pk) for row in rows]
         for row in ended:
@@ -55,6 +53,3 @@ class Command(BaseCommand):
         self.stdout.write(", ".join(f"{number} {status}" for status, number in counts.items()) or "nothing to do")
         if errors:
             raise CommandError(f"{errors} of {len(rows)} could not be looked up")
-
-    def _unfinished(self) -> Any:
-        return SogniProject.objects.unfinished().values("pk")
