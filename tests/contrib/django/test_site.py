@@ -163,21 +163,28 @@ def test_gunicorn_serves_the_site_and_reloads_without_loss(
     assert manage(environment, "sogni_sync") == "nothing to do\n"
 
 
-def test_uvicorn_serves_the_site(environment: dict[str, str], supernet: LocalSupernet) -> None:
+@pytest.fixture
+def uvicorn(environment: dict[str, str]) -> Iterator[Site]:
+    """The site under uvicorn."""
     pytest.importorskip("uvicorn")
     arguments = "uvicorn --host 127.0.0.1 --port 0 --lifespan off gallery.asgi:application"
-    with (
-        serving(environment, "Uvicorn running on", *arguments.split()) as site,
-        ThreadPoolExecutor(4) as threads,
-    ):
-        for state in threads.map(site.finished, threads.map(site.create, ["a", "b", "c", "d"])):
-            check(site, state)
-        path = site.create("in a browser")
-        if CHROMIUM is not None:
-            shown = look(f"http://127.0.0.1:{site.port}{path}", Path(environment["GALLERY_DATA"]))
-            assert shown.count("<img ") == 2
-            assert re.search(r'<p id="state"[^>]*>completed · [\d.]+ \w+</p>', shown)
+    with serving(environment, "Uvicorn running on", *arguments.split()) as site:
+        yield site
+
+
+def test_uvicorn_serves_the_site(uvicorn: Site, supernet: LocalSupernet) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        for state in threads.map(uvicorn.finished, threads.map(uvicorn.create, ["a", "b", "c", "d"])):
+            check(uvicorn, state)
     assert supernet.violations == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_a_browser_shows_progress_and_results(uvicorn: Site, environment: dict[str, str]) -> None:
+    path = uvicorn.create("in a browser")
+    shown = look(f"http://127.0.0.1:{uvicorn.port}{path}", Path(environment["GALLERY_DATA"]))
+    assert shown.count("<img ") == 2
+    assert re.search(r'<p id="state"[^>]*>completed · [\d.]+ \w+</p>', shown)
 
 
 def look(url: str, folder: Path) -> str:
