@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -64,6 +65,9 @@ def sogni(reach: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPa
     from sogni.cli.program import sogni as program
 
     monkeypatch.chdir(tmp_path)
+    # What the environment of the tests happens to say about the package is none of a command's business.
+    for name in [name for name in os.environ if name.startswith("SOGNI_")]:
+        monkeypatch.delenv(name)
     for name, value in reach.items():
         monkeypatch.setenv(name, value)
 

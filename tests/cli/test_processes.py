@@ -19,6 +19,9 @@ from sogni.emulator import LocalSupernet
 from tests.cli.conftest import saved_later, without_cost
 from tests.forkserver import ROOT, Process
 
+pytestmark = pytest.mark.integration
+
+
 Start = Callable[..., Process]
 
 

@@ -21,6 +21,9 @@ from tests.cli.test_progress import Work, drawn
 from tests.cli.test_workflow import PLAN
 from tests.forkserver import Process
 
+pytestmark = pytest.mark.integration
+
+
 Run = Callable[..., Result]
 MODEL = ("--model", "flux1-schnell-fp8", "--steps", "1")
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\x0dred\x08"

@@ -18,6 +18,9 @@ from tests.emulator.chat import test_chat_runs as runs
 from tests.emulator.wire import Wire
 from tests.emulator.workflows.helpers import ROOT, ended, plan, start, step, still, takes
 
+pytestmark = pytest.mark.integration
+
+
 STEPS = (
     still(numberOfVariations=2),
     step("bright", "apply_style", takes("still", "sourceImageIndex", "image_index"), prompt="bright"),

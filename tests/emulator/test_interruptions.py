@@ -17,6 +17,9 @@ from tests.emulator.chat.test_hosted_chat import hosted
 from tests.emulator.wire import Wire
 from tests.emulator.workflows.helpers import ROOT, ended, frames, get, plan, run, start, step, still, takes
 
+pytestmark = pytest.mark.integration
+
+
 DRAW = "Draw a picture of a red kite at 256x256, please."
 
 

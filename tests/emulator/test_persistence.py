@@ -19,6 +19,8 @@ from tests.emulator.wire import Wire, job_request, new_id
 from tests.emulator.workflows.helpers import FILM, ROOT, ended, frames, get, plan, run, start, step, still, takes
 from tests.forkserver import Process
 
+pytestmark = pytest.mark.integration
+
 
 def wire_of(emulator: EmulatorProcess) -> Wire:
     values = {name: getattr(emulator, name) for name in ("rest_endpoint", "socket_endpoint", "api_key")}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from tests.examples.conftest import Run
+
+pytestmark = pytest.mark.integration
 
 
 def test_one_answer(run: Run) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from sogni.emulator import LocalSupernet
 from tests.examples.conftest import Run
 from tests.examples.test_examples import size
+
+pytestmark = pytest.mark.integration
 
 
 def test_a_chat_asks_before_it_spends(tmp_path: Path, run: Run) -> None:

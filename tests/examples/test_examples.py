@@ -13,6 +13,9 @@ from PIL import Image
 from sogni.emulator import LocalSupernet
 from tests.examples.conftest import EXAMPLES, ROOT, Run
 
+pytestmark = pytest.mark.integration
+
+
 # How many files each example saves without an argument. Those that need a library have tests of their own.
 SAVED = {
     "account_overview.py": 0,

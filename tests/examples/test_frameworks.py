@@ -18,6 +18,8 @@ from sogni.emulator import LocalSupernet
 from tests.examples.conftest import EXAMPLES, ROOT, Run
 from tests.examples.test_examples import size
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def address(fast_emulator: None) -> Iterator[str]:

@@ -13,6 +13,9 @@ from sogni.emulator import LocalSupernet
 from tests.emulator.media.helpers import Opened, as_image, clip, distance, opened, picture, tone
 from tests.examples.conftest import Run
 
+pytestmark = pytest.mark.integration
+
+
 Make = Callable[..., Opened]
 FACE, ROOM = picture("darkred"), picture("navy")
 

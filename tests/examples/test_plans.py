@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from sogni import WorkflowInput
 from sogni.emulator import LocalSupernet
 from tests.examples.conftest import EXAMPLES, Run
+
+pytestmark = pytest.mark.integration
 
 
 def test_every_plan_is_right() -> None:

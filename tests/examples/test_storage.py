@@ -10,6 +10,8 @@ from PIL import Image
 from tests.examples.conftest import Run
 from tests.storages import BUCKET, KEY, SECRET, file_system, s3_server
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.mark.keeps_resources("fsspec keeps its thread and its connections for the whole process")
 def test_save_to_s3(run: Run) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.examples.conftest import Run
+
+pytestmark = pytest.mark.integration
 
 
 def test_own_function(run: Run) -> None:

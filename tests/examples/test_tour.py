@@ -14,6 +14,9 @@ import pytest
 
 from tests.examples.conftest import EXAMPLES, ROOT
 
+pytestmark = pytest.mark.integration
+
+
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")
 pytest.importorskip("ipykernel")

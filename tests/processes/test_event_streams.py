@@ -11,6 +11,9 @@ import pytest
 from tests.forkserver import Process
 from tests.processes.test_exit import seconds_after_last_line
 
+pytestmark = pytest.mark.integration
+
+
 Run = Callable[[str], Process]
 
 STREAM = """

@@ -14,6 +14,9 @@ import pytest
 from tests.forkserver import ROOT, Process
 from tests.processes.conftest import start_python
 
+pytestmark = pytest.mark.integration
+
+
 Run = Callable[[str], Process]
 
 GENERATE = """

@@ -13,7 +13,7 @@ from sogni.emulator import LocalSupernet
 from tests.forkserver import WITHOUT_FORK_WARNINGS, Process
 
 Run = Callable[[str], Process]
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+pytestmark = [pytest.mark.integration, pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")]
 
 FORK = """
     import os, pickle, sys

@@ -21,7 +21,7 @@ from sogni.emulator import Balance, LocalSupernet
 from tests.processes.conftest import start_python
 
 pytest.importorskip("gunicorn")
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+pytestmark = [pytest.mark.integration, pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")]
 
 APPLICATION = """
 import json, os

@@ -14,6 +14,9 @@ import pytest
 from sogni.emulator import LocalSupernet
 from tests.processes.conftest import start_python
 
+pytestmark = pytest.mark.integration
+
+
 RECORDER = """
     import sys, threading
     from PIL import Image

@@ -12,7 +12,10 @@ from sogni import ChatRunEvent, SogniClient
 from sogni.emulator import LocalSupernet
 from tests.forkserver import Process
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs a kill that nobody can catch")
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(os.name != "posix", reason="needs a kill that nobody can catch"),
+]
 
 MESSAGES = [{"role": "user", "content": "Write 60 words about the sea"}]
 BLOCKING = """

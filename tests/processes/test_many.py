@@ -9,9 +9,14 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 import sogni
 import sogni_async
 from sogni.emulator import Balance, LocalSupernet
+
+pytestmark = pytest.mark.integration
+
 
 MANY = 80
 ROOT = Path(__file__).resolve().parents[2]

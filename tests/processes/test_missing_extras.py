@@ -8,6 +8,11 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
+pytestmark = pytest.mark.integration
+
+
 # Forks for every case, because what is imported once cannot be missing later. What no case lacks is imported before.
 WITHOUT_LIBRARIES = """
 import asyncio, json, os, sys

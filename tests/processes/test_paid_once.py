@@ -16,7 +16,10 @@ from PIL import Image
 from sogni.emulator import LocalSupernet
 from tests.forkserver import COMMAND_LINE, Process
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs a kill that nobody can catch")
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(os.name != "posix", reason="needs a kill that nobody can catch"),
+]
 
 FIELDS = (
     'type="image", model_id="flux1-schnell-fp8", positive_prompt="a fox", steps=2, width=256, height=256, '

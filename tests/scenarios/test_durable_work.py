@@ -20,6 +20,9 @@ from tests.emulator.process import EmulatorProcess
 from tests.forkserver import Process
 from tests.scenarios.conftest import SOON, Sdk
 
+pytestmark = pytest.mark.integration
+
+
 LONG = 90.0
 """Seconds a film takes at the very most."""
 

@@ -11,6 +11,8 @@ import pytest
 
 from tests.contrib.django.conftest import IMAGE, SLOW, Outcomes
 
+pytestmark = pytest.mark.integration
+
 
 def events(text: str) -> list[tuple[str, dict[str, Any]]]:
     """The events of a stream: names and data."""

@@ -23,7 +23,7 @@ from sogni.emulator import LocalSupernet
 from tests.contrib.django.conftest import ROOT
 from tests.processes.conftest import own_state
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+pytestmark = [pytest.mark.integration, pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")]
 SITE = ROOT / "examples/django_site"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 

@@ -14,6 +14,9 @@ from sogni import SogniClient
 from sogni.emulator import LocalSupernet
 from tests.emulator.media.helpers import clip, loudness, opened, picture, tone
 
+pytestmark = pytest.mark.integration
+
+
 SHEET = Path(__file__).parents[3] / "docs" / "protocol" / "model-families.json"
 FAMILIES = {row["family"]: row for row in json.loads(SHEET.read_text("utf-8"))["families"]}
 PNG, MP4, MP3, GLB = "image/png", "video/mp4", "audio/mpeg", "model/gltf-binary"

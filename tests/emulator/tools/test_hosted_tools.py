@@ -16,6 +16,8 @@ from sogni.emulator.tools.runner import TOOLS
 from tests.emulator.media.helpers import as_image, distance, loudness
 from tests.emulator.tools.helpers import Tools
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[LocalSupernet]:
