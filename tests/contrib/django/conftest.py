@@ -65,6 +65,15 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> None:
     call_command("migrate", verbosity=0)
 
 
+@pytest.fixture(autouse=True)
+def closed_connections(configured: None) -> Iterator[None]:
+    """No connection is left open; the system check opens one, too."""
+    from django.db import connections
+
+    yield
+    connections.close_all()
+
+
 @pytest.fixture(scope="module")
 def supernet() -> Iterator[LocalSupernet]:
     """An emulator that takes a sixth of a second for an image."""
@@ -75,7 +84,6 @@ def supernet() -> Iterator[LocalSupernet]:
 @pytest.fixture
 def app(configured: None, supernet: LocalSupernet) -> Iterator[ModuleType]:
     """`sogni.contrib.django` with clients of the emulator and empty tables."""
-    from django.db import connections
     from django.test import override_settings
 
     import sogni.contrib.django as app
@@ -85,7 +93,6 @@ def app(configured: None, supernet: LocalSupernet) -> Iterator[ModuleType]:
         app.close_clients()
         app.SogniProject.objects.all().delete()
     supernet.faults.clear()
-    connections.close_all()
 
 
 def settings_of(supernet: LocalSupernet, **others: Any) -> dict[str, Any]:
