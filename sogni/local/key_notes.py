@@ -1,6 +1,6 @@
 """Notes of what was sent with idempotency keys, so that later processes notice other parameters.
 
-A note consists of digests, so nobody can read prompts and URLs in it. Nothing here raises: where no state can be kept,
+A note consists of digests, so it reveals no prompts or URLs. Nothing here raises: where no state can be kept,
 there are no notes.
 """
 

@@ -110,7 +110,7 @@ class Follower:
                     try:
                         self._look(pk, followed)
                     except Exception as error:
-                        # The thread goes on for the others; a database may be back in a moment.
+                        # The thread continues with the others; a database may be back in a moment.
                         followed.retry_at = time.monotonic() + RETRY_SECONDS
                         logger.warning("a project could not be updated pk=%s error=%s", pk, redact(repr(error)))
                 with self._lock:
