@@ -31,7 +31,7 @@ from sogni.core.outbox import (
     WaiterRegistry,
 )
 from sogni.core.projects.idempotency import KeyNotes
-from sogni.core.projects.registry import ProjectRegistry
+from sogni.core.projects.registry import ProjectRegistry, RecentIds
 from sogni.core.projects.upload_library import UploadLibrary
 from sogni.errors import AuthenticationError, ClientClosedError, ProtocolError, SogniConnectionError
 from sogni.models.account import Balances, SubscriptionLimitNotice
@@ -51,20 +51,18 @@ class SeenAlerts:
     # transport §9.5
 
     def __init__(self) -> None:
-        self._ids: dict[str, None] = {}
+        self._ids = RecentIds(_MAX_ALERTS)
         self._session = 0
 
     def is_new(self, alert_id: str, session: int) -> bool:
         """Whether an alert has not been delivered in this session; its id is remembered."""
         if session != self._session:
             # Alerts are dismissed by account.
-            self._ids.clear()
+            self._ids = RecentIds(_MAX_ALERTS)
             self._session = session
         if alert_id in self._ids:
             return False
-        self._ids[alert_id] = None
-        if len(self._ids) > _MAX_ALERTS:
-            del self._ids[next(iter(self._ids))]
+        self._ids.add(alert_id)
         return True
 
 

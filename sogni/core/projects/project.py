@@ -485,8 +485,9 @@ class ProjectState:
         if self.status == "completed" and not anyway and not every:
             return
         value: Any = None
+        urls = self.result_urls
         if self.status == "completed":
-            value = self.result_urls
+            value = urls
         elif self.status == "failed":
             value = self.error = self.error or ErrorData(code=0, message="the project failed")
         self._emit(self.status, value)
@@ -498,7 +499,7 @@ class ProjectState:
             self.id,
             self.status,
             now - self.sent_at,
-            len(self.result_urls),
+            len(urls),
             self.number_of_media,
             f"; {self.error.message} (code {self.error.code})" if self.error is not None else "",
         )

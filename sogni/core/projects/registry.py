@@ -59,6 +59,25 @@ _OF_RESULT = (
 """The declared fields of each frame; all others are kept in `extra`."""
 
 
+class RecentIds:
+    """The most recent ids of a kind, at most `limit`; adding one to a full set forgets the oldest."""
+
+    __slots__ = ("_ids", "_limit")
+
+    def __init__(self, limit: int) -> None:
+        self._ids: dict[str, None] = {}
+        self._limit = limit
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._ids
+
+    def add(self, id: str) -> None:
+        """Remember an id. One that is known already keeps its age."""
+        self._ids[id] = None
+        if len(self._ids) > self._limit:
+            del self._ids[next(iter(self._ids))]
+
+
 class Synchronization:
     """A comparison of the tracked projects with those of the service, and what it has found so far.
 
@@ -94,12 +113,12 @@ class ProjectRegistry:
         """Pending cancellations and their outcomes: whether the job was canceled, and the service's message."""
         self.lookups: int = 0
         """Number of snapshots for which projects were looked up."""
-        self._media_jobs: dict[str, None] = {}
+        self._media_jobs = RecentIds(MAX_MEDIA_JOBS)
         self._checked_at = 0.0
         self._reconciling = False
         self._reconcile_next: dict[bool, Reconcile] = {}
         """Queued reconciliations: at most one that was requested by a caller, and one other."""
-        self._ended: dict[str, None] = {}
+        self._ended = RecentIds(MAX_ENDED)
 
     @property
     def frame_handlers(self) -> dict[str, Callable[[Any, float], None]]:
@@ -141,9 +160,7 @@ class ProjectRegistry:
 
     def note_end(self, project_id: str) -> None:
         """Note that a project has ended, so that it is not recovered if a snapshot still lists it."""
-        self._ended[project_id] = None
-        if len(self._ended) > MAX_ENDED:
-            del self._ended[next(iter(self._ended))]
+        self._ended.add(project_id)
 
     def has_ended(self, project_id: str) -> bool:
         """Whether `note_end` was called for a project."""
@@ -225,9 +242,7 @@ class ProjectRegistry:
 
     def serve_as_media(self, job_id: str) -> None:
         """Note that the result of a job is not an image, although its model looked like one for images."""
-        self._media_jobs[job_id] = None
-        if len(self._media_jobs) > MAX_MEDIA_JOBS:
-            del self._media_jobs[next(iter(self._media_jobs))]
+        self._media_jobs.add(job_id)
 
     def is_served_as_media(self, job_id: str) -> bool:
         """Whether `serve_as_media` was called for a job."""
