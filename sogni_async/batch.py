@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sogni.core.checks import integer
-from sogni.core.flow import Flow, new_id
+from sogni.core.flow import Flow
 from sogni.core.projects.batch_requests import (
     BatchRequest,
     LineFinding,
@@ -377,7 +377,8 @@ class Batch:
     def _create(self, request: BatchRequest) -> Flow[ProjectState]:
         yield from self._budget.spend(request.params)
 
-        key = request.idempotency_key or self._journal[request.key].idempotency_key or (yield from new_id())
+        known = request.idempotency_key or self._journal[request.key].idempotency_key
+        key = known or self._journal.new_key(request.key)
 
         def announce(project_id: str) -> None:
             self._journal.begins(request.key, project_id, key)

@@ -1,15 +1,24 @@
 """Journal of a batch, which lets an interrupted batch continue.
 
-Each event is a line of JSON that is flushed to disk before the batch proceeds, so only the last line can be incomplete.
-A project is recorded with its idempotency key before it is sent: the next run uses the same key, so nothing is paid for
+Each event is a line of JSON that is written before the batch proceeds, so only the last line can be incomplete. A
+project is recorded with its idempotency key before it is sent: the next run uses the same key, so nothing is paid for
 twice.
+
+A killed process loses nothing that it has written, but a power failure loses what has not reached the disk. To wait for
+the disk with each line would cost milliseconds. Instead, the keys are derived from a secret of the journal, the only
+line that has to be on disk before the first project is sent: without the others, the next run derives the same keys,
+and finds its projects at the service.
 """
 
 from __future__ import annotations
 
 import codecs
+import hashlib
 import json
 import os
+import secrets
+import time
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +31,10 @@ from sogni.local.files import lock, unlock
 
 _LINE_START = b'{"service": '
 """Start of every line, also of an incomplete one. Any other file is rejected and left unchanged."""
+_SECRET = ""
+"""In place of a request: its line contains the secret from which idempotency keys are derived."""
+_SYNC_SECONDS = 1.0
+"""How long a batch that proceeds leaves its lines to the operating system."""
 
 
 @frozen(kw_only=True)
@@ -53,8 +66,10 @@ class BatchJournal:
         self.path = path
         self._service = service
         self._entries: dict[tuple[str, str], Entry] = {}
+        self._failures: Counter[tuple[str, str]] = Counter()
         self._descriptor = -1
         self._locked = False
+        self._synced = -_SYNC_SECONDS
 
     def __enter__(self) -> BatchJournal:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,8 +82,7 @@ class BatchJournal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        empty = os.fstat(self._descriptor).st_size == 0
-        if empty:
+        if os.fstat(self._descriptor).st_size == 0:
             self.path.unlink(missing_ok=True)
         if self._locked:
             unlock(self._descriptor)
@@ -76,6 +90,16 @@ class BatchJournal:
 
     def __getitem__(self, key: str) -> Entry:
         return self._entries.get((self._service, key), Entry())
+
+    def new_key(self, key: str) -> str:
+        """Return the idempotency key of the next project of a request.
+
+        It is the same until the project fails, also after a power failure.
+        """
+        if self[_SECRET].idempotency_key is None:
+            self._append(_SECRET, idempotency_key=secrets.token_hex(16))
+        name = f"{self[_SECRET].idempotency_key} {key} {self._failures[self._service, key]}"
+        return hashlib.sha256(name.encode()).hexdigest()[:32]
 
     def begins(self, key: str, project_id: str, idempotency_key: str) -> None:
         """Record that a project is about to be sent."""
@@ -130,6 +154,8 @@ class BatchJournal:
     ) -> None:
         saved = tuple(self.path.parent / name for name in files)
         before = self._entries.get((service, request), Entry())
+        if not (saved or project or idempotency_key):
+            self._failures[service, request] += 1
         self._entries[service, request] = Entry(
             project=project or (before.project if saved else None),
             idempotency_key=idempotency_key or (before.idempotency_key if saved else None),
@@ -143,7 +169,9 @@ class BatchJournal:
         try:
             while data:
                 data = data[os.write(self._descriptor, data) :]
-            os.fsync(self._descriptor)
+            if key == _SECRET or time.monotonic() - self._synced > _SYNC_SECONDS:
+                os.fsync(self._descriptor)
+                self._synced = time.monotonic()
         except OSError as error:
             # Remove the partial line, which would corrupt the next one.
             with suppress(OSError):

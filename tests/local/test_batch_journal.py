@@ -51,6 +51,41 @@ def test_what_is_noted_is_there_when_the_process_is_killed(path: Path) -> None:
     assert json.loads(line) == {"service": SERVICE, "request": "a", "project": "A", "idempotency_key": "key"}
 
 
+def test_keys_survive_the_loss_of_all_lines_but_the_first(path: Path) -> None:
+    with journal(path) as running:
+        keys = [running.new_key(request) for request in "aab"]
+        first = path.read_bytes()
+        running.begins("a", "A", keys[0])
+        running.saved("a", [])
+    path.write_bytes(first)
+    with journal(path) as again:
+        assert ([again.new_key(request) for request in "aab"], again["a"]) == (keys, Entry())
+    assert (keys[0] == keys[1], len(set(keys))) == (True, 2)
+
+
+def test_a_failed_project_is_followed_by_one_with_another_key(path: Path) -> None:
+    with journal(path) as running:
+        first = running.new_key("a")
+        running.begins("a", "A", first)
+        running.forget("a")
+        second = running.new_key("a")
+    with journal(path) as again, journal(path.with_name("other.jsonl")) as other:
+        keys = {first, second, other.new_key("a")}
+        assert (again.new_key("a"), len(keys)) == (second, 3)
+
+
+def test_the_first_line_is_on_disk_before_it_is_used(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[bytes] = []
+    monkeypatch.setattr(os, "fsync", lambda _: synced.append(path.read_bytes()))
+    with journal(path) as running:
+        key = running.new_key("a")
+        for number in range(100):
+            running.begins(f"{number}", "A", key)
+        lines = path.read_bytes().splitlines(keepends=True)
+    assert synced[0] == lines[0]
+    assert len(synced) < 50
+
+
 def test_journals_of_former_versions_have_no_idempotency_keys(path: Path) -> None:
     path.parent.mkdir()
     path.write_text(f'{{"service": "{SERVICE}", "request": "a", "project": "A"}}\n')

@@ -36,6 +36,21 @@ async def test_a_second_run_keeps_what_the_first_saved(
     assert requested(supernet) == 3
 
 
+async def test_lines_of_the_journal_that_a_power_failure_took_are_not_paid_again(
+    sdk: Sdk, client: Any, supernet: LocalSupernet, tmp_path: Path
+) -> None:
+    supernet.faults.fail_job(times=1)
+    animals = ["a fox", "an owl", "a hare"]
+    first = await run(sdk, animals, tmp_path, client=client)
+    journal = tmp_path / "batch.journal.jsonl"
+    journal.write_bytes(journal.read_bytes().splitlines(keepends=True)[0])
+    again = await run(sdk, animals, tmp_path, client=client)
+    last = await run(sdk, animals, tmp_path, client=client)
+    # The failed one is found, too, and so repeated only by the run after.
+    assert [(it.done, it.failed, it.kept) for it in (first, again, last)] == [(2, 1, 0), (2, 1, 0), (1, 0, 2)]
+    assert requested(supernet) == 4
+
+
 async def test_a_file_is_run_with_the_client_of_the_environment(
     sdk: Sdk, supernet: LocalSupernet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
