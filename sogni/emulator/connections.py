@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from attrs import define, field, frozen
 
 from sogni.emulator.account.accounts import Account
-from sogni.emulator.faults import Faults, SocketDrop, Stage
+from sogni.emulator.faults import Faults, FrameFault, SocketDrop, Stage
 from sogni.emulator.projects.orders import Network
 
 
@@ -213,7 +213,7 @@ class Connection:
             return False
         self._frames += 1
         self._tokens += type == "jobTokens"
-        drop = self.faults.take_drop(stage_of(type, payload), self._frames, self._tokens)
+        drop = self.faults.take(SocketDrop, stage_of(type, payload), self._frames, self._tokens)
         delivered = drop is None or drop.deliver
         if delivered:
             self._queue(type, payload, written)
@@ -255,12 +255,12 @@ class Connection:
         text = encode(type, payload)
         write = _Write(text.encode() if self.binary else text, written=written)
         writes, hold = [write], False
-        for fault in self.faults.take_frame(type):
-            write.delay += fault.delay
+        for fault in self.faults.take_all(FrameFault, type):
+            write.delay += fault.seconds
             hold = hold or fault.hold
             writes += [_Write(write.message)] * (fault.copies - 1)
-            if fault.raw is not None:
-                writes.insert(0, _Write(fault.raw))
+            if fault.written_before is not None:
+                writes.insert(0, _Write(fault.written_before))
         if hold:
             self._held += writes
             return

@@ -118,7 +118,7 @@ async def _read_body(state: State, request: web.Request, record: RecordedRequest
 
 
 async def _answer(state: State, host: Host, request: web.Request, handler: Handler) -> web.StreamResponse:
-    fault = state.faults.take_http(request.method, request.path)
+    fault = state.faults.take(HttpFault, request.method, request.path)
     if fault is None:
         return await _routed(host, request, handler)
     if fault.delay:
@@ -143,10 +143,9 @@ def _ordinary(fault: HttpFault) -> bool:
 def _faulty(fault: HttpFault) -> web.Response:
     headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
     status = fault.status or 200
-    if fault.body is None:
+    if fault.payload is None:
         return error(status, fault.message, fault.error_code, headers=headers)
-    body = fault.body.encode() if isinstance(fault.body, str) else fault.body
-    return web.Response(status=status, body=body, headers={**headers, "Content-Type": fault.content_type})
+    return web.Response(status=status, body=fault.payload, headers={**headers, "Content-Type": fault.content_type})
 
 
 async def _routed(host: Host, request: web.Request, handler: Handler) -> web.StreamResponse:

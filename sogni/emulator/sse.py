@@ -68,7 +68,7 @@ async def stream(
     except ValueError as refused:
         return error(400, str(refused))
     resumed = hdrs.LAST_EVENT_ID in request.headers or "after" in request.query
-    plan = faults.take_stream(request.path, resumed=resumed)
+    plan = faults.take(StreamFault, request.path, resumed=resumed)
     response = web.StreamResponse(
         headers={hdrs.CONTENT_TYPE: "text/event-stream; charset=utf-8", hdrs.CACHE_CONTROL: "no-cache"}
     )
@@ -76,7 +76,7 @@ async def stream(
     writer = _Writer(request, response, plan)
     for frame in opening:
         await response.write(frame.encode())
-    sent, last_write = max(0, after - (0 if plan is None else plan.repeat)), asyncio.get_running_loop().time()
+    sent, last_write = max(0, after - (0 if plan is None else plan.count)), asyncio.get_running_loop().time()
     while True:
         events = await log.wait(sent, _PROBE)
         for event in events:
@@ -109,8 +109,8 @@ class _Writer:
         """Write a frame; return False if the connection was cut instead."""
         plan, raw = self.plan, frame.encode()
         if plan is not None and self.written >= plan.after_events:
-            if plan.delay:
-                await asyncio.sleep(plan.delay)
+            if plan.seconds:
+                await asyncio.sleep(plan.seconds)
             if plan.hang:
                 while not _gone(self.request):
                     await asyncio.sleep(_PROBE)

@@ -12,7 +12,7 @@ import pytest
 
 from sogni.emulator.account.accounts import Balance, InsufficientFundsError, decimal_text, make_account
 from sogni.emulator.connections import Frame, FrameError, Subscriptions, decode, encode
-from sogni.emulator.faults import Faults
+from sogni.emulator.faults import Faults, HttpFault
 from sogni.emulator.projects.estimates import performed_steps
 from sogni.emulator.projects.orders import Order
 from sogni.emulator.projects.projects import Project, Projects
@@ -150,8 +150,8 @@ def test_ids_are_upper_case_and_repeatable() -> None:
 def test_a_rule_is_spent_after_its_uses() -> None:
     faults = Faults()
     rule = faults.http("/v1/*", status=500, times=2)
-    assert faults.take_http("GET", "/v2/x") is None
-    assert [faults.take_http("GET", "/v1/x") for _ in range(3)] == [rule, rule, None]
+    assert faults.take(HttpFault, "GET", "/v2/x") is None
+    assert [faults.take(HttpFault, "GET", "/v1/x") for _ in range(3)] == [rule, rule, None]
     assert rule.spent
 
 

@@ -23,6 +23,7 @@ from sogni.emulator.chat.models import LANGUAGE_MODELS
 from sogni.emulator.chat.requests import ChatRequest, DeclinedError, check_frame
 from sogni.emulator.chat.script import ChatFailure, Completion
 from sogni.emulator.connections import RESTART, Connection
+from sogni.emulator.faults import SocketDrop
 from sogni.emulator.projects.request_checks import check_project_id
 from sogni.emulator.rendering.workers import Pace
 from sogni.emulator.state import State
@@ -149,7 +150,7 @@ class SocketJobs:
         )
         self._jobs[id] = job
         job.send("jobState", {"type": "pending", **self._estimate(job)})
-        drop = self.state.faults.take_drop("request_received", -1)
+        drop = self.state.faults.take(SocketDrop, "request_received", -1)
         if drop is not None:
             connection.cut(drop)
         job.position = len(self._waiting) + 1

@@ -12,7 +12,7 @@ from sogni.emulator.account.accounts import ZERO, InsufficientFundsError
 from sogni.emulator.account.memberships import coverage_refusal
 from sogni.emulator.catalogue.loras import LORAS
 from sogni.emulator.connections import Connection
-from sogni.emulator.faults import CancelDenial, ProjectRefusal
+from sogni.emulator.faults import CancelDenial, ProjectRefusal, SocketDrop
 from sogni.emulator.projects.orders import Order
 from sogni.emulator.projects.projects import Job, Project
 from sogni.emulator.projects.request_checks import INVALID_REQUEST, check_request, project_id_of
@@ -89,7 +89,7 @@ class ProjectService:
             jobs=[Job(index, self.state.ids.uuid(), self._seed(order, index), now) for index in range(order.count)],
         )
         self.state.projects.add(project)
-        drop = self.state.faults.take_drop("request_received", -1)
+        drop = self.state.faults.take(SocketDrop, "request_received", -1)
         if drop is not None:
             connection.cut(drop)
         self.pool.add(project)

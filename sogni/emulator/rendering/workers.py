@@ -16,7 +16,7 @@ from typing import Any
 
 from attrs import define, field
 
-from sogni.emulator.faults import WAIT_MESSAGES
+from sogni.emulator.faults import WAIT_MESSAGES, FailedJob, FlaggedJob, RetriedJob, WaitReason
 from sogni.emulator.projects.projects import Job, Project
 from sogni.emulator.projects.storage import Key
 from sogni.emulator.state import EXTERNAL_URL_LIFETIME, State
@@ -193,15 +193,15 @@ class JobRun:
 
     def _planned_trouble(self) -> bool | None:
         """Apply the fault plan to this image: return True for a retry, False for a failure, else None."""
-        again = self.state.faults.take_job(self.job.index, retry=True)
+        again = self.state.faults.take(RetriedJob, self.job.index)
         if again is not None:
-            self._retry(again.error or "workerDisconnected", again.message)
+            self._retry(again.error, again.message)
             return True
-        fault = self.state.faults.take_job(self.job.index)
+        fault = self.state.faults.take(FailedJob, self.job.index)
         if fault is None:
             return None
         self.job.details = fault.details
-        self._fail(fault.error if fault.error is not None else "genfailure", fault.message, fault.is_from_worker)
+        self._fail(fault.error, fault.message, fault.is_from_worker)
         return False
 
     def _retry(self, error: int | str, message: str) -> None:
@@ -233,7 +233,7 @@ class JobRun:
 
     def _deliver(self) -> None:
         order, job = self.project.order, self.job
-        job.nsfw = self.state.faults.take_job(job.index, nsfw=True) is not None
+        job.nsfw = self.state.faults.take(FlaggedJob, job.index) is not None
         job.withheld = job.nsfw and not order.disable_safety
         if not job.withheld:
             product = self.state.kinds[order.media].result(order, job.seed, self.project.inputs)
@@ -321,11 +321,11 @@ class WorkerPool:
         project.queue_position = len(self._waiting)
         if len(self._queue) + self._busy >= self.count or not self.pace.running.is_set():
             project.waiting_reason = {"reason": "queued", "message": WAIT_MESSAGES["queued"]}
-        for rule in self.state.faults.take_wait_reasons(len(project.jobs)):
+        for rule in self.state.faults.take_all(WaitReason, len(project.jobs)):
             if rule.index is None:
-                project.waiting_reason = rule.reason
+                project.waiting_reason = rule.wire
             else:
-                project.job_reasons[rule.index] = rule.reason
+                project.job_reasons[rule.index] = rule.wire
         self._publish_queued(project)
         self._queue.extend((project, job) for job in project.jobs)
         self._arrived.set()

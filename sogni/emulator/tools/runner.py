@@ -17,6 +17,7 @@ from attrs import define, field, frozen
 from sogni.core.tools.arguments import validate_tool_arguments
 from sogni.core.tools.hosted import tool_names
 from sogni.emulator.account.accounts import Account, Token
+from sogni.emulator.faults import ToolFault
 from sogni.emulator.rendering.workers import WorkerPool
 from sogni.emulator.state import State
 from sogni.emulator.tools import analysis_tools as looking_tools
@@ -139,7 +140,7 @@ class ToolRunner:
 
         Raises ``ToolError`` if the tool fails, ``UserNeededError`` if the user has to decide.
         """
-        fault = self.state.faults.take_tool(call.name)
+        fault = self.state.faults.take(ToolFault, call.name)
         if fault is not None:
             raise ToolError(fault.code, fault.message)
         payer = Payer(account=call.account, token=call.token, app_source=call.app_source, safe=call.safe)

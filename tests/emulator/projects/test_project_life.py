@@ -220,7 +220,7 @@ def test_subscribed_clients_receive_the_reasons_of_a_wait(wire: Wire, supernet: 
     assert [it["waitingReason"] for it in explained] == [None, None]
     assert [it["jobWaitingReasons"] for it in explained] == [[of_job], []]
     wire.finish(first)
-    with pytest.raises(ValueError, match="the reasons are concurrency_limit"):
+    with pytest.raises(ValueError, match="reason must be one of concurrency_limit"):
         supernet.faults.explain_wait("tired")  # type: ignore[arg-type]
 
 
