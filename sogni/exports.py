@@ -66,7 +66,8 @@ SHARED = {
         "LLMPreset", "LLMRange", "MediaContext", "TaskProfile", "TextPart", "TokenUsage", "ToolChoice", "ToolFamily",
     ),
     "models.connection": (
-        "Connected", "Disconnected", "HealthCheck", "HealthReport", "NetworkStatus", "Reconnecting", "ToastMessage",
+        "Connected", "Disconnected", "HealthCheck", "HealthReport", "NetworkStatus", "RawReply", "Reconnecting",
+        "ToastMessage",
     ),
     "models.converter": ("from_dict", "to_dict"),
     "models.loras": (

@@ -124,6 +124,7 @@ if TYPE_CHECKING:
         HealthCheck,
         HealthReport,
         NetworkStatus,
+        RawReply,
         Reconnecting,
         ToastMessage,
     )
@@ -467,6 +468,7 @@ __all__ = [
     "QueueChangedEvent",
     "QueueStatus",
     "RateLimitError",
+    "RawReply",
     "RecentJob",
     "RecentProject",
     "Reconnecting",

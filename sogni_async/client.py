@@ -30,7 +30,7 @@ from sogni.settings import (
 if TYPE_CHECKING:
     from sogni.models.account import SubscriptionLimitNotice
     from sogni.models.announcements import Announcement
-    from sogni.models.connection import Connected, Disconnected, HealthReport, Reconnecting, ToastMessage
+    from sogni.models.connection import Connected, Disconnected, HealthReport, RawReply, Reconnecting, ToastMessage
     from sogni_async.api.account import Account, CurrentAccount, Stats
     from sogni_async.api.announcements import Announcements
     from sogni_async.api.api_client import ApiClient
@@ -244,6 +244,7 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
         timeout: Timeouts | float | None = None,
         headers: Mapping[str, str] | None = None,
         retry: RetryPolicy | None = None,
+        on_reply: Callable[[RawReply], Any] | None = None,
     ) -> SogniClient:
         """Return a view of this client whose calls have other options.
 
@@ -257,6 +258,9 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
             headers: HTTP headers to send with every request to the service, for example `{"traceparent": ...}`; not to
                 the storage that media are uploaded to. Default: none.
             retry: Retries of requests that are safe to repeat. Default: those of the client.
+            on_reply: Called with every reply of the service to a request, before the call returns or raises, also with
+                those of attempts that are repeated; not with replies of the storage. Its errors are logged. Default:
+                none.
 
         Returns:
             The view.
@@ -268,12 +272,19 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
             >>> patient = client.with_options(timeout=120, headers={"X-Request-ID": "8f3a"})
             >>> (await patient.account.me()).username
             'local-artist'
+            >>> replies = []
+            >>> account = await client.with_options(on_reply=replies.append).account.me()
+            >>> (replies[0].status, replies[0].headers["content-type"])
+            (200, 'application/json; charset=utf-8')
         """
         from sogni.core.call_options import OptionedEngine, check_call_options
+        from sogni_async.transport.driver import check_callbacks
 
+        check_callbacks(on_reply=on_reply)
+        options = check_call_options(timeout, headers, retry, on_reply)
         view = object.__new__(type(self))
         view.__dict__.update(self.__dict__)
-        view._started = cast("Engine", OptionedEngine(self._engine, check_call_options(timeout, headers, retry)))
+        view._started = cast("Engine", OptionedEngine(self._engine, options))
         view._namespaces = {}
         return view
 

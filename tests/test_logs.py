@@ -66,8 +66,11 @@ async def test_a_lost_connection(package: str, caplog: pytest.LogCaptureFixture)
     with caplog.at_level(logging.INFO, "sogni"), LocalSupernet(step_time=0) as supernet:
         supernet.faults.drop_socket(before="completed", code=1011)
         await make_an_image(package, supernet)
+        supernet.faults.refuse_upgrade()
+        await make_an_image(package, supernet)
     lost = [text for text in caplog.messages if " was lost (" in text]
-    assert len(lost) == 1
+    failed = [text for text in caplog.messages if text.startswith("could not connect to 127.0.0.1:")]
+    assert (len(lost), len(failed)) == (1, 1)
     assert "code 1011" in lost[0]
     assert "; reconnecting in " in lost[0]
 

@@ -1,15 +1,18 @@
-"""Options for some of the calls of a client: other time limits, headers and retries."""
+"""Options for some of the calls of a client: other time limits, headers and retries, and their raw replies."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from attrs import evolve, frozen
 
 from sogni.core.checks import header_text, invalid_value
-from sogni.core.flow import Download, Flow, Http, OpenEvents, OpenStream, RetriesOf, Spool, Step, Together, Upload
-from sogni.core.http import HttpCall
+from sogni.core.flow import CALLING, Flow, RetriesOf, Step, adapted, user_code
+from sogni.core.http import HttpCall, HttpReply
+from sogni.models.connection import RawReply
+from sogni.redaction import without_query
 from sogni.settings import RetryPolicy, Timeouts, check_retry, check_timeouts
 
 R = TypeVar("R")
@@ -30,6 +33,7 @@ class CallOptions:
     timeouts: Timeouts | None
     headers: Mapping[str, str]
     retry: RetryPolicy | None
+    on_reply: Callable[[RawReply], Any] | None = None
 
     def apply(self, call: HttpCall) -> HttpCall:
         """Return the call with these options. Storage gets no headers: its URLs are signed."""
@@ -39,37 +43,38 @@ class CallOptions:
             limit = self.timeouts.transfer if is_transfer else self.timeouts.request
             # A limit that a call already has is what is left of a longer wait.
             timeout = limit if timeout is None else min(timeout, limit)
-        headers = call.headers if is_transfer else {**self.headers, **call.headers}
+        headers = call.headers
+        if not is_transfer:
+            own = {name.lower() for name in headers}
+            headers = {name: value for name, value in self.headers.items() if name.lower() not in own} | {**headers}
         return evolve(call, timeout=timeout, headers=headers)
 
     def run(self, flow: Flow[R]) -> Flow[R]:
         """Run a flow with these options."""
-        resume: Callable[[Any], Step] = flow.send
-        value: Any = None
-        while True:
-            try:
-                step = resume(value)
-            except StopIteration as end:
-                result: R = end.value
-                return result
-            resume = flow.send
-            if isinstance(step, RetriesOf) and self.retry is not None:
-                value = self.retry
-                continue
-            if isinstance(step, Together):
-                step = Together([self.run(one) for one in step.flows])
-            elif isinstance(step, _CALLING):
-                step = evolve(step, call=self.apply(step.call))
-            try:
-                value = yield step
-            except BaseException as error:
-                resume, value = flow.throw, error
+        return adapted(flow, self._perform)
+
+    def _perform(self, step: Step) -> Flow[Any]:
+        if isinstance(step, RetriesOf) and self.retry is not None:
+            return self.retry
+        if not isinstance(step, CALLING):
+            return (yield step)
+        call = self.apply(step.call)
+        outcome = yield evolve(step, call=call)
+        if self.on_reply is not None and isinstance(outcome, HttpReply) and call.host != "storage":
+            reply = RawReply(
+                method=call.method,
+                url=without_query(outcome.url),
+                status=outcome.status,
+                headers=outcome.headers,
+                body=outcome.body,
+            )
+            # The call has been carried out, whatever its observer does with the reply. Drivers log the error.
+            with suppress(Exception):
+                yield from user_code("on_reply", self.on_reply, reply)
+        return outcome
 
 
-_CALLING = (Http, Upload, Download, Spool, OpenStream, OpenEvents)
-
-
-def check_call_options(timeout: Any, headers: Any, retry: Any) -> CallOptions:
+def check_call_options(timeout: Any, headers: Any, retry: Any, on_reply: Any = None) -> CallOptions:
     """Return checked options. Raises `ValidationError` with the name of the option."""
     given: dict[str, str] = {}
     if headers is not None and not isinstance(headers, Mapping):
@@ -79,10 +84,13 @@ def check_call_options(timeout: Any, headers: Any, retry: Any) -> CallOptions:
         if text.lower() in _OWN_HEADERS:
             raise invalid_value("headers", text, "headers that the client does not set itself")
         given[text] = header_text(f"headers[{text!r}]", value)
+    if on_reply is not None and not callable(on_reply):
+        raise invalid_value("on_reply", on_reply, "a function")
     return CallOptions(
         timeouts=None if timeout is None else check_timeouts(timeout),
         headers=given,
         retry=None if retry is None else check_retry(retry),
+        on_reply=on_reply,
     )
 
 

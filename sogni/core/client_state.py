@@ -180,6 +180,7 @@ class ClientState:
         """Handle a socket that closed or could not be opened."""
         if self.connection.phase in ("idle", "ended"):
             return
+        was_open = self.connection.is_open
         outcome = self.connection.lost(closed, now=now, jitter=jitter, signed_in=self.session.signed_in)
         self.projects.connection_lost(now)
         self.chats.connection_lost(now)
@@ -189,7 +190,9 @@ class ClientState:
         if outcome == "waiting":
             self.out.log(
                 INFO,
-                "the connection to %s was lost (%s); reconnecting in %.1f s",
+                "the connection to %s was lost (%s); reconnecting in %.1f s"
+                if was_open
+                else "could not connect to %s (%s); trying again in %.1f s",
                 self._socket_host,
                 closed.cause or closed.reason or f"code {closed.code}",
                 self.connection.retry_at - now,

@@ -237,6 +237,8 @@ Step = (
     | Together
 )
 Flow = Generator[Step, Any, R]
+CALLING = (Http, Upload, Download, Spool, OpenStream, OpenEvents)
+"""Steps with a `call`."""
 
 
 # Each of these functions yields the step of its name.
@@ -383,6 +385,26 @@ def together(flows: Sequence[Flow[T]]) -> Flow[list[T]]:
     """Run flows concurrently."""
     outcomes: list[T] = yield Together(flows)
     return outcomes
+
+
+def adapted(flow: Flow[R], perform: Callable[[Step], Flow[Any]]) -> Flow[R]:
+    """Run a flow whose steps `perform` yields in its place, also those of the flows that run concurrently."""
+    resume: Callable[[Any], Step] = flow.send
+    value: Any = None
+    while True:
+        try:
+            step = resume(value)
+        except StopIteration as end:
+            result: R = end.value
+            return result
+        resume = flow.send
+        try:
+            if isinstance(step, Together):
+                value = yield Together([adapted(one, perform) for one in step.flows])
+            else:
+                value = yield from perform(step)
+        except BaseException as error:
+            resume, value = flow.throw, error
 
 
 # For drivers, which decide how to sleep between two evaluations.

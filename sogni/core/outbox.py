@@ -294,9 +294,13 @@ class Outbox:
         self.last_delivery += 1
         self.deliveries.append(Delivery(listeners, event, value, coalesce, self.last_delivery))
 
+    def logs(self, level: int) -> bool:
+        """Whether `log` does anything at this level."""
+        return logger.isEnabledFor(level)
+
     def log(self, level: int, message: str, *arguments: Any) -> None:
         """Queue a log record. It is written after the lock is released, because a handler may do anything."""
-        if logger.isEnabledFor(level):
+        if self.logs(level):
             self.records.append((level, message, arguments))
 
     def write_log(self) -> None:

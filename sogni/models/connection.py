@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from attrs import field, frozen
 
@@ -102,3 +104,43 @@ class HealthReport(Model):
     def __str__(self) -> str:
         lines = [f"{'ok ' if check.ok else 'NO '} {check.name}: {check.detail}" for check in self.checks]
         return "\n".join(lines)
+
+
+def _length(body: bytes) -> str:
+    return f"<{len(body)} bytes>"
+
+
+@frozen(kw_only=True)
+class RawReply:
+    """A reply as the service sent it, see `SogniClient.with_options`. Its `repr` shows neither headers nor body.
+
+    Attributes:
+        method: Method of the request.
+        url: URL of the request, after redirects, without its query.
+        status: HTTP status.
+        headers: Headers of the reply; their names are in lower case.
+        body: The body, decompressed; at most 8 MB of that of an error.
+    """
+
+    method: str
+    url: str
+    status: int
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=_length)
+
+    def json(self) -> Any:
+        """Return the decoded JSON of the body.
+
+        Returns:
+            The JSON.
+
+        Raises:
+            ValueError: The body is not JSON.
+
+        Example:
+            >>> replies = []
+            >>> account = client.with_options(on_reply=replies.append).account.me()
+            >>> (replies[0].status, replies[0].json()["data"]["username"])
+            (200, 'local-artist')
+        """
+        return json.loads(self.body)

@@ -9,9 +9,10 @@ import pytest
 from sogni.core import flow as steps
 from sogni.core.call_options import OptionedEngine, check_call_options
 from sogni.core.flow import Flow, http, retry_policy, together
-from sogni.core.http import HttpCall, get, post
+from sogni.core.http import HttpCall, HttpReply, get, post
 from sogni.core.requests import request
 from sogni.errors import SogniConnectionError, ValidationError
+from sogni.models.connection import RawReply
 from sogni.settings import RetryPolicy, Timeouts
 from tests.core.play import Stage, ok, refused
 
@@ -43,6 +44,42 @@ def test_headers_are_sent_beside_those_of_the_call() -> None:
         "X-Trace": "1",
         "Idempotency-Key": "k",
     }
+
+
+def test_a_header_of_the_call_replaces_one_in_another_case() -> None:
+    options = check_call_options(None, {"x-trace": "1", "X-Other": "2"}, None)
+    assert options.apply(get("/")).headers == {"x-trace": "1", "X-Other": "2"}
+    assert options.apply(HttpCall(method="GET", path="/", headers={"X-Trace": "3"})).headers == {
+        "X-Other": "2",
+        "X-Trace": "3",
+    }
+
+
+def test_raw_replies() -> None:
+    seen: list[RawReply] = []
+
+    def observe(reply: RawReply) -> None:
+        seen.append(reply)
+        raise RuntimeError("logged by the driver")
+
+    def calls() -> Flow[Any]:
+        yield from http(HttpCall(method="GET", path="https://storage/file?signature=x", host="storage"))
+        return (yield from request(get("/v1/a")))
+
+    good = HttpReply(
+        status=200, headers={"set-cookie": "secret"}, body=b'{"a": 1}', url="https://x.com/v1/a?key=secret"
+    )
+    reply = Stage().play(
+        check_call_options(None, None, None, observe).run(calls()),
+        ("GET https://storage/file?signature=x", ok()),
+        ("GET rest/v1/a", refused(503)),
+        ("pause 0.25 ±20%", None),
+        ("GET rest/v1/a", good),
+    )
+    assert reply is good
+    assert [it.status for it in seen] == [503, 200]
+    assert (seen[1].headers, seen[1].json()) == ({"set-cookie": "secret"}, {"a": 1})
+    assert repr(seen[1]) == "RawReply(method='GET', url='https://x.com/v1/a', status=200, body=<8 bytes>)"
 
 
 def test_retries() -> None:
@@ -93,9 +130,10 @@ def test_errors_reach_the_flow() -> None:
         ((None, {"X-A": "b\r\nc"}, None), r"headers\['X-A'\] must be"),
         ((None, {"X-A": 3}, None), r"headers\['X-A'\] must be"),
         ((None, None, 3), "retry must be a RetryPolicy"),
+        ((None, None, None, "print"), "on_reply must be a function, got 'print'"),
     ],
 )
-def test_invalid_options(given: tuple[Any, Any, Any], message: str) -> None:
+def test_invalid_options(given: tuple[Any, ...], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         check_call_options(*given)
 

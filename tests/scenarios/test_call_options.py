@@ -45,3 +45,32 @@ async def test_a_stream_of_a_view(sdk: Sdk, client: Any, supernet: LocalSupernet
     workflow = await sdk.call(workflows.start, input=plan)
     assert await sdk.collect(workflows.stream_events(workflow.workflow_id))
     assert {trace for path, trace in traces(supernet) if path.startswith("/v1/creative-agent")} == {"abc"}
+
+
+async def test_raw_replies_beside_the_parsed_values(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
+    seen: list[Any] = []
+    view = client.with_options(on_reply=seen.append, retry=RetryPolicy(base=0.001))
+    supernet.faults.http("/v1/account/me", status=503, retry_after=0)
+    account = await sdk.call(view.account.me)
+    replies = [(it.method, it.status, it.url) for it in seen]
+    url = f"{supernet.rest_endpoint}/v1/account/me"
+    assert replies == [("GET", 503, url), ("GET", 200, url)]
+    assert (seen[1].json()["data"]["username"], "content-type" in seen[1].headers) == (account.username, True)
+    supernet.faults.http("/v1/gone", status=410)
+    with pytest.raises(sdk.ApiError):
+        await sdk.call(view.api_client.rest.get, "/v1/gone")
+    assert seen[2].status == 410
+
+
+async def test_an_observer_of_replies_may_be_async_or_fail(
+    sdk: Sdk, client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def observe(reply: Any) -> None:
+        raise RuntimeError("no")
+
+    if sdk.name == "sogni":
+        with pytest.raises(TypeError, match="on_reply: observe is an async function"):
+            client.with_options(on_reply=observe)
+        return
+    await client.with_options(on_reply=observe).account.me()
+    assert caplog.messages == ["on_reply raised an error"]

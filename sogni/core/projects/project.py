@@ -493,16 +493,10 @@ class ProjectState:
         self._emit(self.status, value)
         self.settled = True
         self.settled_at = now
-        self.out.log(
-            INFO,
-            "project %s %s after %.1f s: %d of %d results%s",
-            self.id,
-            self.status,
-            now - self.sent_at,
-            len(urls),
-            self.number_of_media,
-            f"; {self.error.message} (code {self.error.code})" if self.error is not None else "",
-        )
+        if self.out.logs(INFO):
+            why = f"; {self.error.message} (code {self.error.code})" if self.error is not None else ""
+            what = (self.id, self.status, now - self.sent_at, len(urls), self.number_of_media, why)
+            self.out.log(INFO, "project %s %s after %.1f s: %d of %d results%s", *what)
         self._feeds.clear()
         self.out.wake(self)
 
