@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -21,11 +22,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
-from sogni.emulator import LocalSupernet, Membership
+from sogni.emulator import Answer, Balance, Call, LocalSupernet, Membership
 from sogni.emulator.catalogue.loras import LORAS
 
 HERE = Path(__file__).parent
@@ -81,6 +83,7 @@ LATER = frozenset(
         "image_with_a_lora",
         "personal_loras",
         "saved_uploads",
+        "saved_upload_bound",
         "project_status",
         "projects_elsewhere",
         "resolve_missing",
@@ -89,9 +92,10 @@ LATER = frozenset(
     ]
 )
 """What came after 5.1."""
-LATER_MODELS = dict.fromkeys(("speech", "upscaled_video", "model_3d"), Refused(""))
+NOT_YET = dict.fromkeys(("speech", "upscaled_video", "model_3d", "last_frame", "run_cost"), Refused(""))
+"""Models, and the preview of a cost that is confirmed, that 5.1 does not know."""
 CLIENTS = (
-    Published("@sogni-ai/sogni-client", "5.1.0", frozenset({"hosted_tool", *PYTHON_ONLY, *LATER}), LATER_MODELS),
+    Published("@sogni-ai/sogni-client", "5.1.0", frozenset({"hosted_tool", *PYTHON_ONLY, *LATER}), NOT_YET),
     Published("@sogni-ai/sogni-client", "5.54.0", PYTHON_ONLY),
     # It looks for the list of announcements beside the envelope, and so never finds one.
     Published("sogni-client", "5.70.0", own={"announcements": [[], 0, 404]}),
@@ -112,21 +116,32 @@ ANSWERS: dict[str, Any] = {
     "speech": ["mp3"],
     "upscaled_video": ["mp4"],
     "model_3d": ["glb"],
+    "video_between_two_frames": ["mp4"],
+    "last_frame": "png",
+    "result_again": ["png", "png"],
+    "url_helpers": [[True, True], "png", "mp3"],
+    "charge": "as estimated",
+    "catalogue": [True, True, True],
     "events": [],
     "enhance": "png",
-    "cancel": "canceled",
+    "cancel": ["canceled", "canceled"],
     "project_record": [True, "completed"],
     "estimates": [True, True, True, True],
     "options_and_sizes": ["number", True],
     "chat": ["Hello there.", "stop"],
     "chat_stream": ["Hello there.", "Hello there."],
     "chat_tools": ["get_weather", {"city": "Oslo"}],
+    "chat_tool_result": "It is snowing.",
+    "tools_in_the_client": [True, "png", [["call-1", True], ["call-2", True]]],
     "chat_vision": "A picture.",
     "chat_json": ["name"],
     "chat_estimate": True,
     "hosted": "Hello there.",
     "hosted_tool": "success",
     "run": ["completed", True],
+    "run_canceled": "cancelled",
+    "run_cost": ["cost_approval_required", 400, "completed", 1],
+    "workflow_resumed": ["ask_clarifying_question", True, "completed"],
     "workflow": ["completed", True, True, True],
     "workflow_reseed": "completed",
     "workflow_cancel": "cancelled",
@@ -143,6 +158,7 @@ ANSWERS: dict[str, Any] = {
     "image_with_a_lora": ["png"],
     "personal_loras": ["ready", "Mine", 1, 1, 0],
     "saved_uploads": [[["png"], ["png"]], 1, "image/png", "ready", 0, 404],
+    "saved_upload_bound": ["A picture", True, "ready", "png", True],
     "project_status": [True, "completed", True],
     "project_result": [["completed", "image", 7], "png"],
     "recent_projects": [True, "krea2_turbo_fp8_scaled", ["completed"]],
@@ -151,7 +167,13 @@ ANSWERS: dict[str, Any] = {
     "sync": ["completed", [], []],
     "announcements": [[["Maintenance", "toast"]], 0, 404],
     "subscription": ["number", False, "string"],
-    "world": ["review_required", 1, "cancelled", True],
+    "world": ["review_required", 1, "completed", "cancelled", True],
+    "plans": [True, True, "none", "none"],
+    "new_account": ["string", 108, "success", True, True],
+    "tokens": [2, 0.5, 400, 404],
+    "tokens_restored": True,
+    "cookies": False,
+    "network": ["relaxed", "fast"],
     "balance": True,
     "history": [True, True, True],
     "leaderboard": True,
@@ -160,11 +182,51 @@ ANSWERS: dict[str, Any] = {
 }
 
 
+def charge(supernet: LocalSupernet, answer: list[Any]) -> str:
+    """Whether a project cost what had been estimated, by the books of the emulator."""
+    project, estimate = answer
+    (number,) = (str(one["SID"]) for one in supernet.projects if one["id"] == project)
+    entries = [one for one in supernet.account.ledger.newest_first() if one.source_sid == number]
+    paid = -sum(one.amount for one in entries)
+    return "as estimated" if abs(float(paid) - estimate) < ROUNDING else f"{paid} instead of {estimate}"
+
+
+def unbalanced(supernet: LocalSupernet, owned: Balance) -> str:
+    """What is wrong with the books once everything has ended: unexplained balances, or money that is still held."""
+
+    def expected() -> dict[str, Decimal]:
+        entries = supernet.account.ledger.newest_first()
+        return {
+            token: getattr(owned, token) + sum(one.amount for one in entries if one.token == token)
+            for token in ("spark", "sogni")
+        }
+
+    def actual() -> dict[str, Decimal]:
+        return {token: getattr(supernet.account.balance, token) for token in ("spark", "sogni")}
+
+    with suppress(TimeoutError):
+        supernet.wait_for(lambda: expected() == actual())
+        return ""
+    return f"the balances are {actual()}, the transactions add up to {expected()}"
+
+
+ROUNDING = 1e-6
+JUDGED: Mapping[str, Callable[[LocalSupernet, list[Any]], Any]] = {"charge": charge}
+"""Steps whose answer is compared with what the emulator knows, and so becomes the one in `ANSWERS`."""
+
+
+def weather(messages: list[Any]) -> Answer:
+    """Call the tool of the request; its result is the answer."""
+    if messages[-1]["role"] == "tool":
+        return Answer(messages[-1]["content"])
+    return Answer(calls=(Call("get_weather", {"city": "Oslo"}),))
+
+
 def script_chats(supernet: LocalSupernet) -> None:
     """Give the language models the answers that the steps expect."""
     supernet.chat.reply("Hello there.", when="Say hello", times=None)
     supernet.chat.reply("A picture.", when="What is this?", times=None)
-    supernet.chat.reply(tool_calls=[("get_weather", {"city": "Oslo"})], when="weather", times=None)
+    supernet.chat.reply(weather, when="weather", times=None)
 
 
 class Fault(NamedTuple):
@@ -229,6 +291,56 @@ FAULTS = (
         refused=True,
     ),
 )
+
+
+IN_THE_PROCESS = "makes no request"
+ALIAS = "another name of a method that is driven"
+NOT_DRIVEN: Mapping[str, str] = {
+    "account.get_wallet": IN_THE_PROCESS,
+    "chat.cancel_chat_run": ALIAS,
+    "chat.confirm_chat_run_cost": ALIAS,
+    "chat.create_chat_run": ALIAS,
+    "chat.create_completion": ALIAS,
+    "chat.create_hosted_completion": ALIAS,
+    "chat.execute_hosted_tool": ALIAS,
+    "chat.get_chat_run": ALIAS,
+    "chat.stream_chat_run_events": ALIAS,
+    "client.create": "makes the client itself, in every run",
+    "client.create_instance": ALIAS,
+    "client.dispose": IN_THE_PROCESS,
+    "job.to_dict": IN_THE_PROCESS,
+    "job.to_json": IN_THE_PROCESS,
+    "project.to_dict": IN_THE_PROCESS,
+    "project.to_json": IN_THE_PROCESS,
+    "projects.get_video_asset_config": "makes no request of its own: reads the models, as get_model_options does",
+    "projects.is_audio_model_id": IN_THE_PROCESS,
+    "projects.is_model_artifact_model_id": IN_THE_PROCESS,
+    "projects.is_video_model_id": IN_THE_PROCESS,
+}
+"""Public methods that no step calls, and why."""
+LISTENING = frozenset({"on", "once", "off", "emit", "remove_all_listeners"})
+
+
+def snake(name: str) -> str:
+    """The name of a method, as the Python client has it."""
+    return re.sub(r"(?<=[a-z])([A-Z])", r"_\1", name).lower()
+
+
+def unused_methods(client: Published, driver: Driver, home: Path) -> list[str]:
+    """The public methods of a client that no step has called, without those of `NOT_DRIVEN`."""
+    private = declared_private(home) if client.is_javascript else set()
+    offered = {snake(name) for name in driver.make("methods_offered") if name.rpartition(".")[2] not in private}
+    called = {snake(name) for name in driver.make("methods_called")}
+    left = {name for name in offered - called - NOT_DRIVEN.keys() if name.rpartition(".")[2] not in LISTENING}
+    return [f"{client}: no step calls {name}" for name in sorted(left)]
+
+
+def declared_private(home: Path) -> set[str]:
+    """The names that the type declarations of a JavaScript client call private; nothing else is read there."""
+    found: set[str] = set()
+    for file in home.glob("node_modules/@sogni-ai/sogni-client/dist/**/*.d.ts"):
+        found.update(re.findall(r"^ *(?:private|protected) (?:readonly |async )?(\w+)", file.read_text(), re.MULTILINE))
+    return found
 
 
 class BrokenStepError(Exception):
@@ -384,11 +496,14 @@ def drive(client: Published, command: list[str], home: Path, media: Path, only: 
             answer = driver.make(step)
         except BrokenStepError as error:
             answer = Refused(str(error))
+        if step in JUDGED and isinstance(answer, list):
+            answer = JUDGED[step](supernet, answer)
         if answer != expected:
             wrong.append(f"{client}: {step}{circumstance}: {describe(answer)} instead of {describe(expected)}")
 
     with LocalSupernet(step_time=0, seed=2) as supernet:
         script_chats(supernet)
+        owned = supernet.account.balance
         with Driver(command, supernet, media, home) as driver:
             for step in only or ANSWERS:
                 with circumstances(supernet, step):
@@ -405,7 +520,11 @@ def drive(client: Published, command: list[str], home: Path, media: Path, only: 
                     supernet.faults.clear()
                 if fault.refused:
                     check(driver, fault.step, usual, f" (repeated after {fault.circumstance})")
+            if not only:
+                wrong += unused_methods(client, driver, home)
         wrong += [f"{client}: the emulator noticed: {violation}" for violation in supernet.violations]
+        if problem := unbalanced(supernet, owned):
+            wrong.append(f"{client}: {problem}")
     return wrong
 
 

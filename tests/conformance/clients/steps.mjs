@@ -3,6 +3,7 @@
 // A black box: only public names of the published package are used. Every step prints one line of JSON,
 // {"step", "answer"}, {"step", "error"} or {"step", "absent"} if this version has no such method. The names of the
 // steps, and the answers, are those of `steps.py`; `published.py` knows the answer that each step must have.
+// Two more questions can be asked: `methods_offered`, and `methods_called`, without those that the client calls itself.
 
 import { createInterface } from "node:readline";
 import { readFile } from "node:fs/promises";
@@ -27,9 +28,31 @@ const WEATHER = {
 };
 
 const endpoints = { restEndpoint: environment.SOGNI_REST_ENDPOINT, socketEndpoint: environment.SOGNI_SOCKET_ENDPOINT, network: "fast", logLevel: "error" };
-// A client that is refused while it connects reports that a second time, to nobody.
-process.on("unhandledRejection", (error) => process.stderr.write(`unhandled: ${error}\n`));
-const connect = (options) => SogniClient.createInstance({ ...endpoints, ...options });
+// A client that is refused while it connects reports that a second time, to nobody, and so does an old one that is
+// disposed of while it connects.
+for (const name of ["unhandledRejection", "uncaughtException"]) process.on(name, (error) => process.stderr.write(`unhandled: ${error}\n`));
+const GROUPS = ["client", "account", "announcements", "chat", "chat.completions", "chat.hosted", "chat.runs", "chat.tools", "projects", "projects.assets", "projects.personalLoras", "replay", "stats", "workflows", "workflows.templates"];
+const offered = new Set();
+const called = new Set();
+const isMethod = (holder, name) => !name.startsWith("_") && name !== "constructor" && typeof Object.getOwnPropertyDescriptor(holder, name).value === "function";
+// The same object, whose methods are noted when they are called from here. What it calls itself is not noted.
+function noted(target, path) {
+  for (let holder = target; holder && holder !== Object.prototype; holder = Object.getPrototypeOf(holder)) {
+    for (const name of Object.getOwnPropertyNames(holder)) if (isMethod(holder, name)) offered.add(`${path}.${name}`);
+  }
+  const get = (_, name) => {
+    const found = target[name];
+    const inner = path === "client" ? String(name) : `${path}.${String(name)}`;
+    if (GROUPS.includes(inner) && found) return noted(found, inner);
+    if (typeof found !== "function") return found;
+    return (...given) => {
+      called.add(`${path}.${name}`);
+      return found.apply(target, given);
+    };
+  };
+  return new Proxy(target, { get });
+}
+const connect = async (options) => noted(await SogniClient.createInstance({ ...endpoints, ...options }), "client");
 const client = await connect({ appId: environment.APP_ID, apiKey: environment.SOGNI_API_KEY });
 const { account, announcements, chat, projects, replay, stats, workflows } = client;
 
@@ -39,21 +62,26 @@ const need = (owner, method) => {
 };
 
 const MAGIC = [["png", "89504e47"], ["jpeg", "ffd8ff"], ["glb", "676c5446"], ["mp3", "494433"], ["mp3", "fff"], ["flac", "664c6143"]];
+const TYPES = { png: ["image/png"], jpeg: ["image/jpeg"], webp: ["image/webp"], mp4: ["video/mp4"], mp3: ["audio/mpeg"], wav: ["audio/wav"], flac: ["audio/flac"], glb: ["model/gltf-binary"] };
 function kindOf(bytes) {
   const head = bytes.subarray(0, 12).toString("hex");
   if (head.slice(8, 16) === "66747970") return "mp4";
   if (head.startsWith("52494646")) return head.endsWith("57415645") ? "wav" : "webp";
   return MAGIC.find(([, magic]) => head.startsWith(magic))?.[0] ?? head;
 }
+// What a URL delivers: its content must be of the type that the response states.
 async function fetched(url) {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`download: ${response.status}`);
-  return Buffer.from(await response.arrayBuffer());
+  const kind = kindOf(Buffer.from(await response.arrayBuffer()));
+  const stated = response.headers.get("content-type");
+  if (!TYPES[kind]?.includes(stated)) throw new Error(`download: ${kind} as ${stated}`);
+  return kind;
 }
 async function made(params) {
-  const project = await projects.create({ type: "image", modelId: MODEL, positivePrompt: "a lighthouse", numberOfMedia: 1, steps: 8, guidance: 1, width: 512, height: 512, sizePreset: "custom", seed: 7, ...params });
+  const project = noted(await projects.create({ type: "image", modelId: MODEL, positivePrompt: "a lighthouse", numberOfMedia: 1, steps: 8, guidance: 1, width: 512, height: 512, sizePreset: "custom", seed: 7, ...params }), "project");
   const urls = await project.waitForCompletion();
-  return { project, kinds: await Promise.all(urls.map(async (url) => kindOf(await fetched(url)))) };
+  return { project, kinds: await Promise.all(urls.map(fetched)) };
 }
 const film = (params) => made({ type: "video", modelId: "wan_v2.2-14b-fp8_t2v_lightx2v", frames: 17, fps: 16, steps: 4, guidance: undefined, width: 480, height: 480, sizePreset: undefined, ...params });
 const ask = (params) => chat.completions.create({ model: QWEN, messages: [{ role: "user", content: "Say hello" }], ...params });
@@ -65,6 +93,25 @@ async function endOf(stream, ends) {
     if (ends.includes(name) || ends.includes(event.data?.type)) break;
   }
   return names;
+}
+async function until(look, is) {
+  for (let looks = 0; looks < 400; looks++) {
+    const found = await look();
+    if (is(found)) return found;
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+  throw new Error("the expected state did not come");
+}
+let sessions = 0;
+// What is done by somebody who signed in with a name and a password.
+async function signedIn(work, options) {
+  const other = await connect({ appId: `${environment.APP_ID}-session-${sessions++}`, ...options });
+  try {
+    const tokens = await other.account.login(environment.ACCOUNT_NAME, environment.ACCOUNT_PASSWORD);
+    return await work(other, tokens);
+  } finally {
+    other.dispose();
+  }
 }
 const isMoney = (value) => Number(value) > 0;
 const templateId = (template) => template.id ?? template.templateId ?? template.workflowId;
@@ -128,12 +175,15 @@ const STEPS = {
   },
   async enhance() {
     const { project } = await made({});
-    return kindOf(await fetched(await project.jobs[0].enhance("medium")));
+    return await fetched(await noted(project.jobs[0], "job").enhance("medium"));
   },
   async cancel() {
-    const project = await projects.create({ type: "image", modelId: MODEL, positivePrompt: "slow", numberOfMedia: 16, steps: 8, guidance: 1, width: 1024, height: 1024, sizePreset: "custom" });
-    await project.cancel();
-    return project.status;
+    const order = { type: "image", modelId: MODEL, positivePrompt: "slow", numberOfMedia: 16, steps: 8, guidance: 1, width: 1024, height: 1024, sizePreset: "custom" };
+    const first = noted(await projects.create(order), "project");
+    await first.cancel();
+    const second = await projects.create(order);
+    await projects.cancel(second.id);
+    return [first.status, second.status];
   },
   async project_record() {
     const { project } = await made({});
@@ -153,6 +203,46 @@ const STEPS = {
     const [options, sizes] = [await projects.getModelOptions(MODEL), await projects.getSizePresets("fast", MODEL)];
     return [typeof options.steps.max, sizes.length > 0];
   },
+  async catalogue() {
+    const [supported, available] = [await projects.getSupportedModels(), await projects.getAvailableModels("fast")];
+    return [supported.some((model) => model.id === MODEL), available.find((model) => model.id === MODEL).workerCount > 0, (await chat.waitForModels(10_000))[QWEN].workers > 0];
+  },
+  async charge() {
+    const { token } = await projects.estimateCost({ network: "fast", tokenType: "spark", model: MODEL, imageCount: 2, stepCount: 8, previewCount: 0, guidance: 1, width: 512, height: 512 });
+    const { project } = await made({ numberOfMedia: 2, tokenType: "spark" });
+    return [project.id, Number(token)];
+  },
+  async video_between_two_frames() {
+    return (await film({ modelId: "wan_v2.2-14b-fp8_i2v_lightx2v", referenceImage: PICTURE, referenceImageEnd: PICTURE })).kinds;
+  },
+  async last_frame() {
+    const { project } = await made({ type: "video", modelId: "seedance-2-5", duration: 4, returnLastFrame: true, tokenType: "spark", width: 480, height: 480, steps: undefined, guidance: undefined, sizePreset: undefined, seed: undefined });
+    return await fetched(await noted(project.jobs[0], "job").getLastFrameUrl());
+  },
+  async result_again() {
+    const { project } = await made({});
+    const job = noted(project.job(project.jobs[0].id), "job");
+    return [await fetched(await job.getResultUrl()), kindOf(Buffer.from(await (await job.getResultData()).arrayBuffer()))];
+  },
+  async url_helpers() {
+    const { project } = await made({ outputFormat: "png" });
+    const song = await made({ type: "audio", modelId: "ace_step_1.5_turbo", duration: 10, guidance: undefined, width: undefined, height: undefined, sizePreset: undefined });
+    const [picture, tune] = [project.jobs[0], song.project.jobs[0]];
+    const jobId = "0A0A0A0A-0000-4000-8000-00000000000A";
+    const imageId = "0A0A0A0A-0000-4000-8000-00000000000B";
+    const sent = [];
+    for (const [url, type, body] of [
+      [await projects.uploadUrl({ imageId, jobId, type: "startingImage", contentType: "image/png" }), "image/png", PICTURE],
+      [await projects.mediaUploadUrl({ jobId, type: "referenceAudio", contentType: "audio/mpeg" }), "audio/mpeg", SONG],
+    ]) {
+      sent.push((await fetch(url, { method: "PUT", headers: { "Content-Type": type }, body })).ok);
+    }
+    return [
+      sent,
+      await fetched(await projects.downloadUrl({ imageId: picture.id, jobId: project.id, type: "complete", contentType: "image/png" })),
+      await fetched(await projects.mediaDownloadUrl({ id: tune.id, jobId: song.project.id, type: "complete", contentType: "audio/mpeg" })),
+    ];
+  },
   async chat() {
     const result = await ask({});
     return [result.content, result.finishReason];
@@ -167,6 +257,18 @@ const STEPS = {
     const asked = { messages: [{ role: "user", content: "What's the weather in Paris?" }], tools: [WEATHER] };
     const { tool_calls: calls } = await ask(asked);
     return [calls[0].function.name, JSON.parse(calls[0].function.arguments)];
+  },
+  async chat_tool_result() {
+    const messages = [{ role: "user", content: "What's the weather in Paris?" }];
+    const { tool_calls: calls } = await ask({ messages, tools: [WEATHER] });
+    messages.push({ role: "assistant", content: "", tool_calls: calls }, { role: "tool", tool_call_id: calls[0].id, content: "It is snowing." });
+    return (await ask({ messages, tools: [WEATHER] })).content;
+  },
+  async tools_in_the_client() {
+    const call = { id: "call-1", type: "function", function: { name: "generate_image", arguments: JSON.stringify({ prompt: "a red kite", width: 512, height: 512 }) } };
+    const options = { tokenType: "spark" };
+    const [one, all] = [await chat.tools.execute(call, options), await chat.tools.executeAll([call, { ...call, id: "call-2" }], options)];
+    return [one.success, await fetched(one.resultUrls[0]), all.map((result) => [result.toolCallId, result.success])];
   },
   async chat_vision() {
     const url = `data:image/png;base64,${PICTURE.toString("base64")}`;
@@ -193,12 +295,36 @@ const STEPS = {
     const names = await endOf(chat.runs.streamEvents(run.runId ?? run.id), ["run_completed", "run.completed", "completed", "done"]);
     return [(await chat.runs.get(run.runId ?? run.id)).status, names.length > 2];
   },
+  async run_canceled() {
+    const { runId } = await chat.runs.create({ messages: [{ role: "user", content: "Draw a red kite" }], tokenType: "spark", runtimeConfig: { requireJobConfirmation: true } });
+    await until(() => chat.runs.get(runId), (run) => run.status === "waiting_for_user");
+    await chat.runs.cancel(runId, "enough");
+    return (await chat.runs.get(runId)).status;
+  },
+  async run_cost() {
+    need(chat.runs, "confirmCost");
+    const { runId } = await chat.runs.create({ messages: [{ role: "user", content: "Draw a red kite" }], tokenType: "spark", runtimeConfig: { requireJobConfirmation: true } });
+    const { waiting } = await until(() => chat.runs.get(runId), (run) => run.status === "waiting_for_user");
+    const { toolCallId, costApprovalPreview } = waiting.details;
+    const early = await refusal(chat.runs.confirmCost(runId, { toolCallId, decision: "confirm" }));
+    await chat.runs.confirmCost(runId, { toolCallId, decision: "confirm", acceptedCostPreview: costApprovalPreview });
+    const { status, artifacts } = await until(() => chat.runs.get(runId), (run) => !["queued", "running"].includes(run.status));
+    return [waiting.reason, early, status, artifacts.length];
+  },
   async workflow() {
     const { workflowId } = await workflows.start({ tokenType: "spark", input: KITE });
     const names = await endOf(workflows.streamEvents(workflowId), []);
     const record = await workflows.get(workflowId);
     const listed = (await workflows.list({ limit: 5 })).some((one) => one.workflowId === workflowId);
     return [record.status, names.length > 2, listed, (await workflows.events(workflowId)).length > 2];
+  },
+  async workflow_resumed() {
+    const steps = [{ id: "ask", toolName: "ask_clarifying_question", arguments: { question: "Which color?" } }];
+    const { workflowId } = await workflows.start({ tokenType: "spark", input: { title: "Question", steps } });
+    const { waitingReason } = await until(() => workflows.get(workflowId), (workflow) => workflow.status === "waiting_for_user");
+    const { resumed } = await workflows.resume(workflowId);
+    const { status } = await until(() => workflows.get(workflowId), (workflow) => workflow.status === "completed");
+    return [waitingReason, resumed, status];
   },
   async workflow_reseed() {
     const { workflowId } = await workflows.start({ tokenType: "spark", input: KITE });
@@ -265,6 +391,18 @@ const STEPS = {
     await projects.assets.remove(id);
     return [kinds, assets.length, contentType, state, (await projects.assets.list()).assets.length, await refusal(projects.assets.remove(id))];
   },
+  async saved_upload_bound() {
+    need(projects.assets, "upload");
+    const { assets } = projects;
+    const saved = await assets.upload(new Blob([PICTURE], { type: "image/png" }), "image/png", "A picture");
+    const projectId = "0A0A0A0A-0000-4000-8000-000000000001";
+    await assets.bind(saved.id, { projectId, type: "startingImage" });
+    const url = await projects.downloadUrl({ imageId: "I", jobId: projectId, type: "startingImage" });
+    const other = { projectId: "0A0A0A0A-0000-4000-8000-000000000002", type: "startingImage" };
+    const bound = await assets.tryBindFile(new Blob([PICTURE], { type: "image/png" }), "image/png", other);
+    await assets.remove(saved.id);
+    return [saved.name, saved.bytes === PICTURE.length, saved.state, await fetched(url), bound];
+  },
   async project_status() {
     need(projects, "getStatus");
     const { project } = await made({});
@@ -297,6 +435,64 @@ const STEPS = {
     await account.setDeviceId("a-device");
     return [typeof usage.periodJobs, trial.eligible, typeof (await account.getNonce(client.currentAccount.walletAddress))];
   },
+  async plans() {
+    need(account, "createSubscriptionCheckout");
+    return await signedIn(async ({ account: own }) => {
+      const { url } = await own.createSubscriptionCheckout("unlimited", "monthly");
+      const portal = await own.createSubscriptionPortalSession();
+      const [status, refreshed] = [await own.getSubscriptionStatus(), await own.refreshSubscription()];
+      return [url.startsWith("http"), portal.url.startsWith("http"), status.status, refreshed.status];
+    });
+  },
+  async new_account() {
+    const username = `grace${Date.now()}`;
+    const other = await connect({ appId: `${environment.APP_ID}-new` });
+    const created = await other.account.create({ username, email: `${username}@example.test`, password: "a good password", subscribe: false, turnstileToken: "captcha" });
+    const [taken, free] = [await other.account.validateUsername(username), await other.account.validateUsername(`${username}x`)];
+    const me = await other.account.me();
+    const { walletAddress } = other.account.getWallet ? { walletAddress: other.account.getWallet(username, "a good password").address } : me;
+    other.dispose();
+    return [typeof created.token, taken.errorCode, free.status, me.username === username, me.walletAddress === walletAddress];
+  },
+  async tokens() {
+    return await signedIn(async ({ account: own }) => {
+      const password = environment.ACCOUNT_PASSWORD;
+      const { walletAddress } = await own.me();
+      const { id } = (await own.rewards()).find((reward) => reward.canClaim) ?? {};
+      if (id) await own.claimRewards([id]);
+      const amount = async () => Number((await own.walletBalance(walletAddress)).sogni);
+      const before = await amount();
+      await own.withdraw(password, 2);
+      const withdrawn = (await amount()) - before;
+      await own.approveTokenUsage(password, "account");
+      await own.deposit(password, "1.5");
+      const kept = (await amount()) - before;
+      return [withdrawn, kept, await refusal(own.withdraw(`${password}!`, 1)), await refusal(own.claimRewards(["no-such-reward"]))];
+    });
+  },
+  async tokens_restored() {
+    return await signedIn(async (_, { token, refreshToken }) => {
+      const other = await connect({ appId: `${environment.APP_ID}-restored` });
+      await other.setTokens({ token, refreshToken });
+      const { username } = await other.account.me();
+      other.dispose();
+      return username === environment.ACCOUNT_NAME;
+    });
+  },
+  async cookies() {
+    const other = await connect({ appId: `${environment.APP_ID}-cookies`, authType: "cookies", disableSocket: true });
+    const before = await other.checkAuth();
+    other.dispose();
+    return before;
+  },
+  async network() {
+    const other = await connect({ appId: `${environment.APP_ID}-network`, apiKey: environment.SOGNI_API_KEY });
+    await other.projects.waitForModels(10_000);
+    const switched = [await other.account.switchNetwork("relaxed"), await other.account.switchNetwork("fast")];
+    await other.setSocketEventSubscriptions({ modelAvailability: false });
+    other.dispose();
+    return switched;
+  },
   async balance() {
     return isMoney((await account.accountBalance()).spark.net ?? 0) && Object.keys(await account.refreshBalance()).length > 0;
   },
@@ -328,7 +524,10 @@ createInterface({ input: process.stdin }).on("line", async (line) => {
   const { step } = JSON.parse(line);
   let printed;
   try {
-    printed = step in STEPS ? { step, answer: await STEPS[step]() } : { step, absent: true };
+    if (step === "methods_offered" || step === "methods_called") {
+      if (step === "methods_offered") for (const group of GROUPS.slice(1)) group.split(".").reduce((holder, name) => holder?.[name], client);
+      printed = { step, answer: [...(step === "methods_called" ? called : offered)].sort() };
+    } else printed = step in STEPS ? { step, answer: await STEPS[step]() } : { step, absent: true };
   } catch (error) {
     const absent = error instanceof Absent || /is not a function/.test(error.message);
     printed = absent ? { step, absent: true, why: error.message } : { step, error: `${error} ${JSON.stringify(error)}`.slice(0, 1000) };

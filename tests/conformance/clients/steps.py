@@ -2,19 +2,24 @@
 
 A black box: only public names of the published package are used. It is run by the interpreter of an environment that
 has `sogni-client` and not this package. Every step prints one line of JSON, as in `steps.mjs`: the names of the steps
-and their answers are the same.
+and their answers are the same, and so are the two other questions.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import inspect
 import json
 import os
 import sys
 import time
 import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib import import_module
+from itertools import count
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +51,12 @@ MAGIC = {
 }  # fmt: skip
 
 
+TYPES = {
+    "png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "mp4": "video/mp4", "mp3": "audio/mpeg",
+    "wav": "audio/wav", "flac": "audio/flac", "glb": "model/gltf-binary",
+}  # fmt: skip
+
+
 def kind_of(content: bytes) -> str:
     head = content[:12].hex()
     if head[8:16] == "66747970":
@@ -55,12 +66,64 @@ def kind_of(content: bytes) -> str:
     return next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), head)
 
 
-async def fetched(url: str) -> bytes:
-    def read() -> bytes:
+async def fetched(url: str) -> str:
+    """What a URL delivers: its content must be of the type that the response states."""
+
+    def read() -> str:
         with urllib.request.urlopen(url, timeout=30) as response:
-            return response.read()
+            kind = kind_of(response.read())
+            stated = response.headers.get("Content-Type")
+        if TYPES.get(kind) != stated:
+            raise ValueError(f"download: {kind} as {stated}")
+        return kind
 
     return await asyncio.to_thread(read)
+
+
+async def stored(url: str, content_type: str, content: bytes) -> bool:
+    """Send a file to a signed URL."""
+    request = urllib.request.Request(url, content, {"Content-Type": content_type}, method="PUT")
+
+    def send() -> bool:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.status == 200
+
+    return await asyncio.to_thread(send)
+
+
+GROUPS = frozenset(
+    [
+        "account", "announcements", "chat", "chat.completions", "chat.hosted", "chat.runs", "chat.tools", "projects",
+        "projects.assets", "projects.personal_loras", "replay", "stats", "workflows", "workflows.templates", "worlds",
+        "worlds.builds",
+    ]
+)  # fmt: skip
+offered: set[str] = set()
+called: set[str] = set()
+
+
+class Noted:
+    """An object of the client, whose methods are noted when they are called from here. What it calls itself is not."""
+
+    def __init__(self, target: Any, path: str) -> None:
+        self._target, self._path = target, path
+        methods = [name for name in dir(target) if not name.startswith("_") and callable(static(target, name))]
+        offered.update(f"{path}.{name}" for name in methods)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._target, name)
+        inner = name if self._path == "client" else f"{self._path}.{name}"
+        if inner in GROUPS:
+            return Noted(found, inner)
+        if callable(found) and callable(static(self._target, name)):
+            called.add(f"{self._path}.{name}")
+        return found
+
+
+def static(target: Any, name: str) -> Any:
+    """An attribute, of which a property is not evaluated."""
+    found = inspect.getattr_static(target, name)
+    return found.__func__ if isinstance(found, staticmethod | classmethod) else found
 
 
 class Steps:
@@ -77,9 +140,9 @@ class Steps:
             "guidance": 1, "width": 512, "height": 512, "size_preset": "custom", "seed": 7,
         }  # fmt: skip
         asked = {name: value for name, value in (image | params).items() if value is not None}
-        project = await self.projects.create(**asked)
+        project = Noted(await self.projects.create(**asked), "project")
         urls = await project.wait_for_completion()
-        return project, [kind_of(await fetched(url)) for url in urls]
+        return project, [await fetched(url) for url in urls]
 
     async def film(self, **params: Any) -> list[str]:
         common = {
@@ -151,15 +214,18 @@ class Steps:
 
     async def enhance(self) -> Any:
         project, _ = await self.make()
-        return kind_of(await fetched(await project.jobs[0].enhance("medium")))
+        return await fetched(await Noted(project.jobs[0], "job").enhance("medium"))
 
     async def cancel(self) -> Any:
-        project = await self.projects.create(
-            type="image", model_id=MODEL, positive_prompt="slow", number_of_media=16, steps=8, guidance=1, width=1024,
-            height=1024, size_preset="custom",
-        )  # fmt: skip
-        await project.cancel()
-        return project.status
+        order = {
+            "type": "image", "model_id": MODEL, "positive_prompt": "slow", "number_of_media": 16, "steps": 8,
+            "guidance": 1, "width": 1024, "height": 1024, "size_preset": "custom",
+        }  # fmt: skip
+        first = Noted(await self.projects.create(**order), "project")
+        await first.cancel()
+        second = await self.projects.create(**order)
+        await self.projects.cancel(second.id)
+        return [first.status, second.status]
 
     async def project_record(self) -> Any:
         project, _ = await self.make()
@@ -188,6 +254,57 @@ class Steps:
         most = value(value(options, "steps"), "max")
         return ["number" if isinstance(most, int | float) else type(most).__name__, len(sizes) > 0]
 
+    async def catalogue(self) -> Any:
+        supported = await self.projects.get_supported_models()
+        (available,) = [one for one in await self.projects.get_available_models("fast") if value(one, "id") == MODEL]
+        languages = await self.chat.wait_for_models(10)
+        return [
+            any(value(model, "id") == MODEL for model in supported),
+            value(available, "workerCount", "worker_count") > 0,
+            value(languages[QWEN], "workers") > 0,
+        ]
+
+    async def charge(self) -> Any:
+        cost = await self.projects.estimate_cost(
+            model=MODEL, image_count=2, step_count=8, preview_count=0, guidance=1, network="fast", width=512,
+            height=512, **SPARK,
+        )  # fmt: skip
+        project, _ = await self.make(number_of_media=2, **SPARK)
+        return [project.id, float(value(cost, "token"))]
+
+    async def video_between_two_frames(self) -> Any:
+        ends = {"reference_image": PICTURE, "reference_image_end": PICTURE}
+        return await self.film(model_id="wan_v2.2-14b-fp8_i2v_lightx2v", **ends)
+
+    async def last_frame(self) -> Any:
+        video = {"type": "video", "model_id": "seedance-2-5", "duration": 4, "width": 480, "height": 480}
+        others = dict.fromkeys(("guidance", "size_preset", "steps", "seed"))
+        project, _ = await self.make(**video, **others, **SPARK, return_last_frame=True)
+        return await fetched(await Noted(project.jobs[0], "job").get_last_frame_url())
+
+    async def result_again(self) -> Any:
+        project, _ = await self.make()
+        job = Noted(project.job(project.jobs[0].id), "job")
+        return [await fetched(await job.get_result_url()), kind_of(await job.get_result_data())]
+
+    async def url_helpers(self) -> Any:
+        project, _ = await self.make(output_format="png")
+        song, _ = await self.make(type="audio", model_id="ace_step_1.5_turbo", duration=10, **NOTHING)
+        job = "0A0A0A0A-0000-4000-8000-00000000000A"
+        image = {"image_id": "0A0A0A0A-0000-4000-8000-00000000000B", "job_id": job, "type": "startingImage"}
+        audio = {"job_id": job, "type": "referenceAudio"}
+        sent = [
+            await stored(await self.projects.upload_url(content_type="image/png", **image), "image/png", PICTURE),
+            await stored(await self.projects.media_upload_url(content_type="audio/mpeg", **audio), "audio/mpeg", SONG),
+        ]
+        picture = {"image_id": project.jobs[0].id, "job_id": project.id, "content_type": "image/png"}
+        tune = {"id": song.jobs[0].id, "job_id": song.id, "content_type": "audio/mpeg"}
+        return [
+            sent,
+            await fetched(await self.projects.download_url(type="complete", **picture)),
+            await fetched(await self.projects.media_download_url(type="complete", **tune)),
+        ]
+
     async def chat_plain(self) -> Any:
         result = await self.ask()
         return [value(result, "content"), value(result, "finish_reason", "finishReason")]
@@ -202,6 +319,24 @@ class Steps:
         result = await self.ask(messages=question, tools=[WEATHER])
         function = value(result, "tool_calls")[0]["function"]
         return [function["name"], json.loads(function["arguments"])]
+
+    async def chat_tool_result(self) -> Any:
+        messages: list[Any] = [{"role": "user", "content": "What's the weather in Paris?"}]
+        calls = value(await self.ask(messages=messages, tools=[WEATHER]), "tool_calls")
+        messages.append({"role": "assistant", "content": "", "tool_calls": calls})
+        messages.append({"role": "tool", "tool_call_id": calls[0]["id"], "content": "It is snowing."})
+        return value(await self.ask(messages=messages, tools=[WEATHER]), "content")
+
+    async def tools_in_the_client(self) -> Any:
+        asked = json.dumps({"prompt": "a red kite", "width": 512, "height": 512})
+        call = {
+            "id": "call-1", "type": "function", "function": {"name": "generate_image", "arguments": asked},
+        }  # fmt: skip
+        one = await self.chat.tools.execute(call, SPARK)
+        both = await self.chat.tools.execute_all([call, call | {"id": "call-2"}], SPARK)
+        (url,) = value(one, "resultUrls", "result_urls")
+        results = [[value(one, "toolCallId", "tool_call_id"), value(one, "success")] for one in both]
+        return [value(one, "success"), await fetched(url), results]
 
     async def chat_vision(self) -> Any:
         url = f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}"
@@ -222,25 +357,50 @@ class Steps:
         return float(value(cost, "cost_in_spark", "costInSpark")) > 0
 
     async def hosted(self) -> Any:
-        answer = await self.chat.create_hosted_completion(
-            {"model": QWEN, "messages": [{"role": "user", "content": "Say hello"}]}
-        )
+        answer = await self.chat.hosted.create({"model": QWEN, "messages": [{"role": "user", "content": "Say hello"}]})
         return answer["choices"][0]["message"]["content"]
 
     async def hosted_tool(self) -> Any:
-        return (await self.chat.execute_hosted_tool({"tool": "compose_script", "arguments": {"brief": "a kite"}}))[
+        return (await self.chat.hosted.execute_tool({"tool": "compose_script", "arguments": {"brief": "a kite"}}))[
             "status"
         ]
 
     async def run(self) -> Any:
-        run = await self.chat.create_chat_run(
+        run = await self.chat.runs.create(
             {"messages": [{"role": "user", "content": "Draw a red kite"}], "tokenType": "spark"}
         )
         run_id = value(run, "run_id", "runId", "id")
         names = await end_of(
-            self.chat.stream_chat_run_events(run_id), ["run_completed", "run.completed", "completed", "done"]
+            self.chat.runs.stream_events(run_id), ["run_completed", "run.completed", "completed", "done"]
         )
-        return [value(await self.chat.get_chat_run(run_id), "status"), len(names) > 2]
+        return [value(await self.chat.runs.get(run_id), "status"), len(names) > 2]
+
+    async def waiting_run(self) -> tuple[str, Any]:
+        run = await self.chat.runs.create(
+            {
+                "messages": [{"role": "user", "content": "Draw a red kite"}],
+                "tokenType": "spark",
+                "runtimeConfig": {"requireJobConfirmation": True},
+            }
+        )
+        run_id = value(run, "run_id", "runId", "id")
+        return run_id, await until(self.chat.runs.get, run_id, lambda one: value(one, "status") == "waiting_for_user")
+
+    async def run_canceled(self) -> Any:
+        run_id, _ = await self.waiting_run()
+        await self.chat.runs.cancel(run_id, "enough")
+        return value(await self.chat.runs.get(run_id), "status")
+
+    async def run_cost(self) -> Any:
+        run_id, run = await self.waiting_run()
+        waiting = value(run, "waiting")
+        details = value(waiting, "details")
+        decision = {"toolCallId": value(details, "toolCallId", "tool_call_id"), "decision": "confirm"}
+        preview = value(details, "costApprovalPreview", "cost_approval_preview")
+        early = await refusal(self.chat.runs.confirm_cost(run_id, decision))
+        await self.chat.runs.confirm_cost(run_id, decision | {"acceptedCostPreview": preview})
+        ended = await until(self.chat.runs.get, run_id, lambda one: value(one, "status") not in ("queued", "running"))
+        return [value(waiting, "reason"), early, value(ended, "status"), len(value(ended, "artifacts"))]
 
     async def started(self, **params: Any) -> str:
         return value(await self.workflows.start(input=KITE, **SPARK, **params), "workflow_id", "workflowId")
@@ -251,6 +411,16 @@ class Steps:
         record = await self.workflows.get(workflow)
         listed = any(value(one, "workflow_id", "workflowId") == workflow for one in await self.workflows.list(limit=5))
         return [value(record, "status"), len(names) > 2, listed, len(await self.workflows.events(workflow)) > 2]
+
+    async def workflow_resumed(self) -> Any:
+        steps = [{"id": "ask", "toolName": "ask_clarifying_question", "arguments": {"question": "Which color?"}}]
+        record = await self.workflows.start(input={"title": "Question", "steps": steps}, **SPARK)
+        workflow = value(record, "workflow_id", "workflowId")
+        get = self.workflows.get
+        waiting = await until(get, workflow, lambda one: value(one, "status") == "waiting_for_user")
+        resumed = await self.workflows.resume(workflow)
+        ended = await until(get, workflow, lambda one: value(one, "status") == "completed")
+        return [value(waiting, "waitingReason", "waiting_reason"), value(resumed, "resumed"), value(ended, "status")]
 
     async def workflow_reseed(self) -> Any:
         first = await self.started()
@@ -343,6 +513,19 @@ class Steps:
             await refusal(assets.remove(asset_id)),
         ]
 
+    async def saved_upload_bound(self) -> Any:
+        assets = self.projects.assets
+        saved = await assets.upload(PICTURE, "image/png", "A picture")
+        asset_id = value(saved, "id")
+        project = "0A0A0A0A-0000-4000-8000-000000000001"
+        await assets.bind(asset_id, {"projectId": project, "type": "startingImage"})
+        url = await self.projects.download_url(image_id="I", job_id=project, type="startingImage")
+        other = {"projectId": "0A0A0A0A-0000-4000-8000-000000000002", "type": "startingImage"}
+        bound = await assets.try_bind_file(PICTURE, "image/png", other)
+        await assets.remove(asset_id)
+        whole = value(saved, "bytes") == len(PICTURE)
+        return [value(saved, "name"), whole, value(saved, "state"), await fetched(url), bound]
+
     async def project_status(self) -> Any:
         project, _ = await self.make()
         status = await self.projects.get_status(project.id)
@@ -352,7 +535,7 @@ class Steps:
         project, _ = await self.make()
         jobs = value(await self.projects.get_result(project.id), "jobs")
         found = [(value(job, "status"), value(job, "kind"), value(job, "seed")) for job in jobs]
-        return [list(job) for job in found] + [kind_of(await fetched(value(jobs[0], "url")))]
+        return [list(job) for job in found] + [await fetched(value(jobs[0], "url"))]
 
     async def recent_projects(self) -> Any:
         project, _ = await self.make()
@@ -412,12 +595,101 @@ class Steps:
                 break
             await asyncio.sleep(0.02)
         listed = await builds.list(world_id="manor")
-        await builds.cancel(run_id)
-        ended = value(await builds.get(run_id), "status")
-        count = len(await builds.events(run_id))
+        (task,) = value(run, "tasks")
+        await builds.review(run_id, task_id=value(task, "generationId", "generation_id"), decision="approved")
+        reviewed = value(await builds.get(run_id), "status")
+        streamed = [event async for event in builds.stream_events(run_id)]
+        again = await builds.start(world_id="manor", node_id="porch", hotspots=[gate], token_type="spark")
+        other_id = value(again, "run_id", "runId")
+        await builds.cancel(other_id)
+        ended = value(await builds.get(other_id), "status")
+        count = min(len(streamed), len(await builds.events(run_id)))
         await other.account.logout()
         await other.aclose()
-        return [waiting, len(listed), ended, count > 2]
+        return [waiting, len(listed), reviewed, ended, count > 2]
+
+    async def plans(self) -> Any:
+        async with signed_in() as (other, _):
+            page = await other.account.create_subscription_checkout("unlimited", "monthly")
+            portal = await other.account.create_subscription_portal_session()
+            status, refreshed = (
+                await other.account.get_subscription_status(),
+                await other.account.refresh_subscription(),
+            )
+        return [
+            value(page, "url").startswith("http"),
+            value(portal, "url").startswith("http"),
+            value(status, "status"),
+            value(refreshed, "status"),
+        ]
+
+    async def new_account(self) -> Any:
+        username = f"grace{time.time_ns()}"
+        other = await connect(app_id=f"{os.environ['APP_ID']}-new")
+        created = await other.account.create(
+            username=username, email=f"{username}@example.test", password="a good password", subscribe=False,
+            turnstile_token="captcha",
+        )  # fmt: skip
+        taken = await other.account.validate_username(username)
+        free = await other.account.validate_username(f"{username}x")
+        me = await other.account.me()
+        wallet = other.account.get_wallet(username, "a good password")
+        await other.aclose()
+        return [
+            "string" if isinstance(value(created, "token"), str) else type(value(created, "token")).__name__,
+            value(taken, "errorCode", "error_code"),
+            value(free, "status"),
+            value(me, "username") == username,
+            value(me, "walletAddress", "wallet_address") == value(wallet, "address"),
+        ]
+
+    async def tokens(self) -> Any:
+        password = os.environ["ACCOUNT_PASSWORD"]
+        async with signed_in() as (other, _):
+            own = other.account
+            address = value(await own.me(), "walletAddress", "wallet_address")
+            claimable = [value(one, "id") for one in await own.rewards() if value(one, "canClaim", "can_claim")]
+            if claimable:
+                await own.claim_rewards(claimable[:1])
+
+            async def amount() -> float:
+                return float(value(await own.wallet_balance(address), "sogni"))
+
+            before = await amount()
+            await own.withdraw(password, 2)
+            withdrawn = (await amount()) - before
+            await own.approve_token_usage(password, "account")
+            await own.deposit(password, "1.5")
+            kept = (await amount()) - before
+            refused = [
+                await refusal(own.withdraw(f"{password}!", 1)),
+                await refusal(own.claim_rewards(["no-such-reward"])),
+            ]
+        return [withdrawn, kept, *refused]
+
+    async def tokens_restored(self) -> Any:
+        async with signed_in() as (_, tokens):
+            other = await connect(app_id=f"{os.environ['APP_ID']}-restored")
+            await other.set_tokens(
+                token=value(tokens, "token"), refresh_token=value(tokens, "refreshToken", "refresh_token")
+            )
+            me = await other.account.me()
+            await other.aclose()
+        return value(me, "username") == os.environ["ACCOUNT_NAME"]
+
+    async def cookies(self) -> Any:
+        other = await connect(app_id=f"{os.environ['APP_ID']}-cookies", auth_type="cookies", disable_socket=True)
+        before = await other.check_auth()
+        await other.aclose()
+        return before
+
+    async def network(self) -> Any:
+        other = await connect(app_id=f"{os.environ['APP_ID']}-network", api_key=os.environ["SOGNI_API_KEY"])
+        await other.projects.wait_for_models(10)
+        switched = [await other.account.switch_network(name) for name in ("relaxed", "fast")]
+        await other.set_socket_event_subscriptions({"modelAvailability": False})
+        await other.aclose()
+        return switched
 
     async def balance(self) -> Any:
         spark = value(await self.account.account_balance(), "spark")
@@ -487,13 +759,36 @@ async def end_of(stream: Any, ends: list[str] | None = None) -> list[Any]:
     return names
 
 
+async def until(look: Any, name: str, is_reached: Any) -> Any:
+    for _ in range(400):
+        found = await look(name)
+        if is_reached(found):
+            return found
+        await asyncio.sleep(0.025)
+    raise TimeoutError("the expected state did not come")
+
+
 async def connect(**options: Any) -> Any:
-    return await SogniClient.create(
+    client = await SogniClient.create(
         rest_endpoint=os.environ["SOGNI_REST_ENDPOINT"],
         socket_endpoint=os.environ["SOGNI_SOCKET_ENDPOINT"],
         network="fast",
         **options,
     )
+    return Noted(client, "client")
+
+
+sessions = count()
+
+
+@asynccontextmanager
+async def signed_in() -> AsyncIterator[tuple[Any, Any]]:
+    """A client of somebody who signed in with a name and a password, and the tokens of the session."""
+    other = await connect(app_id=f"{os.environ['APP_ID']}-session-{next(sessions)}")
+    try:
+        yield other, await other.account.login(os.environ["ACCOUNT_NAME"], os.environ["ACCOUNT_PASSWORD"])
+    finally:
+        await other.aclose()
 
 
 async def main() -> None:
@@ -503,7 +798,11 @@ async def main() -> None:
         step = json.loads(line)["step"]
         method = getattr(steps, RENAMED.get(step, step), None)
         printed: dict[str, Any] = {"step": step}
-        if method is None:
+        if step in ("methods_offered", "methods_called"):
+            for group in sorted(GROUPS):
+                attrgetter(group)(client)
+            printed["answer"] = sorted(called if step == "methods_called" else offered)
+        elif method is None:
             printed["absent"] = True
         else:
             try:
