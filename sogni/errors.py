@@ -29,7 +29,7 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from sogni.redaction import redact, without_query
 
@@ -64,6 +64,8 @@ __all__ = [
     "is_retryable_chat_error",
 ]
 
+E = TypeVar("E", bound=BaseException)
+
 Phase = Literal["connect", "request", "ready", "queue", "run", "transfer", "total"]
 
 RETRYABLE_CHAT_ERRORS = frozenset({"server_restarting", "transport_lost"})
@@ -78,7 +80,7 @@ class PartialResultWarning(UserWarning):
     """A project finished with fewer results than requested."""
 
 
-def _restore(cls: type[SogniError], args: tuple[Any, ...], state: dict[str, Any]) -> SogniError:
+def _restore(cls: type[E], args: tuple[Any, ...], state: dict[str, Any]) -> E:
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(state)
@@ -135,14 +137,7 @@ class SogniError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """Return what IPython prints: the frames of the user, without those of this package, and the message."""
-        trace = _frames_of_users(self.__traceback__)
-        bare = _restore(*self.__reduce__()[1])  # without a cause, which is printed at length
-        try:
-            printer = sys.modules["IPython"].get_ipython().InteractiveTB
-            lines: list[str] = printer.structured_traceback(type(bare), bare, trace, tb_offset=0)
-        except (LookupError, AttributeError):
-            lines = traceback.format_exception(type(bare), bare, trace)
-        return lines
+        return _printed(self)
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -154,6 +149,33 @@ class SogniError(Exception):
 
     def __hash__(self) -> int:
         return hash((type(self), self.args))
+
+
+def brief(error: E) -> E:
+    """Make IPython print an error about the arguments of a call as it prints a `SogniError`, and return the error."""
+    vars(error)["_render_traceback_"] = _print_last
+    return error
+
+
+def _print_last() -> list[str]:
+    """Return what IPython prints for the error that it is about to print.
+
+    A method bound to the error would be a reference cycle, which keeps alive what the frames of the error hold.
+    """
+    error: BaseException = sys.last_value  # type: ignore[assignment]  # IPython has set it
+    return _printed(error)
+
+
+def _printed(error: BaseException) -> list[str]:
+    """Return an error as IPython prints it, with no other frames than those of the user."""
+    trace = _frames_of_users(error.__traceback__)
+    bare = _restore(type(error), error.args, vars(error))  # without a cause, which is printed at length
+    try:
+        printer = sys.modules["IPython"].get_ipython().InteractiveTB
+        lines: list[str] = printer.structured_traceback(type(bare), bare, trace, tb_offset=0)
+    except (LookupError, AttributeError):
+        lines = traceback.format_exception(type(bare), bare, trace)
+    return lines
 
 
 _OWN_PACKAGES = frozenset({"sogni", "sogni_async", "IPython", "ipykernel"})

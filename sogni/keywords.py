@@ -15,6 +15,8 @@ from importlib import import_module
 from types import FunctionType
 from typing import Any, TypeVar, cast
 
+from sogni.errors import brief
+
 T = TypeVar("T")
 
 _OURS = ("sogni", "sogni_async")
@@ -54,8 +56,12 @@ def _wrapped(function: FunctionType) -> Callable[..., Any]:
             return function(*args, **keywords)
         except BaseException as error:
             error.__traceback__ = error.__traceback__.tb_next if error.__traceback__ is not None else None
-            if isinstance(error, TypeError) and (message := _message(function, args, keywords)) is not None:
-                error.args = (message,)
+            if isinstance(error, TypeError):
+                if (message := _message(function, args, keywords)) is not None:
+                    error.args = (message,)
+                # Without a frame of its own, the function has not run: its arguments do not fit.
+                if message is not None or error.__traceback__ is None:
+                    brief(error)
             raise
 
     setattr(call, _MARK, True)

@@ -433,22 +433,23 @@ def test_other_errors_stay_what_they_are(error: Exception) -> None:
     assert with_resources_named(error) is error
 
 
-def raised(module: str) -> SogniError:
+def raised(module: str, refused: Exception | None = None) -> Any:
     """Return an error that code of a module raised when a function of the user called it."""
     code = """
 def refuse():
     try:
         raise OSError("inner")
     except OSError as error:
-        raise Refused from error
+        raise refused from error
 """
-    names: dict[str, Any] = {"__name__": module, "Refused": errors.ValidationError("steps must be 1 or more, got 0")}
+    refused = refused or errors.ValidationError("steps must be 1 or more, got 0")
+    names: dict[str, Any] = {"__name__": module, "refused": refused}
     exec(compile(code, "inside.py", "exec"), names)
 
     def function_of_the_user() -> None:
         names["refuse"]()
 
-    with pytest.raises(SogniError) as caught:
+    with pytest.raises(type(refused)) as caught:
         function_of_the_user()
     caught.value.add_note("a note")
     return caught.value
@@ -477,3 +478,13 @@ def test_a_notebook_prints_tracebacks_in_the_style_of_ipython(monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))  # type: ignore[arg-type]
     expected = ["ValidationError steps must be 1 or more, got 0 function_of_the_user 0"]
     assert raised("sogni.core.x")._render_traceback_() == expected
+
+
+def test_errors_about_arguments_are_brief_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    error: Any = errors.brief(raised("sogni.core.x", TypeError("no parameter 'promt'")))
+    monkeypatch.setattr(sys, "last_value", pickle.loads(pickle.dumps(error)), raising=False)
+    assert error._render_traceback_() == ["TypeError: no parameter 'promt'\n", "a note\n"]
+    monkeypatch.setattr(sys, "last_value", error)
+    printed = "".join(error._render_traceback_())
+    assert ("in function_of_the_user" in printed, "inside.py" in printed, "inner" in printed) == (True, False, False)

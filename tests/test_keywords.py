@@ -76,6 +76,12 @@ def test_every_public_call_names_the_nearest_keyword(name: str) -> None:
             called = inspect.unwrap(function).__qualname__.removesuffix(".__init__")
             assert str(error) == f"{called}() has no parameter {given!r}; did you mean {keyword!r}?"
             assert our_frames(error) == []
+            assert is_brief(error)
+
+
+def is_brief(error: BaseException) -> bool:
+    """Whether IPython prints the frames of the user only."""
+    return "_render_traceback_" in vars(error)
 
 
 def our_frames(error: BaseException) -> list[str]:
@@ -109,9 +115,9 @@ def test_calls_that_take_any_keyword_name_the_nearest(package: Any) -> None:
     for call, fixed, names in calls:
         for keyword in names:
             for given in misspelt(keyword):
-                assert str(refusal(call, **fixed, **{given: None})).endswith(
-                    f" {given!r}; did you mean {keyword!r}?"
-                ), call.__qualname__
+                error = refusal(call, **fixed, **{given: None})
+                assert str(error).endswith(f" {given!r}; did you mean {keyword!r}?"), call.__qualname__
+                assert is_brief(error)
 
 
 @each_row("package", [sogni, sogni_async])
@@ -153,7 +159,7 @@ def test_a_correct_call_is_passed_on() -> None:
 
 def test_errors_of_the_function_stay_and_show_no_argument() -> None:
     error = refusal(Calls().fail, PASSWORD)
-    assert str(error) == "21 1"
+    assert (str(error), is_brief(error)) == ("21 1", False)
     assert our_frames(error) == []
     trace, shown = error.__traceback__, ""
     while (trace := trace.tb_next if trace else None) is not None:
@@ -162,7 +168,8 @@ def test_errors_of_the_function_stay_and_show_no_argument() -> None:
 
 
 def test_other_mistakes_keep_the_message_of_python() -> None:
-    assert "missing 1 required positional argument: 'password'" in str(refusal(Calls().fail))
+    error = refusal(Calls().fail)
+    assert ("missing 1 required positional argument: 'password'" in str(error), is_brief(error)) == (True, True)
     assert "takes 2 positional arguments but 3 were given" in str(refusal(Calls().fail, "a", "b"))
     assert str(refusal(Calls().fail, "a", zzz=1)) == "Calls.fail() has no parameter 'zzz'"
 

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import attrs
 
-from sogni.errors import ValidationError
+from sogni.errors import ValidationError, brief
 from sogni.models.converter import snake, to_dict
 
 T = TypeVar("T")
@@ -247,7 +247,7 @@ def refuse_unknown(fields: Mapping[str, Any], known: Collection[str], prefix: st
     """
     for name in fields:
         if name not in known:
-            raise TypeError(f"{prefix} {name!r}{did_you_mean_keyword(name, [*known, *also])}")
+            raise brief(TypeError(f"{prefix} {name!r}{did_you_mean_keyword(name, [*known, *also])}"))
 
 
 def nested(kind: type[T], field: str, given: Any, noun: str | None = None) -> T | None:
@@ -265,7 +265,7 @@ def nested(kind: type[T], field: str, given: Any, noun: str | None = None) -> T 
     refuse_unknown(given, [it.name for it in fields], f"a {noun} has no field")
     for it in fields:
         if it.default is attrs.NOTHING and it.name not in given:
-            raise TypeError(f"the field {it.name!r} of the {noun} is missing")
+            raise brief(TypeError(f"the field {it.name!r} of the {noun} is missing"))
     return kind(**given)
 
 

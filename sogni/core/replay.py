@@ -18,6 +18,7 @@ from sogni.core.flow import Flow, change
 from sogni.core.http import HttpCall, HttpReply, get, post
 from sogni.core.requests import request
 from sogni.core.workflows.templates import members_of, missing_member
+from sogni.errors import brief
 from sogni.models.base import Model
 from sogni.models.chat import ChatCompletionResult
 from sogni.models.converter import read, read_time, snake, to_dict, wire_form
@@ -288,7 +289,7 @@ def redact_run_record(record: R, *, secrets: Iterable[str] = ()) -> R:
     """
     known = [it for it in secrets if it]
     if not isinstance(record, RunRecord | Mapping):
-        raise TypeError(f"record must be a RunRecord or a dict, got {type(record).__name__}")
+        raise brief(TypeError(f"record must be a RunRecord or a dict, got {type(record).__name__}"))
     cleaned: Any = _clean(wire_form(RunRecord, record) if isinstance(record, RunRecord) else record, known, 0)
     if isinstance(record, RunRecord):
         cleaned = read(RunRecord, cleaned, "the record")

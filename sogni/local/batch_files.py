@@ -22,7 +22,7 @@ import attrs
 from sogni.core.checks import short_repr
 from sogni.core.projects.batch_requests import COMMENT, BatchRow, format_of, line_rows, row_place
 from sogni.core.projects.params import PARAMS_BY_TYPE
-from sogni.errors import ValidationError
+from sogni.errors import ValidationError, brief
 
 MAX_VALUES = 2_000_000
 """Values in a YAML file, aliases expanded."""
@@ -43,7 +43,9 @@ def source_rows(source: Any) -> tuple[list[BatchRow], str]:
         path = Path(source)
         return read_rows(str(path), path.read_bytes()), path.stem
     if isinstance(source, Mapping) or not isinstance(source, Iterable):
-        raise TypeError(f"source must be the path of a file or an iterable of requests, got {short_repr(source)}")
+        raise brief(
+            TypeError(f"source must be the path of a file or an iterable of requests, got {short_repr(source)}")
+        )
     rows = [
         BatchRow(line=number, place=f"requests[{number - 1}]", content=content)
         for number, content in enumerate(source, 1)

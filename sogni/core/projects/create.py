@@ -44,7 +44,7 @@ from sogni.core.projects.transfers import fetch_url, result_url, spool_result, u
 from sogni.core.projects.uploads import UploadItem
 from sogni.core.projects.waiting import raise_for_outcome, wait_for_project
 from sogni.core.requests import FAILURES, get_json
-from sogni.errors import CostLimitError, JobError, ValidationError
+from sogni.errors import CostLimitError, JobError, ValidationError, brief
 from sogni.models.catalogue import ModelOptions, SizePreset
 from sogni.models.params import ProjectParams
 from sogni.models.projects import CostEstimation
@@ -97,7 +97,7 @@ def estimate_project(given: ProjectParams | None, fields: Mapping[str, Any]) -> 
 def _with_paying_token(call: str, model: str, given: Mapping[str, Any]) -> Flow[dict[str, Any]]:
     """Return the arguments of an estimate with the token in which `create` pays for the model."""
     if isinstance(model, Mapping):
-        raise TypeError(f"model must be the id of a model, got a mapping; use {call}(**params)")
+        raise brief(TypeError(f"model must be the id of a model, got a mapping; use {call}(**params)"))
     token = given.get("token_type")
     optional(one_of, "token_type", token, allowed=TOKENS)
     text("model", model, empty=False)

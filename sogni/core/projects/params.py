@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from sogni.core.checks import invalid_value, nested, nested_items, refuse_unknown, short_repr
-from sogni.errors import ValidationError
+from sogni.errors import ValidationError, brief
 from sogni.models.converter import wire_name
 from sogni.models.params import (
     AudioProjectParams,
@@ -93,22 +93,22 @@ def project_params(given: ProjectParams | None, fields: Mapping[str, Any], call:
     if given is not None:
         return _of_object(given, fields, call)
     if "type" not in fields:
-        raise TypeError(f"a params object or the keyword 'type' ({_types()}) is missing")
+        raise brief(TypeError(f"a params object or the keyword 'type' ({_types()}) is missing"))
     kind = _kind(fields["type"])
     refuse_unknown(fields, _FIELD_NAMES[kind], f"{fields['type']} projects have no keyword", also=_OF_CREATE)
     if "model_id" not in fields:
-        raise TypeError("the keyword 'model_id' is missing")
+        raise brief(TypeError("the keyword 'model_id' is missing"))
     values = {name: value for name, value in fields.items() if name != "type"}
     return _with_nested(kind(**values))
 
 
 def _of_object(given: ProjectParams, fields: Mapping[str, Any], call: str) -> ProjectParams:
     if fields:
-        raise TypeError(f"give a params object or keywords, not both (keywords: {', '.join(sorted(fields))})")
+        raise brief(TypeError(f"give a params object or keywords, not both (keywords: {', '.join(sorted(fields))})"))
     if isinstance(given, Mapping):
-        raise TypeError(f"the params must be an object or keywords, got a mapping; use {call}(**params)")
+        raise brief(TypeError(f"the params must be an object or keywords, got a mapping; use {call}(**params)"))
     if not isinstance(given, tuple(PARAMS_BY_TYPE.values())):
-        raise TypeError(f"the params must be {_classes()}, got {short_repr(given)}")
+        raise brief(TypeError(f"the params must be {_classes()}, got {short_repr(given)}"))
     return _with_nested(given)
 
 

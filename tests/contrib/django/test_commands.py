@@ -49,14 +49,15 @@ def test_sogni_check_fails_if_something_does_not_work(app: ModuleType, supernet:
 
     blocked = tmp_path / "file"
     blocked.touch()
+    # Not "default": Django 4.2 loses its options when tests override it.
     storages = {
         **settings.STORAGES,
-        "default": {**settings.STORAGES["default"], "OPTIONS": {"location": str(blocked)}},
+        "blocked": {**settings.STORAGES["default"], "OPTIONS": {"location": str(blocked)}},
     }
-    with override_settings(SOGNI=settings_of(supernet, API_KEY="wrong"), STORAGES=storages):
+    with override_settings(SOGNI=settings_of(supernet, API_KEY="wrong", STORAGE="blocked"), STORAGES=storages):
         lines = run("sogni_check", error="lines that begin with NO")
     assert lines[0].startswith("NO  credentials")
-    assert lines[-1].startswith("NO  storage: 'default' cannot store files: ")
+    assert lines[-1].startswith("NO  storage: 'blocked' cannot store files: ")
 
 
 def test_sogni_sync_settles_what_has_ended_or_still_runs(app: ModuleType, outcomes: Outcomes) -> None:
