@@ -154,9 +154,7 @@ def project_html(project: Any) -> str:
     )
     jobs = project.jobs
     if project.finished:
-        size = "24em" if len(jobs) == 1 else "14em"
-        figures = "".join(_figure(place, job, size) for place, job in enumerate(jobs))
-        return f'<div>{head}{error}<div style="{_GALLERY}">{figures}</div></div>'
+        return f"<div>{head}{error}{_gallery(jobs)}</div>"
     rows = "".join(_row(place, job) for place, job in enumerate(jobs))
     names = "".join(f'<th style="{_CELL}">{name}</th>' for name in ("job", "status", "progress", "worker", "seed", ""))
     table = f'<table style="{_TABLE}"><tr>{names}</tr>{rows}</table>' if rows else ""
@@ -167,6 +165,43 @@ def stream_html(stream: Any) -> str:
     """Return HTML with the content of a chat stream so far."""
     end = "" if stream.finished else "▌"
     return f'<div style="white-space:pre-wrap">{html.escape(stream.content)}{end}</div>'
+
+
+def result_html(result: Any, jobs: list[PastJob]) -> str:
+    """Return HTML with the gallery of a `ProjectResult`."""
+    of_model = f" with {result.model_id}" if result.model_id else ""
+    title = f"<b>Results of project</b> <code>{html.escape(result.id)}</code>"
+    return f"<div>{title}{html.escape(f'{of_model}: {result.status}')}{_gallery(jobs)}</div>"
+
+
+class PastJob:
+    """A job of a `ProjectResult`, as displays see the jobs of a `Project`."""
+
+    finished = True
+    preview_url = None
+    error = None
+
+    def __init__(self, result: Any, job: Any) -> None:
+        self._result = result
+        self._job = job
+        self._state = self
+        self.id = job.id
+        self.project_id = result.id
+        self.type = job.kind or "result"
+        self.seed = job.seed
+        self.has_result_media = job.url is not None
+        reason = job.reason or job.error or job.url_unavailable
+        self.status = f"{job.status}: {reason}" if reason else job.status
+
+    def _download(self, path_for: Callable[[str], Path], *, preview: bool) -> Path:
+        path: Path = self._result._download(self._job, path_for)
+        return path
+
+
+def _gallery(jobs: list[Any]) -> str:
+    size = "24em" if len(jobs) == 1 else "14em"
+    figures = "".join(_figure(place, job, size) for place, job in enumerate(jobs))
+    return f'<div style="{_GALLERY}">{figures}</div>'
 
 
 def _figure(place: int, job: Any, size: str) -> str:
@@ -442,6 +477,20 @@ def show_job_in_notebook(job: Any) -> None:
         return {"text/plain": line, "text/html": job_html(job)}
 
     LiveView(job, lambda: [job], bundle).show(("updated", "progress"), ("preview", "completed", "failed"))
+
+
+def show_result_in_notebook(result: Any) -> None:
+    """Display the gallery of a `ProjectResult`."""
+    _notebook()
+    if not in_notebook():
+        _show_line(escape_controls(repr(result)))
+        return
+    jobs = [PastJob(result, it) for it in result.jobs]
+
+    def bundle() -> dict[str, Any]:
+        return {"text/plain": escape_controls(repr(result)), "text/html": result_html(result, jobs)}
+
+    LiveView(PastJob, lambda: jobs, bundle).show((), ())
 
 
 def show_stream_in_notebook(stream: Any, listeners: Any) -> None:

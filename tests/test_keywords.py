@@ -73,7 +73,7 @@ def test_every_public_call_names_the_nearest_keyword(name: str) -> None:
     for keyword in keywords_of(function):
         for given in misspelt(keyword):
             error = refusal(function, **{given: None})
-            called = inspect.unwrap(function).__qualname__.removesuffix(".__init__")
+            called = function.__qualname__.removesuffix(".__init__")
             assert str(error) == f"{called}() has no parameter {given!r}; did you mean {keyword!r}?"
             assert our_frames(error) == []
             assert is_brief(error)

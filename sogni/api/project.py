@@ -603,16 +603,29 @@ class ProjectResult:
             ['lighthouse-0.png']
         """
         directory, storage_options = hidden(directory, storage_options)
-        if self._engine is None:
-            raise ClientClosedError(f"the results of project {self.id} are detached; call projects.get_result again")
+        host = self._host()
         path_for = result_paths(directory_or_storage(directory, storage_options), name)
-        return self._engine.run(past_projects.save_results(self._record, path_for, overwrite=overwrite))
+        return host.run(past_projects.save_results(self._record, path_for, overwrite=overwrite))
 
     def __eq__(self, other: object) -> bool:
         return self._record == other._record if isinstance(other, ProjectResult) else NotImplemented
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (None, self._record)
+
+    def _download(self, job: JobResult, path_for: Callable[[str], Path]) -> Path:
+        """Save the result of a job, in a thread of the display, while the event loop may be blocked."""
+        return self._host().run_apart(past_projects.save_result(self._record, job, path_for))
+
+    def _host(self) -> Engine:
+        if self._engine is None:
+            raise ClientClosedError(f"the results of project {self.id} are detached; call projects.get_result again")
+        return self._engine
+
+    def _ipython_display_(self) -> None:
+        from sogni.display import show_result_in_notebook
+
+        show_result_in_notebook(self)
 
     def _repr_html_(self) -> str:
         return self._record._repr_html_().replace(type(self._record).__name__, type(self).__name__, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from sogni.emulator import LocalSupernet
 from sogni.errors import ClientClosedError
 from tests.scenarios.conftest import SOON, Sdk
-from tests.test_display import Notebook
+from tests.test_display import Notebook, await_downloads
 
 PNG = b"\x89PNG"
 
@@ -63,7 +64,24 @@ async def test_a_wait_with_progress_ends_with_the_gallery(
     assert (len(notebook.places), notebook.page().count('<img src="data:image/')) == (1, 2)
 
 
-async def test_the_results_of_a_past_project_are_a_table(sdk: Sdk, client: Any) -> None:
+async def test_the_results_of_a_past_project_are_embedded(
+    sdk: Sdk, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook = Notebook()
+    notebook.install(monkeypatch)
+    project = await finished(sdk, client)
+    result = await sdk.call(client.projects.get_result, project.id)
+    result._ipython_display_()
+    await asyncio.to_thread(await_downloads)
+    page = notebook.page()
+    assert page.count('<img src="data:image/') == len(notebook.places) == 1
+    assert ("://" in page, "not downloaded" in page) == (False, False)
+    pickle.loads(pickle.dumps(result))._ipython_display_()
+    await asyncio.to_thread(await_downloads)
+    assert "(not downloaded: the results of project" in notebook.page()
+
+
+async def test_the_results_of_a_past_project_are_a_table_without_ipython(sdk: Sdk, client: Any) -> None:
     project = await finished(sdk, client)
     shown = (await sdk.call(client.projects.get_result, project.id))._repr_html_()
     assert shown.startswith("<div><b>ProjectResult</b><table>")

@@ -174,17 +174,19 @@ def save_results(
 ) -> Flow[list[T]]:
     """Write all results that have a URL to files, concurrently; returns the paths in job order."""
     flows = [
-        _save(result, job, storage_call(job.url), path_for(index, result.id, job.id, job.seed), overwrite)
+        save_result(result, job, path_for(index, result.id, job.id, job.seed), overwrite=overwrite)
         for index, job in enumerate(result.jobs)
         if job.url
     ]
     return (yield from together(flows))
 
 
-def _save(
-    result: ProjectResultRecord, job: JobResult, call: HttpCall, path_for: Callable[[str], T], overwrite: bool
+def save_result(
+    result: ProjectResultRecord, job: JobResult, path_for: Callable[[str], T], *, overwrite: bool = False
 ) -> Flow[T]:
+    """Write the result of a job that has a URL to a file."""
     renew = partial(_renew_call, result, job)
+    call = storage_call(job.url or "")
     return (yield from fetch_media(call, renew, lambda call: download(call, path_for, overwrite=overwrite)))
 
 
