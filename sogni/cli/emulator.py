@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 import time
@@ -67,6 +68,8 @@ def _amount(context: click.Context, parameter: click.Parameter, value: str) -> D
     help="Keep workflows, files and the balance in this directory. Default: keep nothing.",
 )
 @click.option("--seed", type=int, help="Generate reproducible ids and random seeds. Default: random.")
+@click.option("--control", is_flag=True, help="Serve the control API on the loopback interface, and print its token.")
+@click.option("--control-port", type=PORT, default=0, help="Serve the control API on this port. Default: a free port.")
 @click.option("--local", is_flag=True, help="Ignored: this command is always local.")
 @JSON
 def emulator(spark: Decimal, sogni: Decimal, free_spark: Decimal, local: bool, as_json: bool, **options: Any) -> None:
@@ -79,7 +82,7 @@ def emulator(spark: Decimal, sogni: Decimal, free_spark: Decimal, local: bool, a
     from sogni.emulator import LocalSupernet
 
     with LocalSupernet(balance={"spark": spark, "sogni": sogni, "free_spark": free_spark}, **options) as supernet:
-        print_endpoints(supernet, as_json=as_json)
+        print_endpoints(supernet, control=options["control"], as_json=as_json)
         try:
             # Not by joining its thread: before Python 3.13 an interrupted join leaves the thread's state unknown. In
             # short sleeps, because a signal that arrives just before one is noticed only at its end.
@@ -90,19 +93,17 @@ def emulator(spark: Decimal, sogni: Decimal, free_spark: Decimal, local: bool, a
             return
 
 
-def print_endpoints(supernet: Any, *, as_json: bool) -> None:
+def print_endpoints(supernet: Any, *, control: bool, as_json: bool) -> None:
     """Print the endpoints of the emulator, flushed at once because other programs wait for them."""
+    found = {"apiKey": supernet.api_key, "restEndpoint": supernet.rest_endpoint}
+    found["socketEndpoint"] = supernet.socket_endpoint
+    if control:
+        found |= {"controlEndpoint": supernet.control_endpoint, "controlToken": supernet.control_token}
     if as_json:
-        print_json(
-            {
-                "apiKey": supernet.api_key,
-                "restEndpoint": supernet.rest_endpoint,
-                "socketEndpoint": supernet.socket_endpoint,
-            }
-        )
+        print_json(found)
     else:
-        write(f"export SOGNI_API_KEY={shlex.quote(supernet.api_key)}")
-        write(f"export SOGNI_REST_ENDPOINT={shlex.quote(supernet.rest_endpoint)}")
-        write(f"export SOGNI_SOCKET_ENDPOINT={shlex.quote(supernet.socket_endpoint)}")
+        for name, value in found.items():
+            variable = re.sub(r"([A-Z])", r"_\1", name).upper()
+            write(f"export SOGNI_{variable}={shlex.quote(value)}")
     if on_terminal(sys.stderr):
         click.echo("Press Ctrl-C to stop the emulator.", err=True)

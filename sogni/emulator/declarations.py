@@ -296,9 +296,9 @@ class Operation:
         """Raise ``InvalidValueError`` unless all arguments are known and allowed, and none is missing."""
         for key, value in given.items():
             if key not in self.parameters:
-                known = ", ".join(self.parameters) or "none"
-                message = f"{self.name} has no field {key!r}; "
-                raise InvalidValueError(message + nearest(key, self.parameters), key, f"the fields {known}")
+                hint = nearest(key, self.parameters) if self.parameters else "it takes none"
+                allowed = ", ".join(self.parameters) or "no fields"
+                raise InvalidValueError(f"{self.name} has no field {key!r}; {hint}", key, allowed)
             self.parameters[key].check(value)
         for key, parameter in self.parameters.items():
             if parameter.required and key not in given:

@@ -25,6 +25,7 @@ from sogni.emulator.catalogue.image_models import IMAGE_MODELS, IMAGE_TIERS
 from sogni.emulator.catalogue.media_models import MEDIA_MODELS, MEDIA_TIERS
 from sogni.emulator.catalogue.models import Media, make_catalogue
 from sogni.emulator.chat.script import ChatScript
+from sogni.emulator.control import LOOPBACK, Control, loopback_only
 from sogni.emulator.faults import Faults, LoraImportFault
 from sogni.emulator.media.audio_kind import AudioKind
 from sogni.emulator.media.image_kind import ImageKind
@@ -92,6 +93,8 @@ class Setup:
     data: Path | None
     workflow_limit: int
     upload_limits: UploadLimits | None
+    control: Control | None = None
+    control_port: int = 0
 
 
 def _not_caused_by_peer(record: logging.LogRecord) -> bool:
@@ -129,6 +132,7 @@ class Server:
         self.worlds: WorldBuilds | None = None
         self.rest_endpoint: str = ""
         self.socket_endpoint: str = ""
+        self.control_address: str = ""
 
     def start(self) -> State:
         """Start the thread and return the state once both listeners accept connections."""
@@ -212,8 +216,12 @@ class Server:
             store = Store(executor, time.time, archive)
             state = self._make_state(store, archive)
             endpoint, pool = self._build(state, thinkers)
-            listeners.append(await self._listen(self._rest_app(state), self._setup.rest_port))
-            listeners.append(await self._listen(self._socket_app(state, endpoint), self._setup.socket_port))
+            setup = self._setup
+            listeners.append(await self._listen(self._rest_app(state), setup.rest_port, setup.host))
+            listeners.append(await self._listen(self._socket_app(state, endpoint), setup.socket_port, setup.host))
+            if setup.control is not None:
+                listeners.append(await self._listen(self._control_app(setup.control), setup.control_port, LOOPBACK))
+                self.control_address = listeners[-1].address
             self.rest_endpoint = state.rest_endpoint = f"http://{listeners[0].address}"
             self.socket_endpoint = f"ws://{listeners[1].address}"
             self.pace.running.set()
@@ -350,8 +358,12 @@ class Server:
         app.router.add_get("/{path:.*}", upgrade, allow_head=False)
         return app
 
-    async def _listen(self, app: web.Application, port: int) -> _Listener:
-        host = self._setup.host
+    def _control_app(self, control: Control) -> web.Application:
+        app = web.Application(middlewares=[loopback_only])
+        control.add_to(app)
+        return app
+
+    async def _listen(self, app: web.Application, port: int, host: str) -> _Listener:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family, backlog=512)
         runner = web.AppRunner(app, access_log=None, logger=_LOG, handle_signals=False, shutdown_timeout=0.2)

@@ -27,6 +27,7 @@ from sogni.emulator.account.sessions import Accounts, make_sessions
 from sogni.emulator.account.wallets import address_of
 from sogni.emulator.announcements import Announcement
 from sogni.emulator.chat.script import ChatScript
+from sogni.emulator.control import Control
 from sogni.emulator.faults import Faults
 from sogni.emulator.projects.personal_loras import Status
 from sogni.emulator.projects.projects import ProjectRecord, live_record
@@ -101,6 +102,9 @@ class LocalSupernet(Live):
             nothing is saved.
         workflow_limit: Number of workflows per account that may be queued or running at the same time.
         saved_uploads: Whether accounts can save uploads, or the `UploadLimits` that apply to them.
+        control: Serve the control API on the loopback interface, through which test suites in other languages use
+            faults and scripted answers; see `control_endpoint` and `control_token`.
+        control_port: Port of the control API; 0 selects a free one.
 
     Raises:
         ValueError: A number is out of range.
@@ -132,6 +136,8 @@ class LocalSupernet(Live):
         data: str | os.PathLike[str] | None = None,
         workflow_limit: int = 20,
         saved_uploads: bool | UploadLimits = True,
+        control: bool = False,
+        control_port: int = 0,
     ) -> None:
         for name, count in (("workers", workers), ("workflow_limit", workflow_limit)):
             if count < 1:
@@ -152,6 +158,7 @@ class LocalSupernet(Live):
         sessions = make_sessions(time.time, access_lifetime, refresh_lifetime, testnet=testnet)
         self._accounts = Accounts(testnet=testnet, sessions=sessions)
         self._accounts.add(self._account)
+        self._control = Control(self) if control else None
         self._setup = Setup(
             host=host,
             rest_port=rest_port,
@@ -169,6 +176,8 @@ class LocalSupernet(Live):
             data=directory,
             workflow_limit=workflow_limit,
             upload_limits=(UploadLimits() if saved_uploads is True else saved_uploads) or None,
+            control=self._control,
+            control_port=control_port,
         )
         self._running: _Running | None = None
         self._finalizer: weakref.finalize[..., LocalSupernet] | None = None
@@ -242,6 +251,16 @@ class LocalSupernet(Live):
     def socket_endpoint(self) -> str:
         """Base URL of the socket host, ``ws://…``; its HTTP routes are on the same port."""
         return self._now.server.socket_endpoint
+
+    @property
+    def control_endpoint(self) -> str:
+        """Base URL of the control API, with ``control=True``."""
+        return self._required_control.endpoint(self._now.server.control_address)
+
+    @property
+    def control_token(self) -> str:
+        """Token that requests to the control API send as ``Authorization: Bearer``, with ``control=True``."""
+        return self._required_control.token
 
     @property
     def api_key(self) -> str:
@@ -728,6 +747,12 @@ class LocalSupernet(Live):
     def _in_server(self, change: Callable[[State], object]) -> None:
         running = self._now
         running.server.call(lambda: change(running.state))
+
+    @property
+    def _required_control(self) -> Control:
+        if self._control is None:
+            raise RuntimeError("the control API is off; start the emulator with control=True")
+        return self._control
 
     @property
     def _now(self) -> _Running:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -161,12 +162,15 @@ def test_the_emulator_serves_until_it_is_interrupted(start: Start, tmp_path: Pat
 
 
 def test_the_emulator_in_json_on_given_ports(start: Start, supernet: LocalSupernet) -> None:
-    process = start("emulator", "--json")
+    process = start("emulator", "--json", "--control")
     assert process.stdout is not None
     text = ""
     while not text.endswith("}\n"):
         text += process.stdout.readline()
     found = json.loads(text)
+    headers = {"Authorization": f"Bearer {found['controlToken']}"}
+    with urlopen(Request(f"{found['controlEndpoint']}/state", headers=headers), timeout=30) as state:
+        assert json.load(state)["rest_endpoint"] == found["restEndpoint"]
     port = found["restEndpoint"].rpartition(":")[2]
     taken = start("emulator", "--rest-port", port)
     _, stderr = taken.communicate(timeout=30)

@@ -1,0 +1,502 @@
+"""The control API: faults, scripted answers and the state of an emulator over HTTP, for test suites in any language.
+
+Its operations are the methods of ``LocalSupernet``, ``Faults`` and ``ChatScript``; their signatures and docstrings
+declare the fields of requests, from which ``describe`` makes the OpenAPI description. Served by a listener of its own,
+on the loopback interface only, so that no fault applies to it and none of its requests is recorded.
+"""
+
+from __future__ import annotations
+
+import hmac
+import importlib.metadata
+import json
+import secrets
+import weakref
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+
+import attrs
+from aiohttp import hdrs, web
+from attrs import define, field, frozen
+
+from sogni.emulator.account.accounts import Account
+from sogni.emulator.chat.script import ChatFailure, ChatRate, ChatReply, ChatRule, ChatScript
+from sogni.emulator.declarations import POSITION, SECONDS, InvalidValueError, Limit, Operation, nearest
+from sogni.emulator.faults import FAULTS, Rule
+from sogni.emulator.fields import Json
+from sogni.emulator.recorder import Arrival, RecordedFrame, RecordedRequest
+
+if TYPE_CHECKING:
+    from sogni.emulator.supernet import LocalSupernet
+
+PATH = "/control"
+LOOPBACK = "127.0.0.1"
+_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_MOST_REQUESTS = 1000
+
+ACTIONS: Mapping[str, str] = {
+    "/reset": "reset",
+    "/drop-connections": "drop_connections",
+    "/freeze-connections": "freeze_connections",
+    "/pause-workers": "pause_workers",
+    "/resume-workers": "resume_workers",
+    "/withdraw-model": "withdraw_model",
+    "/announce": "announce",
+    "/limit-notice": "send_limit_notice",
+    "/personal-lora": "set_personal_lora",
+    "/token-lifetimes": "set_token_lifetimes",
+    "/expire-access-tokens": "expire_access_tokens",
+    "/revoke-refresh-tokens": "revoke_refresh_tokens",
+    "/end-sessions": "end_sessions",
+    "/expire-urls": "expire_urls",
+    "/forget-requests": "forget_requests",
+}
+"""The methods of ``LocalSupernet`` that can be called, by path."""
+
+
+class ToolCall(TypedDict):
+    """A tool call of a scripted answer."""
+
+    name: str
+    arguments: Json
+
+
+def keep(*, seconds: Annotated[float, SECONDS]) -> None:
+    """Set how long a completion outlives the connection of its client.
+
+    Args:
+        seconds: Seconds; 30 at first.
+    """
+
+
+def read_requests(*, after: Annotated[int, POSITION] = 0) -> None:
+    """Return what clients have sent, oldest first: requests, upgrades and frames.
+
+    Args:
+        after: Number of those to leave out at the beginning, such as ``next`` of the last response. Default 0.
+    """
+
+
+CHAT: Mapping[str, Operation] = {
+    "reply": Operation.of(
+        ChatScript.reply, "reply", hints={"answer": str | Mapping[str, Json] | None, "tool_calls": list[ToolCall]}
+    ),
+    "fail": Operation.of(ChatScript.fail, "fail"),
+    "rate": Operation.of(ChatScript.rate, "rate"),
+    "keep": Operation.of(keep, "keep"),
+}
+FAULT_OPERATIONS: Mapping[str, Operation] = {name: Operation.of(kind, name) for name, kind in FAULTS.items()}
+_FAULT_NAMES = {kind: name for name, kind in FAULTS.items()}
+_CHAT_NAMES: Mapping[type[ChatRule], str] = {ChatReply: "reply", ChatFailure: "fail", ChatRate: "rate"}
+_AMOUNT = Limit("an amount of at least 0", lambda it: Decimal(str(it)) >= 0)
+_TOKENS = ("spark", "sogni", "free_spark")
+_BALANCE = Operation.of(
+    Account.set_balance, "balance", hints=dict.fromkeys(_TOKENS, Annotated[Decimal, _AMOUNT] | None)
+)
+_REQUESTS = Operation.of(read_requests, "requests")
+
+
+class RefusedRequestError(Exception):
+    """A request that is answered with an error."""
+
+    def __init__(self, status: int, message: str, **details: Json) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body: dict[str, Json] = {"message": message, **details}
+
+
+@define(eq=False)
+class Rules:
+    """Numbers for the rules of a plan or a script, by which they can be looked at later."""
+
+    _numbered: list[Rule | ChatRule] = field(factory=list)
+
+    def number(self, rule: Rule | ChatRule) -> int:
+        """Return the number of a rule, which gets one if it has none."""
+        for number, it in enumerate(self._numbered, 1):
+            if it is rule:
+                return number
+        self._numbered.append(rule)
+        return len(self._numbered)
+
+    def clear(self) -> None:
+        self._numbered.clear()
+
+    def all(self, pending: tuple[Rule | ChatRule, ...]) -> list[dict[str, object]]:
+        """Describe the numbered rules, and the pending ones that have no number yet."""
+        for rule in pending:
+            self.number(rule)
+        return [self.describe(rule) for rule in self._numbered]
+
+    def describe(self, rule: Rule | ChatRule) -> dict[str, object]:
+        fields = {it.name: getattr(rule, it.name) for it in attrs.fields(type(rule)) if it.name != "fired"}
+        name = _FAULT_NAMES[type(rule)] if isinstance(rule, Rule) else _CHAT_NAMES[type(rule)]
+        state = {"id": self.number(rule), "name": name, "fired": rule.fired, "spent": rule.spent}
+        return {**state, "fields": {key: it for key, it in fields.items() if it is not None}}
+
+
+class Control:
+    """The control API of one emulator. Its handlers run in the server's thread."""
+
+    def __init__(self, supernet: LocalSupernet) -> None:
+        # Weak: an emulator that nobody refers to is closed.
+        self._supernet = weakref.ref(supernet)
+        self.token = secrets.token_urlsafe(24)
+        self._faults, self._chat = Rules(), Rules()
+        self.routes: Mapping[tuple[str, str], Route] = routes_of(type(supernet))
+
+    def endpoint(self, address: str) -> str:
+        """Return the base URL, given the address of the listener."""
+        return f"http://{address}{PATH}"
+
+    @property
+    def supernet(self) -> LocalSupernet:
+        found = self._supernet()
+        if found is None:
+            raise RefusedRequestError(503, "The emulator is closing")
+        return found
+
+    def act(self, name: str, given: Mapping[str, Any]) -> object:
+        """Call a method of the emulator."""
+        if name == "reset":
+            self._faults.clear()
+            self._chat.clear()
+        return {"result": getattr(self.supernet, name)(**given)}
+
+    def add_fault(self, given: Mapping[str, Any]) -> object:
+        operation, fields = _named(given, FAULT_OPERATIONS, "fault")
+        rule: Rule = getattr(self.supernet.faults, operation.name)(**fields)
+        return self._faults.describe(rule)
+
+    def add_chat(self, given: Mapping[str, Any]) -> object:
+        operation, fields = _named({"name": "reply", **given}, CHAT, "operation")
+        script = self.supernet.chat
+        if operation.name == "keep":
+            script.kept_seconds = fields["seconds"]
+            return {"name": "keep", "fields": fields}
+        if "tool_calls" in fields:
+            fields["tool_calls"] = [(it["name"], it["arguments"]) for it in fields["tool_calls"]]
+        return self._chat.describe(getattr(script, operation.name)(**fields))
+
+    def faults(self) -> object:
+        return {"faults": self._faults.all(self.supernet.faults.pending)}
+
+    def chat(self) -> object:
+        return {"chat": self._chat.all(self.supernet.chat.pending)}
+
+    def clear_faults(self) -> object:
+        self.supernet.faults.clear()
+        self._faults.clear()
+        return {}
+
+    def clear_chat(self) -> object:
+        self.supernet.chat.clear()
+        self._chat.clear()
+        return {}
+
+    def set_balance(self, given: Mapping[str, Any]) -> object:
+        self.supernet.account.set_balance(**{key: Decimal(str(it)) for key, it in given.items() if it is not None})
+        return self.accounts()[0]
+
+    def requests(self, given: Mapping[str, Any]) -> object:
+        after: int = given.get("after", 0)
+        found = self.supernet.requests[after : after + _MOST_REQUESTS]
+        return {"requests": [describe_arrival(it) for it in found], "next": after + len(found)}
+
+    def accounts(self) -> list[dict[str, object]]:
+        return [
+            {
+                "username": it.username,
+                "spark": it.balance.spark,
+                "sogni": it.balance.sogni,
+                "free_spark": it.balance.free_spark,
+            }
+            for it in self.supernet.accounts
+        ]
+
+    def state(self) -> object:
+        supernet = self.supernet
+        runs = [{key: it.get(key) for key in ("workflowId", "title", "status")} for it in supernet.workflows]
+        return {
+            "rest_endpoint": supernet.rest_endpoint,
+            "socket_endpoint": supernet.socket_endpoint,
+            "connections": supernet.connection_count,
+            "accounts": self.accounts(),
+            "projects": supernet.projects,
+            "workflows": runs,
+            "faults": self._faults.all(supernet.faults.pending),
+            "chat": self._chat.all(supernet.chat.pending),
+            "requests": len(supernet.requests),
+            "violations": [attrs.asdict(it) for it in supernet.violations],
+        }
+
+    def openapi(self) -> object:
+        return describe(type(self.supernet))
+
+    # HTTP
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes to an application, which has the middleware ``loopback_only``."""
+        app.router.add_route("*", PATH + "{path:.*}", self._answer)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if not has_bearer(request, self.token):
+            message = "The control API requires its token: Authorization: Bearer TOKEN"
+            return _error(401, {"message": message}, headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
+        try:
+            route = self._route(request.method, request.match_info["path"])
+            given = _query(request) if request.method == "GET" else await _body(request)
+            if route.operation is not None or request.method != "POST":
+                (route.operation or _NOTHING).check(given)
+            answer = route.handle(self, given)
+        except RefusedRequestError as refused:
+            return _error(refused.status, refused.body, headers=None)
+        except InvalidValueError as refused:
+            return _error(400, {"message": str(refused), "field": refused.name, "allowed": refused.allowed})
+        except ValueError as refused:
+            return _error(400, {"message": str(refused)})
+        except KeyError as unknown:
+            return _error(404, {"message": str(unknown.args[0])})
+        return web.json_response(answer, status=route.status, dumps=to_json)
+
+    def _route(self, method: str, path: str) -> Route:
+        route = self.routes.get((method, path))
+        if route is not None:
+            return route
+        methods = [known for known, it in self.routes if it == path]
+        if methods:
+            raise RefusedRequestError(405, f"{path} takes {' or '.join(methods)}, got {method}", allowed=methods)
+        known = [f"{method} {PATH}{it}" for method, it in self.routes]
+        raise RefusedRequestError(404, f"There is no route {PATH}{path}; there are {', '.join(known)}", routes=known)
+
+
+@frozen
+class Route:
+    """One route: what it does, and the operation that declares the fields of its request."""
+
+    summary: str
+    handle: Callable[[Control, Mapping[str, Any]], object]
+    operation: Operation | None = None
+    status: int = 200
+
+
+def routes_of(kind: type[LocalSupernet]) -> dict[tuple[str, str], Route]:
+    """Return every route by method and path."""
+    routes = {
+        ("GET", "/state"): Route("Return the state of the emulator.", lambda control, _: control.state()),
+        ("GET", "/requests"): Route(_REQUESTS.summary, Control.requests, _REQUESTS),
+        ("GET", "/faults"): Route("Return the faults, with their uses.", lambda control, _: control.faults()),
+        ("POST", "/faults"): Route("Add a fault.", Control.add_fault, status=201),
+        ("DELETE", "/faults"): Route("Remove all faults.", lambda control, _: control.clear_faults()),
+        ("GET", "/chat"): Route("Return the scripted answers, with their uses.", lambda control, _: control.chat()),
+        ("POST", "/chat"): Route("Script the language models.", Control.add_chat, status=201),
+        ("DELETE", "/chat"): Route("Remove all scripted answers.", lambda control, _: control.clear_chat()),
+        ("POST", "/balance"): Route("Replace the balance of the account.", Control.set_balance, _BALANCE),
+        ("GET", "/openapi.json"): Route("Return this description.", lambda control, _: control.openapi()),
+    }
+    for path, name in ACTIONS.items():
+        operation = Operation.of(getattr(kind, name), path[1:], without=("account",))
+        routes["POST", path] = Route(operation.summary, _action(name), operation)
+    return routes
+
+
+def _action(name: str) -> Callable[[Control, Mapping[str, Any]], object]:
+    return lambda control, given: control.act(name, given)
+
+
+_NOTHING = Operation(name="the request", summary="", parameters={})
+
+
+def _named(
+    given: Mapping[str, Any], operations: Mapping[str, Operation], kind: str
+) -> tuple[Operation, dict[str, Any]]:
+    """Return the operation that a body names, and its checked fields."""
+    fields = dict(given)
+    name = fields.pop("name", None)
+    allowed = f"one of {', '.join(operations)}"
+    if name is None:
+        raise InvalidValueError(f"name is missing; it must be {allowed}", "name", allowed)
+    if not isinstance(name, str) or name not in operations:
+        raise InvalidValueError(f"there is no {kind} {name!r}; {nearest(str(name), operations)}", "name", allowed)
+    operations[name].check(fields)
+    return operations[name], fields
+
+
+def _query(request: web.Request) -> dict[str, Any]:
+    return {key: int(it) if it.isdecimal() and it.isascii() else it for key, it in request.query.items()}
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    try:
+        given = json.loads(await request.read() or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise RefusedRequestError(400, f"The body must be JSON: {error}") from None
+    if not isinstance(given, dict):
+        raise RefusedRequestError(400, "The body must be a JSON object")
+    return given
+
+
+def _error(status: int, body: Mapping[str, Json], headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.json_response({"error": body}, status=status, headers=headers)
+
+
+def to_json(value: object) -> str:
+    """Encode a value; amounts become strings, and functions and other objects their names."""
+
+    def other(it: object) -> object:
+        if isinstance(it, Decimal):
+            return f"{it:f}"
+        if attrs.has(type(it)):
+            return attrs.asdict(it)  # type: ignore[arg-type]
+        return list(it) if isinstance(it, tuple | set | frozenset) else dict(it) if isinstance(it, Mapping) else str(it)
+
+    return json.dumps(value, default=other)
+
+
+def describe_arrival(arrival: Arrival) -> dict[str, object]:
+    """Return what arrived as JSON, with its kind."""
+    kind = {RecordedRequest: "request", RecordedFrame: "frame"}.get(type(arrival), "upgrade")
+    return {"kind": kind, **{it.name: getattr(arrival, it.name) for it in attrs.fields(type(arrival))}}
+
+
+def has_bearer(request: web.Request, token: str) -> bool:
+    """Return whether a request has the token; takes the same time for any wrong one."""
+    scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    return scheme.lower() == "bearer" and same_token(given.strip(), token)
+
+
+def same_token(given: str, token: str) -> bool:
+    return hmac.compare_digest(given.encode(errors="replace"), token.encode())
+
+
+@web.middleware
+async def loopback_only(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Refuse requests for another host name: a web page whose name was pointed at this host has sent them."""
+    port = request.transport.get_extra_info("sockname")[1] if request.transport is not None else 0
+    if request.headers.get(hdrs.HOST, "").lower() not in {f"{name}:{port}" for name in _NAMES}:
+        return _error(403, {"message": f"The Host header must be {LOOPBACK}:{port}"})
+    response = await handler(request)
+    if not response.prepared:
+        response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    return response
+
+
+# The OpenAPI description
+
+_RULE = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "integer"},
+        "name": {"type": "string"},
+        "fired": {"type": "integer", "description": "How often it was used."},
+        "spent": {"type": "boolean", "description": "Whether it was used as often as it may be."},
+        "fields": {"type": "object"},
+    },
+    "required": ["name", "fields"],
+}
+_FAILURES = {
+    "400": "A field is unknown, missing or not allowed.",
+    "401": "The token is missing or wrong.",
+    "403": "The Host header is not that of the loopback interface.",
+}
+_SCHEMAS: Mapping[str, Any] = {
+    "Rule": _RULE,
+    "Error": {
+        "type": "object",
+        "properties": {
+            "error": {
+                "type": "object",
+                "properties": {
+                    "message": {"type": "string"},
+                    "field": {"type": "string", "description": "The field that is wrong."},
+                    "allowed": {"description": "What is allowed."},
+                    "routes": {"type": "array", "items": {"type": "string"}},
+                },
+                "required": ["message"],
+            }
+        },
+        "required": ["error"],
+    },
+}
+
+
+def describe(kind: type[LocalSupernet]) -> dict[str, Any]:
+    """Return the OpenAPI description of the control API.
+
+    Args:
+        kind: The class ``LocalSupernet``.
+
+    Returns:
+        The description, version 3.1.
+    """
+    schemas = {
+        **_SCHEMAS,
+        **{f"fault_{name}": _named_schema(it) for name, it in FAULT_OPERATIONS.items()},
+        **{f"chat_{name}": _named_schema(it, required=name != "reply") for name, it in CHAT.items()},
+    }
+    bodies = {"/faults": _one_of("fault", FAULT_OPERATIONS), "/chat": _one_of("chat", CHAT)}
+    paths: dict[str, Any] = {}
+    for (method, path), route in sorted(routes_of(kind).items(), key=lambda it: it[0][::-1]):
+        answer: Mapping[str, Any] = {"type": "object"}
+        if method == "POST" and path in bodies:
+            answer = {"$ref": "#/components/schemas/Rule"}
+        entry: dict[str, Any] = {
+            "operationId": f"{method.lower()}{path.replace('/', '-').removesuffix('.json')}",
+            "summary": route.summary,
+            "responses": {
+                str(route.status): _content("Done.", answer),
+                **{status: {"$ref": f"#/components/responses/{status}"} for status in _FAILURES},
+            },
+        }
+        if method == "GET" and route.operation is not None:
+            parameters = route.operation.parameters.values()
+            entry["parameters"] = [
+                {"name": it.name, "in": "query", "description": it.description, "schema": it.schema()}
+                for it in parameters
+            ]
+        elif method == "POST":
+            body = bodies.get(path) or (route.operation or _NOTHING).schema()
+            entry["requestBody"] = {"content": {"application/json": {"schema": body}}}
+        paths.setdefault(path, {})[method.lower()] = entry
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Control API of the local Supernet",
+            "version": importlib.metadata.version("sogni"),
+            "description": "Faults, scripted answers and the state of an emulator, for tests in any language.",
+        },
+        "servers": [{"url": f"http://{LOOPBACK}:{{port}}{PATH}", "variables": {"port": {"default": "8482"}}}],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "responses": {
+                status: _content(text, {"$ref": "#/components/schemas/Error"}) for status, text in _FAILURES.items()
+            },
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _named_schema(operation: Operation, *, required: bool = True) -> dict[str, Any]:
+    found = operation.schema()
+    found["properties"] = {"name": {"const": operation.name}, **found["properties"]}
+    if required:
+        found["required"] = ["name", *found.get("required", ())]
+    return found
+
+
+def _one_of(prefix: str, operations: Mapping[str, Operation]) -> dict[str, Any]:
+    references = {name: f"#/components/schemas/{prefix}_{name}" for name in operations}
+    return {
+        "oneOf": [{"$ref": it} for it in references.values()],
+        "discriminator": {"propertyName": "name", "mapping": references},
+    }
+
+
+def _content(description: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
