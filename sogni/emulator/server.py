@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -64,6 +65,8 @@ from sogni.emulator.tools.runner import ToolRunner
 from sogni.emulator.worlds import WorldBuilds
 
 T = TypeVar("T")
+_TURNS_TO_REGISTER = 3
+"""Loop iterations in which an accepted connection gets its transport and its handler."""
 _TURNS_TO_CLOSE = 3
 """Loop iterations in which aborted transports close their sockets."""
 _PATIENCE = 0.5
@@ -110,6 +113,7 @@ _LOG.addFilter(_not_caused_by_peer)
 @define(eq=False)
 class _Listener:
     runner: web.AppRunner
+    listening: socket.socket
     address: str
 
 
@@ -239,14 +243,15 @@ class Server:
                 await self.worlds.stop()
             if self.pool is not None:
                 await self.pool.stop()
-            servers = [server for listener in listeners if (server := listener.runner.server) is not None]
+            # A closed asyncio server loses the connections it has accepted and not yet given a transport, and `cleanup`
+            # those that are registered while it runs: first accept no more.
+            with suppress(NotImplementedError):  # Windows' loop has no readers.
+                for listener in listeners:
+                    self._loop.remove_reader(listener.listening)
+            await _turns(_TURNS_TO_REGISTER)
             for listener in listeners:
                 await listener.runner.cleanup()
-            for _ in range(_TURNS_TO_CLOSE):
-                # A connection that was accepted while its listener was closing was not there yet for `cleanup`.
-                for connection in (it for server in servers for it in server.connections):
-                    connection.force_close()
-                await asyncio.sleep(0)
+            await _turns(_TURNS_TO_CLOSE)
             executor.shutdown()
             thinkers.shutdown(cancel_futures=True)
             if store is not None:
@@ -374,7 +379,12 @@ class Server:
             listening.close()
             raise
         name = f"[{host}]" if family == socket.AF_INET6 else host
-        return _Listener(runner, f"{name}:{listening.getsockname()[1]}")
+        return _Listener(runner, listening, f"{name}:{listening.getsockname()[1]}")
+
+
+async def _turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 def _clear_handler_cache() -> None:

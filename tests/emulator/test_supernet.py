@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
 import requests
+from aiohttp import web
 
 from sogni.emulator import Balance, Faults, LocalSupernet
 from tests.emulator.wire import Wire, job_request, key_frame
@@ -31,6 +36,27 @@ def test_closing_is_idempotent_and_ends_the_thread() -> None:
     assert not [it for it in set(threading.enumerate()) - before if it.name.startswith("sogni-emulator")]
     with pytest.raises(requests.exceptions.ConnectionError):
         requests.get(endpoint, timeout=5)
+
+
+def test_connections_that_arrive_while_it_closes_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting: list[socket.socket] = []
+    supernet = LocalSupernet().start()
+    at = urlsplit(supernet.socket_endpoint)
+    clean_up = web.AppRunner.cleanup
+
+    async def cleanup(runner: web.AppRunner) -> None:
+        with suppress(ConnectionRefusedError):
+            waiting.extend(socket.create_connection((at.hostname, at.port), timeout=10) for _ in range(5))
+        for _ in range(2):
+            await asyncio.sleep(0)
+        await clean_up(runner)
+
+    monkeypatch.setattr(web.AppRunner, "cleanup", cleanup)
+    supernet.close()
+    assert waiting
+    for connection in waiting:
+        with connection, suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
 
 
 def test_a_closed_emulator_raises() -> None:
