@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import sys
@@ -18,6 +19,7 @@ from sogni.display import on_terminal
 
 POLL_SECONDS = 0.5
 PORT = click.IntRange(0, 65535)
+_CLOCKS = ("realistic", "instant", "manual")
 
 
 def _amount(context: click.Context, parameter: click.Parameter, value: str) -> Decimal:
@@ -30,6 +32,20 @@ def _amount(context: click.Context, parameter: click.Parameter, value: str) -> D
     return amount
 
 
+def _clock(context: click.Context, parameter: click.Parameter, value: str | None) -> str | float | None:
+    if value is None or value in _CLOCKS:
+        return value
+    try:
+        factor = float(value)
+    except ValueError:
+        factor = 0
+    if not 0 < factor < math.inf:
+        raise click.BadParameter(
+            f"must be {', '.join(_CLOCKS)} or a positive number, got {value!r}", context, parameter
+        )
+    return factor
+
+
 @click.command(cls=Command)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Listen on this address.")
 @click.option("--rest-port", type=PORT, default=0, help="Serve REST on this port. Default: a free port.")
@@ -37,9 +53,13 @@ def _amount(context: click.Context, parameter: click.Parameter, value: str) -> D
 @click.option(
     "--step-time",
     type=click.FloatRange(0, 3600),
-    default=0.2,
-    show_default=True,
-    help="Simulate this many seconds per step.",
+    help="Simulate this many seconds per step. Default: 0.2, or what the model takes with --clock.",
+)
+@click.option(
+    "--clock",
+    callback=_clock,
+    help="Let work take as long as with the service (realistic), or no time (instant), or let time pass only when the "
+    "control API says so (manual), or so many times faster (a number). Default: --step-time for every step.",
 )
 @click.option(
     "--load-time",

@@ -14,6 +14,7 @@ try:
     from sogni.emulator.account.memberships import Membership
     from sogni.emulator.account.rewards import Reward
     from sogni.emulator.chat.script import Answer, Call, ChatScript
+    from sogni.emulator.clock import Clock
     from sogni.emulator.faults import Faults
     from sogni.emulator.projects.saved_uploads import UploadLimits
     from sogni.emulator.recorder import RecordedFrame, RecordedRequest, RecordedUpgrade, Violation
@@ -32,6 +33,7 @@ __all__ = [
     "Balance",
     "Call",
     "ChatScript",
+    "Clock",
     "Faults",
     "InsufficientFundsError",
     "LocalSupernet",

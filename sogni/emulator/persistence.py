@@ -228,6 +228,9 @@ class Archive:
     def delete_grant(self, signature: str) -> None:
         self._write("delete from grants where signature = ?", signature)
 
+    def clear_grants(self) -> None:
+        self._write("delete from grants")
+
     def end_grants(self, now: float) -> None:
         self._write("update grants set until = ? where until > ?", now, now)
 

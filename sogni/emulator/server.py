@@ -9,7 +9,6 @@ import asyncio
 import logging
 import socket
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -26,6 +25,7 @@ from sogni.emulator.catalogue.image_models import IMAGE_MODELS, IMAGE_TIERS
 from sogni.emulator.catalogue.media_models import MEDIA_MODELS, MEDIA_TIERS
 from sogni.emulator.catalogue.models import Media, make_catalogue
 from sogni.emulator.chat.script import ChatScript
+from sogni.emulator.clock import Pace
 from sogni.emulator.control import LOOPBACK, Control, loopback_only
 from sogni.emulator.faults import Faults, LoraImportFault
 from sogni.emulator.media.audio_kind import AudioKind
@@ -40,7 +40,7 @@ from sogni.emulator.projects.saved_uploads import SavedUploads, UploadLimits
 from sogni.emulator.projects.storage import Signer, Store
 from sogni.emulator.recorder import Recorder
 from sogni.emulator.rendering.service import ProjectService
-from sogni.emulator.rendering.workers import Pace, WorkerPool
+from sogni.emulator.rendering.workers import WorkerPool
 from sogni.emulator.routes.account import (
     add_account_routes,
     add_announcement_routes,
@@ -70,8 +70,9 @@ _TURNS_TO_REGISTER = 3
 _TURNS_TO_CLOSE = 3
 """Loop iterations in which aborted transports close their sockets."""
 _PATIENCE = 0.5
+_IMPORT_SECONDS = 20.0
 _IMPORT_STEPS = 5
-"""Duration of each stage of an import, in rendering steps."""
+"""Duration of each stage of an import, in seconds and in rendering steps."""
 _JSON_LIMIT = 64 * 1024**2
 """Size limit in bytes of a body that is read as a whole; uploads are streamed and have their own limit."""
 
@@ -84,8 +85,7 @@ class Setup:
     rest_port: int
     socket_port: int
     workers: int
-    step_time: float
-    load_time: float
+    pace: Pace
     token_rate: float
     seed: int | None
     binary_frames: bool
@@ -128,7 +128,7 @@ class Server:
         self._thread = threading.Thread(target=self._run, name="sogni-emulator", daemon=True)
         # Not Thread.is_alive: after an interrupted join, Python reports a running thread as ended.
         self._ended = threading.Event()
-        self.pace: Pace = Pace(setup.step_time, setup.load_time)
+        self.pace: Pace = setup.pace
         self.pool: WorkerPool | None = None
         self.tools: ToolRunner | None = None
         self.durable_services: DurableServices | None = None
@@ -217,7 +217,8 @@ class Server:
         store: Store | None = None
         try:
             archive.open()
-            store = Store(executor, time.time, archive)
+            self.pace.loop = self._loop
+            store = Store(executor, self.pace, archive)
             state = self._make_state(store, archive)
             endpoint, pool = self._build(state, thinkers)
             setup = self._setup
@@ -300,7 +301,7 @@ class Server:
         catalogue = make_catalogue([*IMAGE_MODELS, *MEDIA_MODELS], tiers, serving)
         ids = IdSource(_next_seed(setup.seed, archive))
         state = State(
-            clock=time.time,
+            clock=setup.pace,
             ids=ids,
             catalogue=catalogue,
             accounts=setup.accounts,
@@ -308,9 +309,9 @@ class Server:
             recorder=setup.recorder,
             store=store,
             archive=archive,
-            signer=Signer(time.time, archive),
-            projects=Projects(time.time),
-            saved_uploads=SavedUploads(setup.upload_limits, store, archive, time.time, ids.uuid, URL_LIFETIME),
+            signer=Signer(setup.pace, archive),
+            projects=Projects(setup.pace),
+            saved_uploads=SavedUploads(setup.upload_limits, store, archive, setup.pace, ids.uuid, URL_LIFETIME),
             kinds={
                 "image": ImageKind(catalogue),
                 "video": VideoKind(catalogue),
@@ -318,7 +319,10 @@ class Server:
                 "model": ModelKind(catalogue),
             },
             personal_loras=PersonalLoras(
-                time.time, ids.uuid, _IMPORT_STEPS * setup.step_time, lambda: setup.faults.take(LoraImportFault)
+                setup.pace,
+                ids.uuid,
+                setup.pace.job_seconds(_IMPORT_SECONDS, _IMPORT_STEPS - 1),
+                lambda: setup.faults.take(LoraImportFault),
             ),
         )
 

@@ -12,8 +12,8 @@ from sogni.emulator.chat.completions import ChatModel, Completer
 from sogni.emulator.chat.runs import ChatRuns
 from sogni.emulator.chat.script import ChatScript
 from sogni.emulator.chat.socket_jobs import SocketJobs
+from sogni.emulator.clock import Pace
 from sogni.emulator.persistence import Archive
-from sogni.emulator.rendering.workers import Pace
 from sogni.emulator.replays import Replays
 from sogni.emulator.routes.chat import add_chat_routes, add_run_routes
 from sogni.emulator.routes.workflows import add_replay_routes, add_template_routes, add_workflow_routes

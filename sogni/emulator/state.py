@@ -19,6 +19,7 @@ from sogni.emulator.account.accounts import Account
 from sogni.emulator.account.sessions import Accounts
 from sogni.emulator.announcements import Announcement, Announcements
 from sogni.emulator.catalogue.models import Catalogue, Media
+from sogni.emulator.clock import Pace
 from sogni.emulator.connections import Connection, Connections
 from sogni.emulator.faults import Faults
 from sogni.emulator.persistence import Archive
@@ -34,8 +35,14 @@ class IdSource:
     """A source of IDs and seeds, usable from any thread."""
 
     def __init__(self, seed: int | None = None) -> None:
+        self._seed = seed
         self._random = random.Random(seed)
         self._lock = threading.Lock()
+
+    def clear(self) -> None:
+        """Start again with the same IDs, if there is a seed."""
+        with self._lock:
+            self._random.seed(self._seed)
 
     def uuid(self) -> str:
         """Return a version-4 UUID in upper case."""
@@ -58,7 +65,7 @@ EXTERNAL_URL_LIFETIME = 24 * 3600
 class State:
     """The state of an emulator. It belongs to the server's event loop, except for parts that say otherwise."""
 
-    clock: Callable[[], float]
+    clock: Pace
     ids: IdSource
     catalogue: Catalogue
     accounts: Accounts
@@ -73,7 +80,32 @@ class State:
     archive: Archive = field(factory=Archive)
     connections: Connections = field(factory=Connections)
     announcements: Announcements = field(factory=Announcements)
+    start_seconds: Callable[[], float] = lambda: 0.0
+    """Returns the seconds until a worker starts a project that arrives now."""
     rest_endpoint: str = ""
+    _on_reset: list[Callable[[], object]] = field(factory=list)
+
+    def on_reset(self, clear: Callable[[], object]) -> None:
+        """Register a function that clears what a part of the emulator keeps on its own."""
+        self._on_reset.append(clear)
+
+    def reset(self) -> None:
+        """Forget everything that clients and tests have changed, except accounts, faults and records."""
+        for part in (
+            self.projects,
+            self.announcements,
+            self.personal_loras,
+            self.saved_uploads,
+            self.store,
+            self.signer,
+            self.catalogue.withdrawn,
+            self.ids,
+        ):
+            part.clear()
+        for clear in self._on_reset:
+            clear()
+        self.clock.running.set()
+        self.clock.restore()
 
     def publish(self, project: Project, type: str, payload: Mapping[str, Any]) -> bool:
         """Send a frame about a project to the client that started it; return False if it is not connected."""

@@ -27,6 +27,7 @@ from sogni.emulator.account.sessions import Accounts, make_sessions
 from sogni.emulator.account.wallets import address_of
 from sogni.emulator.announcements import Announcement
 from sogni.emulator.chat.script import ChatScript
+from sogni.emulator.clock import Clock, Setting, make_pace
 from sogni.emulator.control import Control
 from sogni.emulator.faults import Faults
 from sogni.emulator.projects.personal_loras import Status
@@ -86,11 +87,15 @@ class LocalSupernet(Live):
             "free_spark"; missing ones are 0. `{"free_spark": 400}` is a new account, which has only the free monthly
             credits.
         workers: Number of results rendered at the same time.
-        step_time: Seconds per rendering step; 0 is as fast as possible.
+        clock: How long work takes, and how fast time passes. "realistic": work takes as long as with the service.
+            "instant": it takes no time. "manual": time is frozen, and only `clock.advance` lets it pass. A number:
+            realistic, and time passes so many times faster. By default, every step takes `step_time`.
+        step_time: Seconds per rendering step; 0 is as fast as possible. The default is 0.2; with `clock`, it is what
+            the service takes for the model.
         load_time: Seconds a worker takes to load a model that it did not use last, or to download a LoRA that it lacks.
             With 0, both take no time and are not reported.
         token_rate: Tokens per second of the language models; 0 is as fast as possible. The default is 60, or 0 if
-            `step_time` is 0.
+            work takes no time.
         seed: Makes IDs, and the seeds drawn by the service, repeatable. Results depend on request and seed alone.
         faults: A prepared fault plan; available as `faults`. Empty by default.
         binary_frames: Send WebSocket messages as binary frames, which clients must also accept.
@@ -124,7 +129,8 @@ class LocalSupernet(Live):
         api_key: str | None = None,
         balance: Balance | Mapping[Token | Literal["free_spark"], Decimal | int | str] = _DEFAULT_BALANCE,
         workers: int = 4,
-        step_time: float = 0.2,
+        clock: Setting | float | None = None,
+        step_time: float | None = None,
         load_time: float = 0.0,
         token_rate: float | None = None,
         seed: int | None = None,
@@ -149,13 +155,16 @@ class LocalSupernet(Live):
         if not isinstance(owned, Balance):
             owned = Balance(**{name: owned.get(name, 0) for name in _BALANCE_KEYS})
         self._owned = owned
+        pace = make_pace(clock, step_time, load_time)
+        self.clock: Clock = Clock(pace)
+        """What time it is in the emulator; lets time pass."""
         self.faults: Faults = Faults() if faults is None else faults
         self.chat: ChatScript = ChatScript()
         """Scripts the language models: answers, rates and failures."""
         self._recorder = Recorder()
         directory = None if data is None else Path(data)
-        self._account = load_account(directory, api_key, owned)
-        sessions = make_sessions(time.time, access_lifetime, refresh_lifetime, testnet=testnet)
+        self._account = load_account(directory, api_key, owned, pace)
+        sessions = make_sessions(pace, access_lifetime, refresh_lifetime, testnet=testnet)
         self._accounts = Accounts(testnet=testnet, sessions=sessions)
         self._accounts.add(self._account)
         self._control = Control(self) if control else None
@@ -164,9 +173,8 @@ class LocalSupernet(Live):
             rest_port=rest_port,
             socket_port=socket_port,
             workers=workers,
-            step_time=step_time,
-            load_time=load_time,
-            token_rate=(_TOKEN_RATE if step_time else 0.0) if token_rate is None else token_rate,
+            pace=pace,
+            token_rate=(0.0 if pace.step_time == 0 else _TOKEN_RATE) if token_rate is None else token_rate,
             seed=seed,
             binary_frames=binary_frames,
             accounts=self._accounts,
@@ -657,9 +665,10 @@ class LocalSupernet(Live):
     def reset(self) -> None:
         """Reset the emulator, for tests that share one. Connections stay open.
 
-        Removes faults, scripted answers, recorded requests, projects, saved uploads, completions, workflows and their
-        saved data, world builds, announcements, sessions, and every account except that of the API key, whose history
-        is cleared and whose initial balance is restored. Work in progress is canceled, and workers are resumed.
+        Removes faults, scripted answers, recorded requests, projects, files and URLs, saved uploads, completions,
+        workflows and their saved data, world builds, announcements, sessions, and every account except that of the API
+        key, whose history is cleared and whose initial balance is restored. Work in progress is canceled, workers are
+        resumed, the clock shows the real time again, and IDs start over if there is a `seed`. Takes a few milliseconds.
 
         Example:
             >>> supernet.reset()
@@ -679,13 +688,8 @@ class LocalSupernet(Live):
                 running.server.worlds.clear()
             if running.server.pool is not None:
                 running.server.pool.cancel_all()
-            running.state.projects.clear()
-            running.state.announcements.clear()
-            running.state.catalogue.withdrawn.clear()
-            running.state.personal_loras.clear()
-            running.state.saved_uploads.clear()
+            running.state.reset()
             self._accounts.keep_only(self._account)
-            running.server.pace.running.set()
 
         running.server.call(clean)
         self.account.forget_past()

@@ -17,15 +17,16 @@ from attrs import define, field
 
 from sogni.emulator.account.accounts import Account, InsufficientFundsError, Token, decimal_text
 from sogni.emulator.account.memberships import coverage_refusal
+from sogni.emulator.clock import Pace
 from sogni.emulator.fields import Fields
 from sogni.emulator.persistence import Event, EventLog, iso
 from sogni.emulator.projects.estimates import USD_PER_TOKEN, cents
-from sogni.emulator.rendering.workers import Pace
 from sogni.emulator.responses import NOT_FOUND, RefusedError
 from sogni.emulator.state import State
 
 CONFLICT = 409
 _QUOTE_SECONDS = 600.0
+_TASK_SECONDS = 10.0
 _USD = {"path": Decimal("0.10"), "moment": Decimal("0.05"), "collectible": Decimal("0.02")}
 """Price of a task by the kind of its hotspot."""
 Status = Literal["queued", "running", "waiting_for_user", "completed", "partial_failure", "failed", "cancelled"]
@@ -249,7 +250,7 @@ class WorldBuilds:
         build.task = asyncio.get_running_loop().create_task(work)
 
     async def _step(self) -> None:
-        await asyncio.sleep(self.pace.step_time)
+        await self.pace.sleep(self.pace.stage_seconds(_TASK_SECONDS, 0))
         await self.pace.running.wait()
 
     async def _plan(self, build: WorldBuild) -> None:

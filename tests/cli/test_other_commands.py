@@ -181,6 +181,8 @@ def test_a_mistake_found_by_the_service_is_a_failure(sogni: Run, supernet: Local
         ("--spark", "much"),
         ("--sogni", "-1"),
         ("--step-time", "-1"),
+        ("--clock", "soon"),
+        ("--clock", "0"),
         ("--load-time", "-1"),
         ("--token-rate", "-1"),
         ("--rest-port", "x"),

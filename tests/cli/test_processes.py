@@ -144,7 +144,7 @@ def test_paths_are_printed_as_their_bytes(start: Start, tmp_path: Path) -> None:
 
 
 def test_the_emulator_serves_until_it_is_interrupted(start: Start, tmp_path: Path) -> None:
-    process = start("emulator", "--step-time", "0", "--spark", "3.5")
+    process = start("emulator", "--clock", "100", "--step-time", "0.1", "--spark", "3.5")
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(3)]
     found = dict(line.removeprefix("export ").strip().split("=", 1) for line in lines)

@@ -18,7 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from attrs import define, evolve, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
 from sogni.emulator.account.memberships import NO_MEMBERSHIP, NO_SNAPSHOT, Membership, UnlockPath
 from sogni.emulator.account.rewards import Rewards
@@ -271,6 +271,7 @@ class Account:
         api_key: The API key of the account, if it has one.
         password: The password its wallet is derived from, if known.
         wallet: The wallet outside the service.
+        clock: Returns the time in epoch seconds.
         ledger: The transaction history.
         rewards: The rewards.
         membership: The subscription to a plan; None if it never had one.
@@ -285,8 +286,9 @@ class Account:
     api_key: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     wallet: WalletBalances = field(factory=WalletBalances, repr=False)
-    ledger: Ledger = field(factory=Ledger, repr=False)
-    rewards: Rewards = field(factory=Rewards, repr=False)
+    clock: Callable[[], float] = field(default=time.time, repr=False)
+    ledger: Ledger = field(default=Factory(lambda self: Ledger(self.clock), takes_self=True), repr=False)
+    rewards: Rewards = field(default=Factory(lambda self: Rewards(clock=self.clock), takes_self=True), repr=False)
     membership: Membership | None = field(default=None, repr=False)
     free_spark_lock: tuple[bool, UnlockPath | None] | None = field(default=None, repr=False)
     device_id: str | None = field(default=None, repr=False)
@@ -544,6 +546,7 @@ def make_account(
     spark: Decimal | int | str = 10_000,
     sogni: Decimal | int | str = 10_000,
     free_spark: Decimal | int | str = 0,
+    clock: Callable[[], float] = time.time,
 ) -> Account:
     """Create the initial account of an emulator. It has an API key, a user name and a password."""
     return Account(
@@ -554,10 +557,13 @@ def make_account(
         wallet_address=_LOCAL_ADDRESS,
         sid=FIRST_SID,
         token_balances=token_balances(spark, sogni, free_spark),
+        clock=clock,
     )
 
 
-def load_account(directory: Path | None, api_key: str | None, owned: Balance) -> Account:
+def load_account(
+    directory: Path | None, api_key: str | None, owned: Balance, clock: Callable[[], float] = time.time
+) -> Account:
     """Return the account saved in a data directory, or a new one if there is no directory.
 
     A given key replaces the saved one; a saved balance takes precedence over the given one.
@@ -570,6 +576,7 @@ def load_account(directory: Path | None, api_key: str | None, owned: Balance) ->
             spark=owned.spark,
             sogni=owned.sogni,
             free_spark=owned.free_spark,
+            clock=clock,
         )
         balance = archive.fact(f"balance {account.wallet_address}")
         if balance is not None:

@@ -198,6 +198,9 @@ class Nonces:
         now = self.clock()
         return [nonce for nonce, until in reversed(self._waiting.get(address.lower(), {}).items()) if now < until]
 
+    def clear(self) -> None:
+        self._waiting.clear()
+
     def spend(self, address: str, nonce: str) -> bool:
         """Use a nonce up; return False if it has been used already."""
         waiting = self._waiting.get(address.lower(), {})
@@ -260,6 +263,7 @@ class Accounts:
                 api_key=api_key,
                 password=password,
                 token_balances=token_balances(spark, sogni, free_spark),
+                clock=self.sessions.clock,
             )
             return self._append(account)
 

@@ -151,6 +151,9 @@ class Permits:
         now = self.clock()
         return [it for it in reversed(self._waiting.get(key, [])) if now < it["message"]["deadline"]]
 
+    def clear(self) -> None:
+        self._waiting.clear()
+
     def spend(self, permit: dict[str, Any], *key: str) -> bool:
         """Use a permit up; return False if it has been used already."""
         waiting = self._waiting.get(key, [])

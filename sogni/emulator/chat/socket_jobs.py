@@ -22,10 +22,10 @@ from sogni.emulator.chat.completions import Bill, usage_of
 from sogni.emulator.chat.models import LANGUAGE_MODELS
 from sogni.emulator.chat.requests import ChatRequest, DeclinedError, check_frame
 from sogni.emulator.chat.script import ChatFailure, Completion
+from sogni.emulator.clock import Pace
 from sogni.emulator.connections import RESTART, Connection
 from sogni.emulator.faults import SocketDrop
 from sogni.emulator.projects.request_checks import check_project_id
-from sogni.emulator.rendering.workers import Pace
 from sogni.emulator.state import State
 from sogni.emulator.tools.media_library import ToolError
 

@@ -16,7 +16,9 @@ from attrs import frozen
 from sogni.emulator.account.accounts import Token, decimal_text
 from sogni.emulator.catalogue.models import Catalogue, Model
 from sogni.emulator.catalogue.video_families import family_of
+from sogni.emulator.clock import Pace
 
+EXTERNAL_STAGES = 4
 USD_PER_RENDER_SECOND = Decimal("0.0005")
 USD_PER_TOKEN: dict[Token, Decimal] = {"spark": Decimal("0.005"), "sogni": Decimal("0.01")}
 NETWORK_FACTOR = {"fast": Decimal(1), "relaxed": Decimal("0.5")}
@@ -68,6 +70,11 @@ def cents(amount: Decimal) -> Decimal:
     return amount.quantize(Decimal("0.000001"), ROUND_HALF_UP)
 
 
+def stages_of(model: Model, steps: int) -> int:
+    """Return the number of progress frames of a result. External providers report fractions instead of steps."""
+    return EXTERNAL_STAGES if model.external else steps
+
+
 def performed_steps(steps: int, denoise: float) -> int:
     """Return how many of the steps are computed with a starting image; ``denoise`` 0 means that there is none."""
     return steps if not 0 < denoise < 1 else max(1, math.ceil(steps * denoise - 1e-9))
@@ -103,6 +110,19 @@ def _amounts(price: Quote, token: Token) -> dict[str, object]:
     }
 
 
+@frozen
+class Timing:
+    """The time of an estimate: now, the seconds until a worker is free, and how long jobs take."""
+
+    now: float
+    waiting: float
+    pace: Pace
+
+    def rendering(self, seconds: float, stages: int) -> float:
+        """Return the duration of a job that takes so long with the service; so long, too, if work takes no time."""
+        return self.pace.job_seconds(seconds, stages) or seconds
+
+
 def _rate(network: str, token: Token) -> dict[str, object]:
     return {
         "costPerBaseHQRenderInUSD": decimal_text(USD_PER_RENDER_SECOND * 10),
@@ -114,8 +134,8 @@ def _rate(network: str, token: Token) -> dict[str, object]:
     }
 
 
-def estimate_record(work: ImageWork, token: Token, *, now: int, waiting: float) -> dict[str, object]:
-    """Return the response of an image estimate; ``waiting`` is in seconds."""
+def estimate_record(work: ImageWork, token: Token, timing: Timing) -> dict[str, object]:
+    """Return the response of an image estimate."""
     request = {
         "model": work.model.id,
         "name": work.model.name,
@@ -124,17 +144,18 @@ def estimate_record(work: ImageWork, token: Token, *, now: int, waiting: float) 
         "previewCount": work.previews,
         "cnEnabled": work.control_net,
         "denoiseStrength": work.denoise,
-        "time": now,
+        "time": round(timing.now * 1000),
     }
-    return quote_record(request, work.model, _result_quote(work), work.count, token, work.network, waiting)
+    return quote_record(request, work.model, _result_quote(work), work.count, token, work.network, timing)
 
 
 def quote_record(
-    request: Mapping[str, Any], model: Model, one: Quote, count: int, token: Token, network: str, waiting: float
+    request: Mapping[str, Any], model: Model, one: Quote, count: int, token: Token, network: str, timing: Timing
 ) -> dict[str, object]:
     """Return the response of an estimate from the price of one result."""
     # Protocol notes: projects-4.2 §16.5, projects-5x §16.
-    total = float(one.seconds)
+    rendering = timing.rendering(float(one.seconds), stages_of(model, one.steps))
+    waiting = timing.waiting
     step = decimal_text(Decimal(str(model.step_seconds)))
     return {
         "request": dict(request),
@@ -145,9 +166,9 @@ def quote_record(
             "project": _amounts(one.times(count), token),
         },
         "benchmark": {
-            "estimatedRenderTimeSec": round(total, 3),
-            "estimatedTotalTimeSec": round(total + waiting, 3),
-            "medianRenderTimeSec": round(total, 3),
+            "estimatedRenderTimeSec": round(rendering, 3),
+            "estimatedTotalTimeSec": round(rendering + waiting, 3),
+            "medianRenderTimeSec": round(rendering, 3),
             "estimatedWaitTimeSec": round(waiting, 3),
             "sampleCount": 100,
             "confidence": "high",
@@ -210,25 +231,25 @@ def audio_quote(work: AudioWork, catalogue: Catalogue) -> Quote:
     return Quote(cents(seconds), cents(seconds * USD_PER_RENDER_SECOND), work.steps)
 
 
-def video_record(work: VideoWork, catalogue: Catalogue, token: Token, *, now: int) -> dict[str, object]:
+def video_record(work: VideoWork, catalogue: Catalogue, token: Token, timing: Timing) -> dict[str, object]:
     """Return the response of a video estimate."""
     request = {
-        **_request_record(work, now),
+        **_request_record(work, timing),
         "width": work.width,
         "height": work.height,
         "frames": work.frames,
         "fps": work.fps,
     }
-    return quote_record(request, work.model, video_quote(work, catalogue), work.count, token, "fast", 0)
+    return quote_record(request, work.model, video_quote(work, catalogue), work.count, token, "fast", timing)
 
 
-def audio_record(work: AudioWork, catalogue: Catalogue, token: Token, *, now: int) -> dict[str, object]:
+def audio_record(work: AudioWork, catalogue: Catalogue, token: Token, timing: Timing) -> dict[str, object]:
     """Return the response of a music estimate."""
-    request = {**_request_record(work, now), "duration": work.duration}
-    return quote_record(request, work.model, audio_quote(work, catalogue), work.count, token, "fast", 0)
+    request = {**_request_record(work, timing), "duration": work.duration}
+    return quote_record(request, work.model, audio_quote(work, catalogue), work.count, token, "fast", timing)
 
 
-def _request_record(work: VideoWork | AudioWork, now: int) -> dict[str, object]:
+def _request_record(work: VideoWork | AudioWork, timing: Timing) -> dict[str, object]:
     return {
         "model": work.model.id,
         "name": work.model.name,
@@ -237,5 +258,5 @@ def _request_record(work: VideoWork | AudioWork, now: int) -> dict[str, object]:
         "previewCount": 0,
         "cnEnabled": False,
         "denoiseStrength": 0,
-        "time": now,
+        "time": round(timing.now * 1000),
     }

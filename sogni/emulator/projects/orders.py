@@ -12,7 +12,7 @@ from attrs import frozen
 from sogni.emulator.account.accounts import Token
 from sogni.emulator.catalogue.models import Media, Model
 from sogni.emulator.fields import Fields
-from sogni.emulator.projects.estimates import Quote
+from sogni.emulator.projects.estimates import Quote, stages_of
 from sogni.emulator.projects.storage import Producer
 
 Network = Literal["fast", "relaxed"]
@@ -38,6 +38,10 @@ class Order:
     performed_steps: int
     seed: int | None
     request: Mapping[str, Any]
+
+    @property
+    def stages(self) -> int:
+        return stages_of(self.model, self.performed_steps)
 
 
 @frozen

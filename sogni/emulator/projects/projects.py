@@ -77,7 +77,7 @@ class Job:
 class Project:
     """One accepted request. ``inputs`` maps upload roles to the files at the time of acceptance.
 
-    ``free_credits`` is True if free credits may pay for it.
+    ``seconds`` is how long the service takes for a result, ``free_credits`` is True if free credits may pay for it.
     """
 
     id: str
@@ -87,6 +87,7 @@ class Project:
     order: Order
     cost: Decimal
     created: float
+    seconds: float = 0.0
     free_credits: bool = False
     inputs: Mapping[str, Path] = field(factory=dict)
     jobs: list[Job] = field(factory=list)
@@ -95,6 +96,9 @@ class Project:
     updated: float = 0.0
     ended: float | None = None
     queue_position: int = 0
+    job_seconds: float = 0.0
+    start_seconds: float = 0.0
+    """How long a job takes here, and the estimated wait for the first one."""
     waiting_reason: Mapping[str, str] | None = None
     job_reasons: dict[int, Mapping[str, str]] = field(factory=dict)
     """Why single jobs wait, by index."""

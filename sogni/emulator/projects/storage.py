@@ -126,6 +126,11 @@ class Store:
             stored.path.unlink(missing_ok=True)
             self.archive.delete_file((key.project_id, key.item_id, key.role))
 
+    def clear(self) -> None:
+        """Remove every file."""
+        for key in list(self._files):
+            self.drop(key)
+
     def _keep(self, key: Key) -> None:
         stored = self._files[key]
         names = key.project_id, key.item_id, key.role
@@ -251,6 +256,12 @@ class Signer:
         for signature, grant in self._grants.items():
             self._grants[signature] = Grant(grant.verb, grant.key, grant.content_type, min(grant.until, now))
         self.archive.end_grants(now)
+
+    def clear(self) -> None:
+        """Revoke all issued URLs."""
+        self.archive.clear_grants()
+        self._grants.clear()
+        self._given.clear()
 
     def _forget_old(self) -> None:
         # Expired URLs are remembered for an hour: storage distinguishes "expired" from "wrong signature".

@@ -68,7 +68,8 @@ class ProjectService:
         if refused is not None:
             _refuse(connection, order.project_id, *refused)
             return
-        cost = ZERO if covered else kind.quote(order).in_token(order.token)
+        quote = kind.quote(order)
+        cost = ZERO if covered else quote.in_token(order.token)
         try:
             free_credits = connection.account.reserve(order.token, cost, model_id=order.model.id)
         except InsufficientFundsError as error:
@@ -82,6 +83,7 @@ class ProjectService:
             app_id=connection.app_id,
             order=order,
             cost=cost,
+            seconds=float(quote.seconds) / order.count,
             free_credits=free_credits,
             created=now,
             updated=now,

@@ -16,38 +16,21 @@ from typing import Any
 
 from attrs import define, field
 
+from sogni.emulator.clock import Pace
 from sogni.emulator.faults import WAIT_MESSAGES, FailedJob, FlaggedJob, RetriedJob, WaitReason
 from sogni.emulator.projects.projects import Job, Project
 from sogni.emulator.projects.storage import Key
 from sogni.emulator.state import EXTERNAL_URL_LIFETIME, State
 
 _log = logging.getLogger(__name__)
-_EXTERNAL_STAGES = 4
 _MAX_ATTEMPTS = 3
-_SLICE = 0.2
+_ETA_INTERVAL = 1.0
 # Long renders report their duration at once.
 _TIMED = ("video", "audio")
 
 
 class _CanceledError(Exception):
     """The project ended while a worker was busy with it."""
-
-
-@define(eq=False)
-class Pace:
-    """The speed of workers: ``step_time`` seconds per step, 0 is as fast as possible. ``running`` is cleared to pause
-    them. Loading a model or a LoRA takes ``load_time`` seconds and is reported, unless that is 0.
-    """
-
-    step_time: float
-    load_time: float = 0.0
-    running: asyncio.Event = field(factory=asyncio.Event)
-
-    async def wait(self, seconds: float, project: Project) -> None:
-        await asyncio.sleep(seconds)
-        await self.running.wait()
-        if project.finished:
-            raise _CanceledError
 
 
 @define(eq=False)
@@ -68,13 +51,18 @@ class JobRun:
     project: Project
     job: Job
     worker: Worker
-    _eta_sent: float = 0.0
+    _stage: float = field(init=False)
+    """Seconds of each stage."""
+    _eta_due: float = 0.0
 
-    @property
-    def _stages(self) -> int:
-        """Return the number of progress frames. External providers report fractions instead of steps."""
-        order = self.project.order
-        return _EXTERNAL_STAGES if order.model.external else order.performed_steps
+    def __attrs_post_init__(self) -> None:
+        self._stage = self.pace.stage_seconds(self.project.seconds, self.project.order.stages)
+
+    async def _wait(self, seconds: float) -> None:
+        await self.pace.sleep(seconds)
+        await self.pace.running.wait()
+        if self.project.finished:
+            raise _CanceledError
 
     async def run(self) -> bool:
         """Work until the job is done, failed or canceled. Return True if it must be repeated."""
@@ -95,17 +83,19 @@ class JobRun:
 
     async def _start(self) -> None:
         state = {"imgID": self.job.image_id, "workerName": self.worker.name, "jobIndex": self.job.index}
-        await self.pace.wait(0, self.project)
+        await self._wait(0)
         self.state.projects.begin(self.project, self.job, "initiatingModel", self.worker.name)
         self._send("jobState", {"type": "initiatingModel", **state})
         if self.pace.load_time and not self.project.order.model.external:
             async for preparation in self._prepare():
                 self._send("jobState", {"type": "initiatingModel", **state, "preparation": preparation})
-        await self.pace.wait(self.pace.step_time, self.project)
+        await self._wait(self._stage)
         self.state.projects.begin(self.project, self.job, "jobStarted", self.worker.name)
         self._send("jobState", {"type": "jobStarted", **state})
         if self.project.order.media in _TIMED:
-            self._send_eta(self._stages * self.pace.step_time)
+            self._send_eta(self.project.order.stages * self._stage)
+        else:
+            self._eta_due = self.pace() + _ETA_INTERVAL
 
     async def _prepare(self) -> AsyncIterator[dict[str, object]]:
         """Download the LoRAs and load the model that the worker does not have yet; yield what it does."""
@@ -117,7 +107,7 @@ class JobRun:
         for done, lora in enumerate(missing):
             download = {"phase": "downloadingAssets", "assetType": "lora", **counts, "current": done + 1}
             yield {**download, "completed": done, "currentProgress": 0}
-            await self.pace.wait(seconds, self.project)
+            await self._wait(seconds)
             yield {**download, "completed": done + 1, "currentProgress": 1}
             worker.loras.add(lora)
         model = self.project.order.model.id
@@ -127,7 +117,7 @@ class JobRun:
             if name is not None:
                 about = {"phase": phase, "model": "".join(part.capitalize() for part in re.split(r"[^a-z0-9]+", name))}
                 yield {**about, "step": "start"}
-                await self.pace.wait(seconds, self.project)
+                await self._wait(seconds)
                 yield {**about, "step": "end", "elapsedSec": seconds}
             worker.model = None if phase == "unloadingModel" else model
 
@@ -136,12 +126,13 @@ class JobRun:
             return None
         kind = self.state.kinds[self.project.order.media]
         loop = asyncio.get_running_loop()
-        problem = await loop.run_in_executor(self.state.store.executor, kind.broken_input, self.project.inputs)
-        await self.pace.wait(0, self.project)
+        with self.pace.held():
+            problem = await loop.run_in_executor(self.state.store.executor, kind.broken_input, self.project.inputs)
+        await self._wait(0)
         return problem
 
     async def _render(self) -> bool:
-        stages = self._stages
+        stages = self.project.order.stages
         previews = _preview_stages(stages, self.project.order.previews)
         for stage in range(1, stages + 1):
             await self._step(stages - stage + 1)
@@ -157,22 +148,19 @@ class JobRun:
 
     async def _step(self, remaining_steps: int) -> None:
         """Wait for one step, reporting the remaining seconds about once a second."""
-        clock, left = asyncio.get_running_loop().time, self.pace.step_time
-        while True:
-            part = min(left, _SLICE)
-            await self.pace.wait(part, self.project)
-            left -= part
-            if left <= 1e-9:
-                return
-            if clock() - self._eta_sent >= 1:
-                self._send_eta((remaining_steps - 1) * self.pace.step_time + left)
+        left = self._stage
+        while left > (wait := max(0.0, self._eta_due - self.pace())):
+            await self._wait(wait)
+            left -= wait
+            self._send_eta((remaining_steps - 1) * self._stage + left)
+        await self._wait(left)
 
     def _send_eta(self, seconds: float) -> None:
-        self._eta_sent = asyncio.get_running_loop().time()
+        self._eta_due = self.pace() + _ETA_INTERVAL
         self._send("jobETA", {"imgID": self.job.image_id, "etaSeconds": round(seconds)})
 
     def _progress(self, stage: int, stages: int, has_image: bool) -> dict[str, object]:
-        eta = (stages - stage) * self.pace.step_time
+        eta = (stages - stage) * self._stage
         frame: dict[str, Any] = {
             "imgID": self.job.image_id,
             "hasImage": has_image,
@@ -301,9 +289,21 @@ class WorkerPool:
     _queue: deque[tuple[Project, Job]] = field(factory=deque)
     _waiting: dict[str, Project] = field(factory=dict)
     _busy: int = 0
+    _seconds: float = 0.0
+    """Seconds of all jobs that wait or run."""
+    _waiting_seconds: float = 0.0
+    """Seconds of the jobs of projects that wait."""
     _arrived: asyncio.Event = field(factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(factory=list)
     _position_task: asyncio.TimerHandle | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.state.start_seconds = self.start_seconds
+
+    def start_seconds(self) -> float:
+        """Return in how many seconds a worker is likely to start a project that arrives now."""
+        free = len(self._queue) + self._busy < self.count
+        return 0.0 if free else max(0.0, self._seconds / self.count)
 
     def start(self) -> None:
         self._tasks = [asyncio.create_task(self._work(f"local-worker-{n + 1}")) for n in range(self.count)]
@@ -319,6 +319,10 @@ class WorkerPool:
         """Queue a project and notify its client of its position."""
         self._waiting[project.id] = project
         project.queue_position = len(self._waiting)
+        project.start_seconds = self.start_seconds()
+        project.job_seconds = self.pace.job_seconds(project.seconds, project.order.stages)
+        self._seconds += project.job_seconds * len(project.jobs)
+        self._waiting_seconds += project.job_seconds * len(project.jobs)
         if len(self._queue) + self._busy >= self.count or not self.pace.running.is_set():
             project.waiting_reason = {"reason": "queued", "message": WAIT_MESSAGES["queued"]}
         for rule in self.state.faults.take_all(WaitReason, len(project.jobs)):
@@ -333,14 +337,13 @@ class WorkerPool:
     def queued_state(self, project: Project) -> dict[str, object]:
         """Return a ``jobState`` payload of type "queued"; positions count from 1."""
         # Protocol notes: transport §9.2.
-        ahead = max(0, project.queue_position - 1)
         unserved = project.waiting_reason is not None and project.waiting_reason["reason"] == "no_workers"
         reasons = {name: value for name, value in project.reasons().items() if value}
         return {
             "type": "queued",
             "jobID": project.id,
             "queuePosition": project.queue_position,
-            "estimatedStartSeconds": None if unserved else round(ahead * self.pace.step_time * 5 / self.count, 1),
+            "estimatedStartSeconds": None if unserved else round(project.start_seconds, 1),
             "queueStatus": "no-workers" if unserved else "waiting",
             **reasons,
         }
@@ -354,7 +357,7 @@ class WorkerPool:
         """Cancel a project at its client's request; what was not delivered is not charged."""
         if project is None or project.finished:
             return
-        self._waiting.pop(project.id, None)
+        self._no_longer_waiting(project)
         for job in project.jobs:
             if not job.finished:
                 self.state.projects.end_job(project, job, "jobError", "artistCanceled")
@@ -378,8 +381,9 @@ class WorkerPool:
                 continue
             project, job = self._queue.popleft()
             if project.finished:
+                self._seconds -= project.job_seconds
                 continue
-            if self._waiting.pop(project.id, None) is not None:
+            if self._no_longer_waiting(project):
                 self._publish_positions_soon()
             self._explain_rest(project, job)
             self._busy += 1
@@ -387,10 +391,18 @@ class WorkerPool:
                 retried = await JobRun(self.state, self.pace, project, job, worker).run()
             finally:
                 self._busy -= 1
+            if not retried:
+                self._seconds -= project.job_seconds
             if retried:
                 self._queue.appendleft((project, job))
             elif not project.finished and all(job.finished for job in project.jobs):
                 self._finish(project)
+
+    def _no_longer_waiting(self, project: Project) -> bool:
+        waited = self._waiting.pop(project.id, None) is not None
+        if waited:
+            self._waiting_seconds -= project.job_seconds * len(project.jobs)
+        return waited
 
     def _explain_rest(self, project: Project, job: Job) -> None:
         """Notify the client that the wait of a job is over, and that of its project."""
@@ -435,8 +447,11 @@ class WorkerPool:
     def _publish_positions(self) -> None:
         """Notify the clients near the front of the queue of their new positions; notifying all would be too much."""
         self._position_task = None
+        ahead = self._seconds - self._waiting_seconds
         for position, project in enumerate(self._waiting.values(), 1):
             changed = project.queue_position != position
             project.queue_position = position
+            project.start_seconds = max(0.0, ahead / self.count)
+            ahead += project.job_seconds * len(project.jobs)
             if changed and position <= _MAX_PUBLISHED_POSITIONS:
                 self._publish_queued(project)

@@ -185,6 +185,9 @@ class _Checkouts:
         self._waiting[number] = (account, tier, chosen)
         return success({"url": f"{self.state.rest_endpoint}/checkout/{number}"})
 
+    def clear(self) -> None:
+        self._waiting.clear()
+
     async def complete(self, request: web.Request) -> web.Response:
         bought = self._waiting.pop(request.match_info["number"], None)
         if bought is None:
@@ -201,6 +204,7 @@ class _Checkouts:
 
 def add_subscription_routes(app: web.Application, state: State) -> None:
     checkouts = _Checkouts(state)
+    state.on_reset(checkouts.clear)
 
     async def plan_list(_: web.Request) -> web.Response:
         return success({"plans": plans()})

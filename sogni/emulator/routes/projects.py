@@ -21,6 +21,7 @@ from sogni.emulator.middleware import REQUEST_CONTEXT, authorized, send_half
 from sogni.emulator.projects.estimates import (
     AudioWork,
     ImageWork,
+    Timing,
     VideoWork,
     audio_record,
     estimate_record,
@@ -306,6 +307,9 @@ class _Limiter:
     state: State
     _calls: dict[int, deque[float]] = field(factory=dict)
 
+    def clear(self) -> None:
+        self._calls.clear()
+
     def wait(self, account: Account) -> int:
         """Return the seconds to wait, or 0 after counting the call."""
         now, calls = self.state.clock(), self._calls.setdefault(account.sid, deque())
@@ -319,6 +323,7 @@ class _Limiter:
 
 def _add_recovery_routes(app: web.Application, state: State) -> None:
     limiter = _Limiter(state)
+    state.on_reset(limiter.clear)
 
     async def sync(request: web.Request, account: Account) -> web.Response:
         seconds = limiter.wait(account)
@@ -336,7 +341,7 @@ def _add_recovery_routes(app: web.Application, state: State) -> None:
 # Estimates, on the socket host (projects-4.2 §16, projects-5x §16)
 
 
-_Read = Callable[[State, Sequence[str], web.Request, int], dict[str, Any]]
+_Read = Callable[[State, Sequence[str], web.Request, Timing], dict[str, Any]]
 
 
 class _UnusableError(ValueError):
@@ -357,7 +362,7 @@ def _add(app: web.Application, state: State, path: str, read: _Read) -> None:
     async def estimate(request: web.Request, account: Account) -> web.Response:
         try:
             segments = request.match_info["tail"].split("/")
-            record = read(state, segments, request, round(state.clock() * 1000))
+            record = read(state, segments, request, Timing(state.clock(), state.start_seconds(), state.clock))
         except _UnusableError as problem:
             state.recorder.violation(f"GET {request.path}", str(problem))
             return text_error(400, str(problem))
@@ -366,7 +371,7 @@ def _add(app: web.Application, state: State, path: str, read: _Read) -> None:
     app.router.add_get(f"{path}/{{tail:.*}}", authorized(state, "socket", estimate))
 
 
-def _image(state: State, segments: Sequence[str], request: web.Request, now: int) -> dict[str, object]:
+def _image(state: State, segments: Sequence[str], request: web.Request, timing: Timing) -> dict[str, object]:
     """Return an image estimate: ten path segments in v2, three more in v3."""
     if len(segments) not in (10, 13):
         raise _UnusableError(f"the path of an estimate must have 10 or 13 segments, got {len(segments)}")
@@ -392,10 +397,10 @@ def _image(state: State, segments: Sequence[str], request: web.Request, now: int
         network=network,
         quality=request.query.get("gptImageQuality"),
     )
-    return estimate_record(work, cast(Token, token), now=now, waiting=0)
+    return estimate_record(work, cast(Token, token), timing)
 
 
-def _video(state: State, segments: Sequence[str], request: web.Request, now: int) -> dict[str, object]:
+def _video(state: State, segments: Sequence[str], request: web.Request, timing: Timing) -> dict[str, object]:
     """Return a video estimate: six path segments, or eight with steps and number of results."""
     if len(segments) not in (6, 8):
         raise _UnusableError(f"the path of a video estimate must have 6 or 8 segments, got {len(segments)}")
@@ -413,10 +418,10 @@ def _video(state: State, segments: Sequence[str], request: web.Request, now: int
         fps=fps or catalogue.default(model, "fps"),
         has_video_input=request.query.get("hasVideoInput") == "1",
     )
-    return video_record(work, catalogue, _token(segments[0]), now=now)
+    return video_record(work, catalogue, _token(segments[0]), timing)
 
 
-def _audio(state: State, segments: Sequence[str], _: web.Request, now: int) -> dict[str, object]:
+def _audio(state: State, segments: Sequence[str], _: web.Request, timing: Timing) -> dict[str, object]:
     """Return a music estimate: five path segments."""
     if len(segments) != 5:
         raise _UnusableError(f"the path of an audio estimate must have 5 segments, got {len(segments)}")
@@ -428,7 +433,7 @@ def _audio(state: State, segments: Sequence[str], _: web.Request, now: int) -> d
         steps=int(steps) or int(state.catalogue.default(model, "steps")),
         duration=duration or state.catalogue.default(model, "duration"),
     )
-    return audio_record(work, state.catalogue, _token(segments[0]), now=now)
+    return audio_record(work, state.catalogue, _token(segments[0]), timing)
 
 
 def _served(state: State, model_id: str, media: Media) -> Model:

@@ -63,6 +63,7 @@ class _SignInService:
 
 def add_sign_in_routes(app: web.Application, state: State) -> None:
     workflow_service = _SignInService(state, Nonces(state.clock))
+    state.on_reset(workflow_service.nonces.clear)
 
     async def nonce(_: web.Request, body: Body) -> web.Response:
         address = body.address()
@@ -236,6 +237,7 @@ class _TokenTransfers:
 
 def add_token_routes(app: web.Application, state: State) -> None:
     moves = _TokenTransfers(state, Permits(state.clock, state.accounts.testnet))
+    state.on_reset(moves.permits.clear)
     add = app.router.add_post
     withdraw_permit = for_account_body(state, moves.withdraw_permit, session_only=True)
     add("/v1/account/token/withdraw/permit", withdraw_permit)

@@ -259,7 +259,8 @@ class Renderer:
             self.on_paid(token, amount)
 
     def _start(self, order: Order, inputs: Mapping[str, Path]) -> Project:
-        state, cost = self.state, self.state.kinds[order.media].quote(order).in_token(order.token)
+        state, quote = self.state, self.state.kinds[order.media].quote(order)
+        cost = quote.in_token(order.token)
         try:
             free_credits = self.payer.account.reserve(order.token, cost, model_id=order.model.id)
         except InsufficientFundsError as error:
@@ -272,6 +273,7 @@ class Renderer:
             app_id=APP_ID,
             order=order,
             cost=cost,
+            seconds=float(quote.seconds) / order.count,
             free_credits=free_credits,
             created=now,
             updated=now,
