@@ -21,9 +21,7 @@ from attrs import define, frozen
 
 from sogni.emulator.account.accounts import Account
 from sogni.emulator.account.sessions import Accounts
-from sogni.emulator.catalogue.image_models import IMAGE_MODELS, IMAGE_TIERS
-from sogni.emulator.catalogue.media_models import MEDIA_MODELS, MEDIA_TIERS
-from sogni.emulator.catalogue.models import Media, make_catalogue
+from sogni.emulator.catalogue.models import Catalogue, Media
 from sogni.emulator.chat.script import ChatScript
 from sogni.emulator.clock import Pace
 from sogni.emulator.control import LOOPBACK, Control, loopback_only
@@ -295,10 +293,9 @@ class Server:
 
     def _make_state(self, store: Store, archive: Archive) -> State:
         setup = self._setup
-        tiers = {**IMAGE_TIERS, **MEDIA_TIERS}
         served: tuple[Media, ...] = ("image", "video", "audio", "model")
         serving: dict[Media, int] = dict.fromkeys(served, setup.workers)
-        catalogue = make_catalogue([*IMAGE_MODELS, *MEDIA_MODELS], tiers, serving)
+        catalogue = Catalogue(serving)
         ids = IdSource(_next_seed(setup.seed, archive))
         state = State(
             clock=setup.pace,

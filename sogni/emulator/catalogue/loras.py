@@ -6,12 +6,12 @@ The LoRAs are invented; their ranges, labels and flags are of the kinds that the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
 
-from sogni.emulator.catalogue.models import Model
+from sogni.emulator.catalogue.models import Model, table
 from sogni.emulator.fields import Fields, plain
 
 MAX_LORAS, MAX_PERSONAL = 8, 3
@@ -19,9 +19,6 @@ MIN_STRENGTH, MAX_STRENGTH = -100.0, 100.0
 DEFAULT_STRENGTH = 1.0
 PERSONAL_PREFIX = "personal-"
 UPDATED = 1_790_000_000_000
-_STYLES = {"id": "styles", "label": "Styles", "order": 1}
-_SLIDERS = {"id": "sliders", "label": "Sliders", "order": 2}
-_MATURE = {"id": "mature", "label": "Mature", "order": 3}
 
 
 @frozen(kw_only=True)
@@ -29,7 +26,7 @@ class Lora:
     """One entry of a catalogue; ``record`` is its wire form."""
 
     id: str
-    models: tuple[str, ...]
+    models: Sequence[str]
     low: float
     high: float
     nsfw: bool
@@ -44,16 +41,16 @@ def make_lora(
     id: str,
     name: str,
     description: str,
-    models: tuple[str, ...],
+    models: Sequence[str],
     *,
-    limits: tuple[float, float] = (0, 2),
+    limits: Sequence[float] = (0, 2),
     default: float = 1,
     category: str = "style",
     section: Mapping[str, object] | None = None,
-    labels: tuple[str, str] | None = None,
+    labels: Sequence[str] | None = None,
     nsfw: bool = False,
     sexual: bool = False,
-    related: tuple[str, ...] = (),
+    related: Sequence[str] = (),
     source: str | None = None,
     prompt: str | None = None,
 ) -> Lora:
@@ -92,93 +89,7 @@ def make_lora(
     return Lora(id=id, models=models, low=low, high=high, nsfw=nsfw, record=record)
 
 
-_KREA = ("krea2_turbo_fp8_scaled",)
-_Z_IMAGE = ("z_image_turbo_bf16", "z_image_bf16")
-_FLUX = ("flux1-schnell-fp8", "flux1-krea-dev_fp8_scaled")
-_WAN = ("wan_v2.2-14b-fp8_t2v", "wan_v2.2-14b-fp8_t2v_lightx2v")
-
-LORAS: Mapping[str, Lora] = {
-    lora.id: lora
-    for lora in (
-        make_lora(
-            "krea2-ink-wash",
-            "Ink Wash",
-            "Brush strokes and diluted ink.",
-            _KREA,
-            limits=(0, 1.5),
-            default=0.8,
-            section=_STYLES,
-            related=("z-image-ink-wash",),
-            prompt="a heron in the reeds, ink wash",
-        ),
-        make_lora(
-            "krea2-detail-slider",
-            "Detail Slider",
-            "Adds or removes detail.",
-            _KREA,
-            limits=(-3, 3),
-            default=1.5,
-            category="slider",
-            section=_SLIDERS,
-            labels=("less detail", "more detail"),
-        ),
-        make_lora(
-            "krea2-figure-study",
-            "Figure Study",
-            "Nude figures as in academic drawings.",
-            _KREA,
-            default=0.9,
-            section=_MATURE,
-            nsfw=True,
-        ),
-        make_lora(
-            "z-image-ink-wash",
-            "Ink Wash",
-            "Brush strokes and diluted ink.",
-            _Z_IMAGE,
-            default=0.7,
-            section=_STYLES,
-            related=("krea2-ink-wash",),
-        ),
-        make_lora(
-            "z-image-pixel-art",
-            "Pixel Art",
-            "Large pixels and few colors.",
-            _Z_IMAGE,
-            limits=(0.2, 1.2),
-            section=_STYLES,
-        ),
-        make_lora(
-            "flux-age-slider",
-            "Age Slider",
-            "Makes people younger or older.",
-            _FLUX,
-            limits=(-5, 5),
-            default=2,
-            category="slider",
-            section=_SLIDERS,
-            labels=("younger", "older"),
-        ),
-        make_lora(
-            "wan22-film-grain",
-            "Film Grain",
-            "The grain of 16 mm film.",
-            _WAN,
-            limits=(0, 1),
-            default=0.5,
-        ),
-        make_lora(
-            "wan22-embrace",
-            "Embrace",
-            "Couples in motion.",
-            _WAN,
-            category="motion",
-            section=_MATURE,
-            nsfw=True,
-            sexual=True,
-        ),
-    )
-}
+LORAS: Mapping[str, Lora] = {row["id"]: make_lora(**row) for row in table("loras")}
 
 
 def catalogue(model_id: str | None) -> dict[str, object]:

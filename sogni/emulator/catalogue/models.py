@@ -1,55 +1,37 @@
 """The model catalogue: available models, the options of their tiers, and the number of workers that serve them.
 
-The entries are in ``image_models`` and ``media_models``.
+The entries are data, in ``catalogue.json``.
 """
+# Protocol notes: projects-4.2 §9, §17, §20; projects-5x §2.3, §4.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
 from typing import Any, Literal
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 Media = Literal["image", "video", "audio", "model"]
 
+
+@cache
+def table(name: str) -> Any:
+    """Return a part of ``catalogue.json``."""
+    return _data()[name]
+
+
+@cache
+def _data() -> Any:
+    return json.loads((files(__package__) / "catalogue.json").read_text("utf-8"))
+
+
 # Display names used by a legacy tier, and the aliases clients send for them (projects-4.2 §9.3).
-SAMPLER_ALIASES: Mapping[str, str] = {
-    "Euler": "euler",
-    "Euler a": "euler_a",
-    "Euler Ancestral": "euler_ancestral",
-    "Heun": "heun",
-    "DPM++ 2M": "dpmpp_2m",
-    "DPM++ 2M SDE": "dpmpp_2m_sde",
-    "DPM++ SDE": "dpmpp_sde",
-    "DPM++ 3M SDE": "dpmpp_3m_sde",
-    "UniPC": "uni_pc",
-    "LCM (Latent Consistency Model)": "lcm",
-    "LMS": "lms",
-    "DPM 2": "dpm_2",
-    "DPM 2 Ancestral": "dpm_2_ancestral",
-    "DPM Fast": "dpm_fast",
-    "DPM Adaptive": "dpm_adaptive",
-    "DPM++ 2S Ancestral": "dpmpp_2s_ancestral",
-    "DDPM": "ddpm",
-    "Discrete Flow Sampler (SD3)": "dfs_sd3",
-    "Discrete Flow Scheduler (SD3)": "dfs_sd3",
-    "DPM Solver Multistep (DPM-Solver++)": "dpm_pp",
-    "PNDM (Pseudo-linear multi-step)": "pndm_plms",
-}
-SCHEDULER_ALIASES: Mapping[str, str] = {
-    "Simple": "simple",
-    "Normal": "normal",
-    "Karras": "karras",
-    "Exponential": "exponential",
-    "SGM Uniform": "sgm_uniform",
-    "DDIM Uniform": "ddim_uniform",
-    "Beta": "beta",
-    "Linear Quadratic": "linear_quadratic",
-    "KL Optimal": "kl_optimal",
-    "DDIM": "ddim",
-    "Leading": "leading",
-    "Linear": "linear",
-}
+SAMPLER_ALIASES: Mapping[str, str] = table("samplerAliases")
+SCHEDULER_ALIASES: Mapping[str, str] = table("schedulerAliases")
+TIERS: Mapping[str, Mapping[str, Any]] = table("tiers")
 
 
 @frozen(kw_only=True)
@@ -68,7 +50,7 @@ class Model:
         spark_only: The model cannot be paid for with Sogni.
     """
 
-    # Protocol notes: projects-5x §2.3.
+    # Where version 4.2 and 5.x of the clients differ, the service accepts the larger values.
 
     id: str
     name: str
@@ -89,6 +71,9 @@ class Model:
     sid: int = 0
 
 
+MODELS: Mapping[str, Model] = {row["id"]: Model(sid=sid, **row) for sid, row in enumerate(table("models"), 1001)}
+
+
 @frozen(kw_only=True)
 class Options:
     """A tier's samplers or schedulers, as aliases; empty if the model offers no choice."""
@@ -106,14 +91,13 @@ class Catalogue:
     models that none of them serves.
     """
 
-    models: Mapping[str, Model]
-    tiers: Mapping[str, Mapping[str, Any]]
     serving: Mapping[Media, int] = field(factory=dict)
+    models: Mapping[str, Model] = MODELS
+    tiers: Mapping[str, Mapping[str, Any]] = TIERS
     withdrawn: set[str] = field(factory=set)
 
     def model_list(self) -> list[dict[str, object]]:
         """Return the response of ``/api/v1/models/list``."""
-        # Protocol notes: projects-4.2 §17.
         return [
             {"id": model.id, "name": model.name, "SID": model.sid, "tier": model.tier, "media": model.media}
             for model in self.models.values()
@@ -163,28 +147,11 @@ class Catalogue:
 
     def size_presets(self, model: Model) -> list[dict[str, Any]]:
         """Return the response of the size preset route."""
-        # Protocol notes: projects-4.2 §17.
-        return [_preset(model.default_size, *shape) for shape in _SHAPES]
+        return [_preset(model.default_size, **shape) for shape in table("sizePresets")]
 
     def preset_size(self, model: Model, preset: str) -> tuple[int, int] | None:
-        for entry in self.size_presets(model):
-            if entry["id"] == preset:
-                return entry["width"], entry["height"]
-        return None
-
-
-_SHAPES = (
-    ("Square", "square", 512, 512, "1:1"),
-    ("Square HD", "square_hd", 1024, 1024, "1:1"),
-    ("Portrait: Standard", "portrait_7_9", 896, 1152, "7:9"),
-    ("Portrait: 13:19", "portrait_13_19", 832, 1216, "13:19"),
-    ("Portrait: Widescreen", "portrait_4_7", 768, 1344, "4:7"),
-    ("Portrait: Ultrawide", "portrait_5_12", 640, 1536, "5:12"),
-    ("Landscape: Standard", "landscape_9_7", 1152, 896, "9:7"),
-    ("Landscape: 19:13", "landscape_19_13", 1216, 832, "19:13"),
-    ("Landscape: Widescreen", "landscape_7_4", 1344, 768, "7:4"),
-    ("Landscape: Ultrawide", "landscape_12_5", 1536, 640, "12:5"),
-)
+        found = (entry for entry in self.size_presets(model) if entry["id"] == preset)
+        return next(((entry["width"], entry["height"]) for entry in found), None)
 
 
 def _preset(base: int, label: str, id: str, width: int, height: int, ratio: str) -> dict[str, object]:
@@ -194,11 +161,3 @@ def _preset(base: int, label: str, id: str, width: int, height: int, ratio: str)
     across, down = (int(part) for part in ratio.split(":"))
     aspect = f"{across / down:.4f}".rstrip("0").rstrip(".")
     return {"label": label, "id": id, "width": width, "height": height, "ratio": ratio, "aspect": aspect}
-
-
-def make_catalogue(
-    models: Iterable[Model], tiers: Mapping[str, Mapping[str, Any]], serving: Mapping[Media, int]
-) -> Catalogue:
-    """Build a catalogue and number its models."""
-    numbered = [evolve(model, sid=1001 + index) for index, model in enumerate(models)]
-    return Catalogue({model.id: model for model in numbered}, tiers, serving)

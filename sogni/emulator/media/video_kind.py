@@ -244,7 +244,7 @@ def check_video(
     family, limits = family_of(model.id), SEEDANCE.get(model.id)
     workflow = workflow_of(family, model.id)
     frame.constants({**KEY_FRAME_TEMPLATE, "strength": 0.5})
-    formats = ("mp4",) if limits is None else limits.formats
+    formats = ("mp4",) if limits is None else tuple(limits.formats)
     most = 1 if family.upscales else MAX_VIDEOS
     lowest_seed = -1 if family.upscales else 0
     read = amounts(request, frame, model, catalogue, formats=formats, max_count=most, lowest_seed=lowest_seed)

@@ -13,8 +13,7 @@ from functools import cache
 from typing import Any
 
 from sogni.core.tools.hosted import parameters_of, tool_names
-from sogni.emulator.catalogue.image_models import IMAGE_MODELS
-from sogni.emulator.catalogue.media_models import MEDIA_MODELS
+from sogni.emulator.catalogue.models import MODELS
 from sogni.emulator.tools.media_library import ToolError
 from sogni.emulator.tools.runner import checked_arguments
 
@@ -64,7 +63,7 @@ def enhance_prompt(arguments: Arguments) -> dict[str, object]:
 @cache
 def _known_models() -> frozenset[str]:
     """Return the ids of the catalogue and the names that tools know models by."""
-    names = {model.id for model in (*IMAGE_MODELS, *MEDIA_MODELS)}
+    names = {*MODELS}
     for tool in tool_names():
         known = parameters_of(tool)["properties"]
         for selector in ("model", "videoModel"):

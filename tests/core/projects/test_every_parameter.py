@@ -21,9 +21,7 @@ from sogni.core.catalogue.video_models import video_row
 from sogni.core.projects.audio_requests import audio_model
 from sogni.core.projects.kinds import kind_of
 from sogni.core.projects.params import PARAMS_BY_TYPE
-from sogni.emulator.catalogue.image_models import IMAGE_MODELS, IMAGE_TIERS
-from sogni.emulator.catalogue.media_models import MEDIA_MODELS, MEDIA_TIERS
-from sogni.emulator.catalogue.models import make_catalogue
+from sogni.emulator.catalogue import models as emulated
 from sogni.emulator.media.audio_kind import AudioKind
 from sogni.emulator.media.image_kind import ImageKind
 from sogni.emulator.media.model_kind import ModelKind
@@ -33,7 +31,6 @@ from sogni.errors import ValidationError
 from sogni.models.catalogue import Choice, ModelOptions, NumberRange
 from sogni.models.params import Parameter
 
-TIERS = {**IMAGE_TIERS, **MEDIA_TIERS}
 NEEDED: dict[str, dict[str, Any]] = {
     "happyhorse-1.1-i2v": {"reference_image": True},
     "happyhorse-1.1-r2v": {"reference_image": True},
@@ -54,7 +51,7 @@ COMPANIONS: dict[str, dict[str, Any]] = {
 def representatives() -> Iterator[Any]:
     """One model of the emulator for each family and workflow."""
     seen = set()
-    for model in (*IMAGE_MODELS, *MEDIA_MODELS):
+    for model in emulated.MODELS.values():
         family = family_of(model.id)
         place = (model.tier, family.name if family else None, workflow_of(model.id))
         if place not in seen:
@@ -164,7 +161,7 @@ def takes(model: Any, parameter: Parameter) -> bool:
 
 
 def options_of(model: Any) -> ModelOptions:
-    return options_of_tier(TIERS[model.tier])
+    return options_of_tier(emulated.TIERS[model.tier])
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.id)
@@ -255,7 +252,7 @@ def left_to_the_service(model: Any) -> tuple[str, ...]:
     return ("steps", "guidance") if model.external else ("outpaint_position",)
 
 
-CATALOGUE = make_catalogue([*IMAGE_MODELS, *MEDIA_MODELS], TIERS, {"image": 1, "video": 1, "audio": 1, "model": 1})
+CATALOGUE = emulated.Catalogue({"image": 1, "video": 1, "audio": 1, "model": 1})
 EMULATED: Any = {
     "image": ImageKind(CATALOGUE),
     "video": VideoKind(CATALOGUE),

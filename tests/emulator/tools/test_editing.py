@@ -16,9 +16,7 @@ from attrs import evolve
 from PIL import Image
 
 from sogni.emulator import LocalSupernet
-from sogni.emulator.catalogue.image_models import IMAGE_MODELS, IMAGE_TIERS
-from sogni.emulator.catalogue.media_models import MEDIA_MODELS, MEDIA_TIERS
-from sogni.emulator.catalogue.models import Catalogue, make_catalogue
+from sogni.emulator.catalogue.models import Catalogue
 from sogni.emulator.media.codecs import write_audio, write_video
 from sogni.emulator.tools.editing import (
     Film,
@@ -136,8 +134,7 @@ def test_an_invalid_color_is_refused() -> None:
 
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
-    models = [*IMAGE_MODELS, *MEDIA_MODELS]
-    return make_catalogue(models, {**IMAGE_TIERS, **MEDIA_TIERS}, {"image": 1, "video": 1, "audio": 1})
+    return Catalogue({"image": 1, "video": 1, "audio": 1})
 
 
 @pytest.mark.parametrize(
