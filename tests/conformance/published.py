@@ -432,6 +432,12 @@ class Driver:
         return f"; it wrote:\n{said}" if said else ""
 
 
+def cache_directory() -> Path:
+    """Where the clients are installed."""
+    cache = os.environ.get("SOGNI_CONFORMANCE_CACHE")
+    return Path(cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sogni-conformance")
+
+
 def install(client: Published, cache: Path) -> tuple[list[str], Path]:
     """Install a client unless the cache has it.
 
@@ -552,8 +558,7 @@ def main() -> int:
     parser.add_argument("steps", nargs="*", help="steps to make; all by default")
     parser.add_argument("--client", action="append", help="a version, e.g. 5.54.0; all by default")
     options = parser.parse_args()
-    cache = os.environ.get("SOGNI_CONFORMANCE_CACHE")
-    folder = Path(cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sogni-conformance")
+    folder = cache_directory()
     chosen = [client for client in CLIENTS if not options.client or client.version in options.client]
     ready = []
     for client in chosen:
