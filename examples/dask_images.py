@@ -1,72 +1,45 @@
-"""Generate images on a Dask cluster, here of two local processes.
+"""Run a batch on a Dask cluster, here of two local processes.
 
-Each process has a client of its own. If one dies, Dask repeats its tasks elsewhere, and what has been paid is not
-paid again.
+If one dies, Dask repeats its requests elsewhere, and what has been paid is not paid again. Run it again to continue.
 """
 
 import argparse
 import os
 import sys
-import uuid
-from contextlib import nullcontext
-from typing import Any
 
-from sogni import SogniClient
-from sogni.emulator import LocalSupernet
+from sogni import SogniClient, batch
 
 try:
-    from distributed import Client, LocalCluster, Worker, WorkerPlugin, get_worker
+    from distributed import Client
 except ModuleNotFoundError:
     sys.exit("this example needs Dask: pip install 'dask[distributed]'")
-
-
-class Sogni(WorkerPlugin):
-    """Gives every worker process a client."""
-
-    def __init__(self, **settings: Any) -> None:
-        self.settings = settings
-
-    def setup(self, worker: Worker) -> None:
-        worker.sogni = SogniClient(**self.settings)
-
-    def teardown(self, worker: Worker) -> None:
-        worker.sogni.close()
-
-
-def illustrate(prompt: str, key: str) -> list[str]:
-    """Generate and save an image. A repeated task with the same key gets the same project."""
-    project = get_worker().sogni.projects.create(
-        type="image",
-        model_id="krea2_turbo_fp8_scaled",
-        positive_prompt=prompt,
-        steps=8,
-        token_type="spark",
-        idempotency_key=key,
-    )
-    return [str(path) for path in project.wait(timeout=600).save("out")]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("prompts", nargs="*", default=["a fox", "an owl", "a hare", "a trout"], metavar="prompt")
-    parser.add_argument("--batch", default=uuid.uuid4().hex, help="name that a repeated run passes again")
+    parser.add_argument("--scheduler", help="address of the scheduler of a cluster, such as tcp://scheduler:8786")
+    parser.add_argument(
+        "--max-cost", type=float, default=50, help="limit for all together (default: %(default)s Spark)"
+    )
     args = parser.parse_args()
+    common = {"model_id": "krea2_turbo_fp8_scaled", "steps": 8, "token_type": "spark"}
+    cluster = {} if args.scheduler else {"n_workers": 2, "threads_per_worker": 4, "dashboard_address": None}
     with (
-        nullcontext() if os.environ.get("SOGNI_API_KEY") else LocalSupernet() as emulator,
-        LocalCluster(n_workers=2, threads_per_worker=4, dashboard_address=None) as cluster,
-        Client(cluster) as dask,
+        SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() as client,
+        Client(args.scheduler, **cluster) as dask,
     ):
-        settings = {}
-        if emulator:
-            settings = {
-                "api_key": emulator.api_key,
-                "rest_endpoint": emulator.rest_endpoint,
-                "socket_endpoint": emulator.socket_endpoint,
-            }
-        dask.register_plugin(Sogni(**settings))
-        keys = [f"{args.batch}-{number}" for number, _ in enumerate(args.prompts)]
-        for paths in dask.gather(dask.map(illustrate, args.prompts, keys)):
-            print(*paths)
+        report = batch.run(
+            args.prompts,
+            "out",
+            client=client,
+            executor=dask.get_executor(retries=3),
+            concurrency=sum(dask.nthreads().values()),
+            max_cost=args.max_cost,
+            defaults=common,
+        )
+    for item in report.items:
+        print(*item.paths or [item.error])
 
 
 if __name__ == "__main__":

@@ -7,13 +7,15 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, SupportsIndex, TypeVar, cast, overload
+
+from attrs import evolve
 
 import sogni.transport  # noqa: F401  reports a missing library at once
 from sogni.core.outbox import CLIENT_EVENTS, Listeners
 from sogni.emitter import Decorator, EventEmitter, Remover
 from sogni.keywords import suggest_keywords
-from sogni.live import Live, importing
+from sogni.live import importing
 from sogni.logs import configure
 from sogni.redaction import Environment, redact, secret, secret_url
 from sogni.settings import (
@@ -79,8 +81,11 @@ class OnClientEvent(Protocol):
 
 
 @suggest_keywords
-class SogniClient(Live, EventEmitter[OnClientEvent]):
+class SogniClient(EventEmitter[OnClientEvent]):
     """A client of the Sogni Supernet. Thread-safe; constructing one does no I/O and starts no thread.
+
+    A client pickles as its settings, without its connection, app id and session. The pickle contains the key, unless it
+    is that of the environment.
 
     Events: `connected` (`.network`), `disconnected` (`.code`, `.reason`), `reconnecting` (`.network`; `connecting` is
     an alias), `toast_message`; and, if the client subscribes to them, `app_alert` (`Announcement`) and
@@ -175,6 +180,7 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
             saved_uploads=saved_uploads,
             max_connections=max_connections,
         )
+        self._has_own_key = api_key is not None
         self._started: Engine | None = None
         self._namespaces: dict[Any, Any] = {}
         self._supernet: Any = None
@@ -288,6 +294,27 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
         view._started = cast("Engine", OptionedEngine(self._engine, options))
         view._namespaces = {}
         return view
+
+    def _arguments(self) -> dict[str, Any]:
+        """Return the arguments of a client with the same settings; a key of the environment stays there."""
+        arguments = self._settings.arguments()
+        return arguments if self._has_own_key else {**arguments, "api_key": None}
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        from sogni.core.call_options import OptionedEngine
+
+        if isinstance(self._started, OptionedEngine):
+            raise TypeError("what with_options returns cannot be pickled; pickle the client, and call it there")
+        return unpickled_client, (type(self), self._arguments())
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError(
+            "SogniClient objects cannot be copied, because they hold connections or threads; create a new one with the "
+            "same arguments"
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> NoReturn:
+        self.__copy__()
 
     def _listeners(self) -> Listeners:
         return self._engine.state.listeners
@@ -523,3 +550,18 @@ class SogniClient(Live, EventEmitter[OnClientEvent]):
             return "<SogniClient without valid settings>"
         state = "closed" if self.closed else "connected" if self.is_connected else "not connected"
         return f"<SogniClient {redact(self._settings.rest_endpoint)} {state}>"
+
+
+def unpickled_client(kind: type[SogniClient], arguments: dict[str, Any]) -> SogniClient:
+    """Return a client with these arguments. It gets an app id of its own, even if the environment has one.
+
+    Args:
+        kind: The class of the client.
+        arguments: Its arguments.
+
+    Returns:
+        The client. Nothing is opened or started yet.
+    """
+    client = kind(**arguments)
+    client._settings = evolve(client._settings, app_id=None)
+    return client

@@ -17,7 +17,8 @@ SogniError
 ├── SogniConnectionError (also ConnectionError)
 │   └── ConnectionRejectedError
 ├── ProtocolError
-└── ClientClosedError (also RuntimeError)
+├── ClientClosedError (also RuntimeError)
+└── WorkerError
 ```
 
 Every error unpickles to an equal one. Errors contain no secrets: messages are redacted on construction.
@@ -61,6 +62,7 @@ __all__ = [
     "SogniTimeoutError",
     "ToolLimitError",
     "ValidationError",
+    "WorkerError",
     "is_retryable_chat_error",
 ]
 
@@ -501,6 +503,13 @@ class ProtocolError(SogniError):
 
 class ClientClosedError(SogniError, RuntimeError):
     """The client is closed, or it belongs to the parent of a forked process."""
+
+
+class WorkerError(SogniError):
+    """A worker of an executor was lost, or failed before it could report what became of a request of a batch.
+
+    A project that it created continues, and the next attempt continues with it.
+    """
 
 
 class ToolLimitError(ChatError):

@@ -40,7 +40,7 @@ SHARED = {
         "ConnectionRejectedError", "CostLimitError", "InsufficientBalanceError", "JobError", "NotFoundError",
         "PartialFailureError", "PartialResultWarning", "PermissionDeniedError", "Phase", "ProjectCanceledError",
         "ProjectError", "ProjectFailedError", "ProtocolError", "RateLimitError", "ServerError",
-        "SogniConnectionError", "SogniError", "SogniTimeoutError", "ToolLimitError", "ValidationError",
+        "SogniConnectionError", "SogniError", "SogniTimeoutError", "ToolLimitError", "ValidationError", "WorkerError",
         "is_retryable_chat_error",
     ),
     "local.chat_files": ("image_part",),

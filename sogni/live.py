@@ -27,9 +27,10 @@ class Live:
     __slots__ = ()
     _public_name: ClassVar[str] = ""
     """Public name of an internal class, for error messages."""
+    _instead: ClassVar[str] = "create a new one with the same arguments"
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError(
             f"{self._public_name or type(self).__name__} objects cannot be pickled or copied, because they hold "
-            "connections or threads; create a new one with the same arguments"
+            f"connections or threads; {self._instead}"
         )

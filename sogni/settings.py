@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from sogni.errors import ValidationError
 from sogni.redaction import Secret, redact, secret, secret_url
@@ -224,6 +224,14 @@ class Settings:
     retry: RetryPolicy = field(factory=RetryPolicy)
     saved_uploads: bool = True
     max_connections: int = MAX_CONNECTIONS
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of a client with these settings, which gets an app id of its own.
+
+        Of two connections with one app id, the service closes the older.
+        """
+        names = (it.name for it in fields(type(self)) if it.name != "app_id")
+        return {"timeout" if name == "timeouts" else name: getattr(self, name) for name in names}
 
     def with_token(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the options of a call, with `token_type` of the client if they name no token."""

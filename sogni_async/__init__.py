@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         SogniTimeoutError,
         ToolLimitError,
         ValidationError,
+        WorkerError,
         is_retryable_chat_error,
     )
     from sogni.local.chat_files import image_part
@@ -570,6 +571,7 @@ __all__ = [
     "WaitingReason",
     "Wallet",
     "WalletBalance",
+    "WorkerError",
     "WorkflowArtifact",
     "WorkflowDependency",
     "WorkflowError",

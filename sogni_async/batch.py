@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sogni.core.checks import integer
-from sogni.core.flow import Flow
+from attrs import evolve
+
+from sogni.core.account.flows import wallet_address
+from sogni.core.checks import integer, short_repr
+from sogni.core.flow import Flow, compute
 from sogni.core.projects.batch_requests import (
     BatchRequest,
     LineFinding,
@@ -27,7 +32,9 @@ from sogni.core.projects.batch_requests import (
 )
 from sogni.core.projects.create import Budget, check_media, create_once, estimate_params, paying_token
 from sogni.core.projects.file_names import DEFAULT
+from sogni.core.projects.idempotency import id_of_key
 from sogni.core.projects.kinds import checked_params
+from sogni.core.projects.results import any_record
 from sogni.display import show_count
 from sogni.errors import (
     InsufficientBalanceError,
@@ -36,17 +43,26 @@ from sogni.errors import (
     SogniError,
     SogniTimeoutError,
     ValidationError,
+    WorkerError,
 )
 from sogni.keywords import suggest_keywords
 from sogni.local.batch_files import source_rows
 from sogni.local.batch_journal import BatchJournal
 from sogni.local.batch_reports import check_report, write_report
+from sogni.local.batch_worker import (
+    Assignment,
+    Outcome,
+    Sealed,
+    absolute_media,
+    close_idle_clients,
+    run_assignment,
+)
 from sogni.local.storage import only_directory
 from sogni.models.batches import BatchItem, BatchReport, BatchStatus
 from sogni_async.api.projects import wait
 from sogni_async.client import SogniClient
 from sogni_async.transport.driver import in_thread
-from sogni_async.transport.waiting import Deadline
+from sogni_async.transport.waiting import Deadline, FutureSignal
 
 if TYPE_CHECKING:
     from sogni.core.projects.project import ProjectState
@@ -73,6 +89,7 @@ async def run(
     concurrency: int = 8,
     max_cost: Any = None,
     retry_failed: int = 0,
+    executor: Executor | None = None,
     journal: str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
     defaults: Mapping[str, Any] | None = None,
@@ -89,10 +106,14 @@ async def run(
             their fields, or prompts.
         directory: Directory for the results, created if missing.
         client: Client that creates the projects. Default: a new one with the settings of the environment.
-        concurrency: Maximum number of projects that run at once, at least 1. Default 8.
-        max_cost: Maximum cost of this run, in the token that pays. Default: no limit.
+        concurrency: Maximum number of projects that run at once, at least 1; with an executor, of requests that it has
+            at once. Default 8.
+        max_cost: Maximum cost of this run, of all workers together, in the token that pays. Default: no limit.
         retry_failed: How often to repeat a request that failed for a reason that may pass, such as a lost worker.
             Requests that the service refuses are not repeated. Default 0.
+        executor: Where the projects are created and their results saved, for example a `ProcessPoolExecutor`, or
+            `get_executor()` of a Dask client. Workers need `sogni`, the directory and the files of the requests. The
+            client must have an API key. Default: in this process.
         journal: Path of the journal, which lets the next run continue. Default: named after the file, in `directory`.
         report: Path of a report to write, whose name ends with `.csv`, `.json` or `.html` (with thumbnails). It is
             written also if an error ends the run. Default: none.
@@ -109,6 +130,8 @@ async def run(
         ConflictError: Another run is using the journal.
         CostLimitError: The estimates exceed `max_cost`; raised once the running projects have finished.
         InsufficientBalanceError: The balance does not suffice; raised once the running projects have finished.
+        WorkerError: The executor is broken, for example because a process of its pool was killed.
+        TypeError: An argument has the wrong type. Nothing has been sent.
         SogniError: No more projects can be created; raised once the running projects have finished.
         OSError: A file cannot be read or written.
         ImportError: A YAML file needs ruamel.yaml, which is not installed.
@@ -121,6 +144,7 @@ async def run(
         >>> (report.done, report.failed, report.kept)
         (2, 0, 0)
     """
+    _check_executor(executor)
     integer("concurrency", concurrency, low=1)
     integer("retry_failed", retry_failed, low=0)
     report_path = None if report is None else check_report(report)
@@ -134,6 +158,8 @@ async def run(
     started = time.monotonic()
     used = SogniClient() if client is None else client
     try:
+        if executor is not None:
+            _check_key(used)
         with BatchJournal(journal_path, service=service_of(used)) as notes:
             work = Batch(
                 used,
@@ -143,6 +169,7 @@ async def run(
                 concurrency=concurrency,
                 max_cost=max_cost,
                 retry_failed=retry_failed,
+                executor=executor,
                 bad_rows=findings,
                 skip_bad_rows=skip_bad_rows,
             )
@@ -158,9 +185,29 @@ async def run(
                 if report_path is not None:
                     await in_thread(partial(write_report, report_path, outcome))
     finally:
+        if executor is not None:
+            await in_thread(close_idle_clients)
         if client is None:
             await used.close()
     return outcome
+
+
+def _check_executor(executor: Any) -> None:
+    if executor is not None and not isinstance(executor, Executor):
+        hint = "; pass its get_executor()" if hasattr(executor, "get_executor") else ""
+        raise TypeError(f"executor must be a concurrent.futures.Executor, got {short_repr(executor)}{hint}")
+
+
+def _check_key(client: SogniClient) -> None:
+    """Refuse a client whose session cannot be passed on."""
+    auth_type = client._engine.settings.auth_type
+    if auth_type != "api_key":
+        raise ValidationError(
+            f"client must have an api_key if there is an executor, whose workers sign in, too; got {auth_type!r}",
+            field="client",
+            value=auth_type,
+            allowed="a client with an api_key",
+        )
 
 
 def service_of(client: SogniClient) -> str:
@@ -189,6 +236,7 @@ class Batch:
         concurrency: Maximum number of projects that run at once. Default 8.
         max_cost: Maximum cost of this run, in the token that pays. Default: no limit.
         retry_failed: How often to repeat a request that failed for a reason that may pass. Default 0.
+        executor: Where the projects are created and their results saved. Default: in this process.
         bad_rows: Rows that are skipped; they count as failed. Default: none.
         skip_bad_rows: Skip requests whose media are unusable, too, instead of refusing all. Default False.
     """
@@ -205,6 +253,7 @@ class Batch:
         concurrency: int = 8,
         max_cost: Any = None,
         retry_failed: int = 0,
+        executor: Executor | None = None,
         bad_rows: Sequence[LineFinding] = (),
         skip_bad_rows: bool = False,
     ) -> None:
@@ -218,6 +267,11 @@ class Batch:
         self._directory, self._name, self._overwrite = directory, name, overwrite
         self._concurrency = concurrency
         self._budget = Budget(max_cost)
+        self._estimates: dict[str, Decimal] = {}
+        """What has been subtracted from the budget, by the key of the request, until its cost is known."""
+        self._executor = executor
+        self._assigned: dict[Future[Sealed], BatchRequest] = {}
+        self._client_arguments = b""
         self._retry_failed = retry_failed
         self._attempts: Counter[str] = Counter()
         self._bad_rows, self._skip_bad_rows = list(bad_rows), skip_bad_rows
@@ -290,21 +344,41 @@ class Batch:
     async def _items(self, deadline: Deadline, timeout: float | None) -> AsyncIterator[BatchItem]:
         for item in await self._completed_earlier():
             yield item
-        while True:
-            while self._waiting and not self._stopped and len(self.running) < self._concurrency:
-                rejected = await self._start(self._waiting.popleft())
-                if rejected is not None:
-                    yield rejected
-            if not self.running:
-                return
-            done, _ = await wait(self.running, deadline.left(), "FIRST_COMPLETED")
-            if not done:
-                message = f"{self._remaining} of {self.total} requests did not finish within {timeout:g} seconds"
-                raise SogniTimeoutError(message, phase="total", timeout=timeout)
-            for project in sorted(done, key=lambda it: self.running[it].line):
-                settled = await self._settled(project)
-                if settled is not None:
-                    yield settled
+        start: Any = self._start
+        first_done: Any = self._first_projects
+        settle: Any = self._settled
+        if self._executor is not None:
+            start, first_done, settle = self._assign, self._first_futures, self._received
+            self._arrivals = FutureSignal()
+            self._client_arguments = pickle.dumps(self._client._arguments())
+        try:
+            while True:
+                while self._waiting and not self._stopped and self._running < self._concurrency:
+                    rejected = await start(self._waiting.popleft())
+                    if rejected is not None:
+                        yield rejected
+                if not self._running:
+                    return
+                done = await first_done(deadline)
+                if not done:
+                    message = f"{self._remaining} of {self.total} requests did not finish within {timeout:g} seconds"
+                    raise SogniTimeoutError(message, phase="total", timeout=timeout)
+                for one in done:
+                    settled = await settle(one)
+                    if settled is not None:
+                        yield settled
+        finally:
+            for future in self._assigned:
+                future.cancel()
+
+    @property
+    def _running(self) -> int:
+        return len(self.running) + len(self._assigned)
+
+    async def _first_projects(self, deadline: Deadline) -> list[Project]:
+        """Return the projects that have ended, in order, once there is one; none after the deadline."""
+        done, _ = await wait(self.running, deadline.left(), "FIRST_COMPLETED")
+        return sorted(done, key=lambda it: self.running[it].line)
 
     async def _completed_earlier(self) -> list[BatchItem]:
         """Return what earlier runs completed and queue the rest, starting with projects that were already sent."""
@@ -342,14 +416,30 @@ class Batch:
             project = await self._project_of_earlier_run(request)
             if project is None:
                 project = self._client._engine.present(await self._client._engine.run(self._create(request)))
-        except _OF_ONE_REQUEST as error:
-            return _item(request, "failed", error=error)
         except SogniError as error:
-            if not self._repeat(request, error):
-                self._stopped = error
-            return None
+            return self._not_created(request, error)
         self.running[project] = request
         return None
+
+    def _not_created(self, request: BatchRequest, error: SogniError) -> BatchItem | None:
+        """Return the item of a request that is refused, or repeat it, or start no more."""
+        if isinstance(error, _OF_ONE_REQUEST):
+            self._settle_cost(request, Decimal())
+            return _item(request, "failed", error=error)
+        if not self._repeat(request, error):
+            self._stopped = error
+        return None
+
+    def _reserve(self, request: BatchRequest) -> Flow[None]:
+        """Subtract the estimate of a request from the budget, once for all its attempts."""
+        if request.key not in self._estimates:
+            self._estimates[request.key] = yield from self._budget.spend(request.params)
+
+    def _settle_cost(self, request: BatchRequest, cost: Decimal | None) -> None:
+        """Replace the estimate of a request by its cost; if that is unknown, the estimate counts."""
+        estimate = self._estimates.pop(request.key, None)
+        if estimate is not None and cost is not None:
+            self._budget.settle(estimate, cost)
 
     def _repeat(self, request: BatchRequest, error: SogniError) -> bool:
         """Queue a request once more if its error may pass; returns whether it was queued."""
@@ -375,7 +465,7 @@ class Batch:
         return project
 
     def _create(self, request: BatchRequest) -> Flow[ProjectState]:
-        yield from self._budget.spend(request.params)
+        yield from self._reserve(request)
 
         known = request.idempotency_key or self._journal[request.key].idempotency_key
         key = known or self._journal.new_key(request.key)
@@ -390,7 +480,7 @@ class Batch:
         """Save the results of a finished project and return its item, or None if the request is repeated."""
         request = self.running.pop(project)
         files: list[Path] = []
-        error: SogniError | None = None
+        error: SogniError | OSError | None = None
         try:
             await project.wait(strict=True)
         except ProjectError as failure:
@@ -398,33 +488,139 @@ class Batch:
         if project.status == "completed":
             try:
                 files = await project.save(self._directory, name=self._name, overwrite=self._overwrite)
-            except SogniError as failure:
-                self.unsaved.append(project.id)
+            except (SogniError, OSError) as failure:
                 error = failure
-            except OSError as failure:
-                self.unsaved.append(project.id)
-                failure.filename = failure.filename or str(self._directory)
-                failure.add_note(f"{request.place}: project {project.id} has finished, but its results were not saved")
-                raise
-            else:
-                await in_thread(partial(self._journal.saved, request.key, files))
-        else:
+        return await self._concluded(
+            request,
+            Outcome(
+                error=error,
+                status=project.status,
+                project_id=project.id,
+                files=files,
+                cost=project.cost,
+                token_type=project.token_type,
+            ),
+        )
+
+    async def _concluded(self, request: BatchRequest, outcome: Outcome) -> BatchItem | None:
+        """Record the outcome of a request and return its item, or None if the request is repeated."""
+        error, project_id = outcome.error, str(outcome.project_id)
+        self._settle_cost(request, outcome.cost)
+        if outcome.status != "completed":
             await in_thread(partial(self._journal.forget, request.key))
+        elif error is None or isinstance(error, ProjectError):
+            await in_thread(partial(self._journal.saved, request.key, outcome.files))
+        else:
+            self.unsaved.append(project_id)
+        if isinstance(error, OSError) and not isinstance(error, SogniError):
+            error.filename = error.filename or str(self._directory)
+            error.add_note(f"{request.place}: project {project_id} has finished, but its results were not saved")
+            raise error
         if isinstance(error, InsufficientBalanceError):
             self._stopped = error
         elif error is not None and self._repeat(request, error):
-            if project.id in self.unsaved:
-                self.unsaved.remove(project.id)
+            if project_id in self.unsaved:
+                self.unsaved.remove(project_id)
             return None
         return _item(
             request,
             "failed" if error else "done",
-            project_id=project.id,
-            paths=files,
+            project_id=project_id,
+            paths=outcome.files,
             error=error,
-            cost=project.cost,
-            token_type=project.token_type,
+            cost=outcome.cost,
+            token_type=outcome.token_type,
         )
+
+    # -- with an executor
+
+    async def _assign(self, request: BatchRequest) -> BatchItem | None:
+        """Give a request to a worker; return its item if it is rejected."""
+        assert self._executor is not None
+        try:
+            sealed = await in_thread(partial(Sealed, await self._client._engine.run(self._assignment(request))))
+        except SogniError as error:
+            return self._not_created(request, error)
+        try:
+            future = await in_thread(partial(self._executor.submit, run_assignment, sealed))
+        except (BrokenExecutor, RuntimeError) as error:  # RuntimeError: it was shut down
+            self._stopped = _broken(error)
+            return None
+        self._arrivals.watch(future)
+        self._assigned[future] = request
+        return None
+
+    def _assignment(self, request: BatchRequest) -> Flow[Assignment]:
+        """Decide which project a request is, pay for it from the budget, and record it."""
+        project_id, key = yield from self._known_project(request)
+        if project_id is None:
+            yield from self._reserve(request)
+            key = key or self._journal.new_key(request.key)
+            # The worker derives the same id from the key, and so does one that repeats its work.
+            project_id = id_of_key((yield from wallet_address()), key)
+            yield from compute("noting a project", partial(self._journal.begins, request.key, project_id, key))
+        return Assignment(
+            client=self._client_arguments,
+            params=absolute_media(request.params),
+            project_id=project_id,
+            idempotency_key=key,
+            directory=os.path.abspath(self._directory),
+            name=self._name,
+            overwrite=self._overwrite,
+        )
+
+    def _known_project(self, request: BatchRequest) -> Flow[tuple[str | None, str | None]]:
+        """Return the project of an earlier attempt, if the service knows it and it has not failed, and its key."""
+        entry = self._journal[request.key]
+        key = request.idempotency_key or entry.idempotency_key
+        if entry.project is None:
+            return None, key
+        try:
+            record = yield from any_record(entry.project)
+        except NotFoundError:
+            return None, key
+        if record.status not in ("errored", "cancelled"):
+            return entry.project, key
+        self._journal.forget(request.key)
+        return None, request.idempotency_key
+
+    async def _first_futures(self, deadline: Deadline) -> list[Future[Sealed]]:
+        """Return the futures that are done, in order, once there is one; none after the deadline."""
+        while True:
+            self._arrivals.clear()
+            done = [it for it in self._assigned if it.done()]
+            if done or deadline.over:
+                return sorted(done, key=lambda it: self._assigned[it].line)
+            await self._arrivals.sleep(deadline.left())
+
+    async def _received(self, future: Future[Sealed]) -> BatchItem | None:
+        """Return the item of a request whose worker is done, or None if the request is repeated."""
+        request = self._assigned.pop(future)
+        try:
+            outcome: Outcome = future.result().open()
+        except BrokenExecutor as error:
+            self._stopped = self._stopped or _broken(error)
+            outcome = Outcome(error=_broken(error))
+        except Exception as error:
+            lost = WorkerError(f"the executor did not run the request: {type(error).__name__}: {error}")
+            lost.__cause__ = error
+            outcome = Outcome(error=lost)
+        if outcome.project_id is not None:
+            files = [self._directory / path.name for path in outcome.files]  # workers get an absolute directory
+            return await self._concluded(request, evolve(outcome, files=files))
+        assert isinstance(outcome.error, SogniError)
+        if not isinstance(outcome.error, WorkerError):
+            return self._not_created(request, outcome.error)
+        if not self._stopped and self._repeat(request, outcome.error):
+            return None
+        # The project may exist. The journal keeps it for the next run, and the budget its estimate.
+        return _item(request, "failed", error=outcome.error, project_id=self._journal[request.key].project)
+
+
+def _broken(error: Exception) -> WorkerError:
+    broken = WorkerError(f"the executor is broken: {error}; run the batch again with a new one to continue")
+    broken.__cause__ = error
+    return broken
 
 
 def _item(request: BatchRequest, status: BatchStatus, **what: Any) -> BatchItem:

@@ -47,6 +47,7 @@ from sogni.errors import (
     SogniTimeoutError,
     ToolLimitError,
     ValidationError,
+    WorkerError,
     is_retryable_chat_error,
 )
 from sogni.models.chat import ChatFailure
@@ -92,6 +93,7 @@ TREE: list[tuple[type[Exception], tuple[type[BaseException], ...]]] = [
     (ConnectionRejectedError, (SogniConnectionError,)),
     (ProtocolError, (SogniError,)),
     (ClientClosedError, (SogniError, RuntimeError)),
+    (WorkerError, (SogniError,)),
 ]
 
 

@@ -134,6 +134,8 @@ def _hints() -> Mapping[str, list[Any]]:
     return found
 
 
+SUMMARY = ("done", "failed", "kept", "cost", "duration")
+"""The keys of a report beside its requests."""
 FIELDS = frozenset(it.name for kind in PARAMS_BY_TYPE.values() for it in attrs.fields(kind)) | {"idempotency_key"}
 """The names of all fields of projects."""
 
@@ -220,10 +222,13 @@ def _json_rows(file: str | None, text: str) -> list[BatchRow]:
 
 
 def _document_rows(file: str | None, value: Any, line_of: Any, line: int) -> list[BatchRow]:
-    """Return the rows of an object: its `requests`, with its `defaults` as a template, or the object itself."""
+    """Return the rows of an object: its `requests`, with its `defaults` as a template, or the object itself.
+
+    The report of a batch is such an object, too.
+    """
     if not isinstance(value, Mapping) or not isinstance(value.get("requests"), list):
         return [BatchRow(line=line, place=row_place(file, line), content=value)]
-    unknown = [name for name in value if name not in ("requests", "defaults")]
+    unknown = [name for name in value if name not in ("requests", "defaults", *SUMMARY)]
     defaults = value.get("defaults", {})
     if unknown or not isinstance(defaults, Mapping):
         got = repr(unknown[0]) if unknown else f"defaults {short_repr(defaults)}"

@@ -18,6 +18,7 @@ import json
 import os
 import secrets
 import time
+import weakref
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
@@ -75,6 +76,7 @@ class BatchJournal:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._open()
         try:
+            _open_journals.add(self)
             self._read()
         except BaseException:
             self.__exit__()
@@ -82,6 +84,9 @@ class BatchJournal:
         return self
 
     def __exit__(self, *_: object) -> None:
+        _open_journals.discard(self)
+        if self._descriptor < 0:  # in a forked child
+            return
         if os.fstat(self._descriptor).st_size == 0:
             self.path.unlink(missing_ok=True)
         if self._locked:
@@ -180,6 +185,20 @@ class BatchJournal:
             error.filename = str(self.path)
             raise
         self._apply(**line)
+
+
+_open_journals: weakref.WeakSet[BatchJournal] = weakref.WeakSet()
+
+
+def _leave_journals() -> None:
+    """Close what belongs to the parent: a worker that outlives it would hold the lock of the next run."""
+    for journal in list(_open_journals):
+        os.close(journal._descriptor)
+        journal._descriptor = -1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_journals)
 
 
 def _relative(path: Path, directory: Path) -> str:

@@ -120,7 +120,8 @@ class Engine(Live):
     Nothing is opened and no thread started before the first step that needs it.
     """
 
-    _public_name = "SogniClient"
+    _public_name = "SogniClient namespace"
+    _instead = "pickle the client"
 
     def __init__(self, settings: Settings, present: Callable[[Engine, Any], Any]) -> None:
         self.settings = settings

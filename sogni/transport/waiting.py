@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Hashable
+from concurrent.futures import Future
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sogni.transport.engine import Engine
@@ -75,6 +76,25 @@ class TopicSignal:
 
     def sleep(self, seconds: float | None) -> None:
         """Sleep until something changes, for at most `seconds`."""
+        wait_turn(self._signal, seconds)
+
+
+class FutureSignal:
+    """Wakes one waiter when any of several futures is done."""
+
+    def __init__(self) -> None:
+        self._signal = threading.Event()
+
+    def watch(self, future: Future[Any]) -> None:
+        """Watch a future until it is done."""
+        future.add_done_callback(lambda _: self._signal.set())
+
+    def clear(self) -> None:
+        """Reset the signal. Call this before checking the futures."""
+        self._signal.clear()
+
+    def sleep(self, seconds: float | None) -> None:
+        """Sleep until a future is done, for at most `seconds`."""
         wait_turn(self._signal, seconds)
 
 

@@ -161,7 +161,8 @@ class Engine(Live):
     is reset, but stays signed in.
     """
 
-    _public_name = "SogniClient"
+    _public_name = "SogniClient namespace"
+    _instead = "pickle the client"
 
     def __init__(self, settings: Settings, present: Callable[[Engine, Any], Any]) -> None:
         self.settings = settings

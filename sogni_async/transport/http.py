@@ -188,11 +188,12 @@ class Session:
         its selector is shared.
         """
         self._loop.set_exception_handler(lambda *_: None)
+        # The finalizer of a connector would remove its connections from the selector, so that the parent waits in vain.
+        _abandoned.extend((self, self.library.connector))
         self.library.detach()
         for sock in list(self._sockets):
             with suppress(OSError):
                 sock.close()
-        _abandoned.append(self)
 
 
 _abandoned: list[object] = []

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable
+from concurrent.futures import Future
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sogni.core.outbox import WaiterRegistry
 
@@ -69,6 +70,30 @@ class TopicSignal:
 
     async def sleep(self, seconds: float | None) -> None:
         """Sleep until something changes, for at most `seconds`."""
+        await sleep_until_set(self._signal, seconds)
+
+
+class FutureSignal:
+    """Wakes one waiter when any of several futures of threads or processes is done."""
+
+    def __init__(self) -> None:
+        self._signal = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def watch(self, future: Future[Any]) -> None:
+        """Watch a future until it is done."""
+        future.add_done_callback(self._done)
+
+    def _done(self, future: Future[Any]) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._signal.set)
+
+    def clear(self) -> None:
+        """Reset the signal. Call this before checking the futures."""
+        self._signal.clear()
+
+    async def sleep(self, seconds: float | None) -> None:
+        """Sleep until a future is done, for at most `seconds`."""
         await sleep_until_set(self._signal, seconds)
 
 

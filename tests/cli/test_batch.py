@@ -374,6 +374,18 @@ def test_what_image_prints_as_json_can_be_fed_back(sogni: Sogni, supernet: Local
     assert first | {"seed": 0} == second | {"seed": 0}
 
 
+@pytest.mark.parametrize("arguments", [("--json",), ("--report", "again.json")])
+def test_what_batch_prints_as_json_can_be_fed_back(
+    sogni: Sogni, write: Any, supernet: LocalSupernet, tmp_path: Path, arguments: Sequence[str]
+) -> None:
+    write("a fox", {"positive_prompt": "an owl", "steps": 2})
+    printed = sogni("batch", "list.txt", *MODEL, "--journal", "journal", *arguments).stdout
+    if arguments == ("--json",):
+        (tmp_path / "again.json").write_text(printed)
+    result = sogni("batch", "again.json", "--journal", "journal")
+    assert (result.exit_code, result.stderr, len(requested(supernet))) == (0, "", 2)
+
+
 def test_bad_rows_keep_the_others_only_if_not_skipped(sogni: Sogni, supernet: LocalSupernet, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("prompt,steps\na fox,many\nan owl,1\na hare,1,1\n")
     result = sogni("batch", "list.csv", *MODEL)

@@ -53,9 +53,10 @@ def test_fastapi_streams_answers_and_progress(tmp_path: Path, address: str) -> N
     assert size(tmp_path / last.removeprefix("event: saved\ndata: ")) == (1024, 1024)
 
 
-def test_celery_runs_tasks_in_the_process_without_a_broker(tmp_path: Path, run_program: Run) -> None:
+@pytest.mark.parametrize("example", ["celery_images.py", "celery_batch.py"])
+def test_celery_runs_tasks_in_the_process_without_a_broker(tmp_path: Path, run_program: Run, example: str) -> None:
     pytest.importorskip("celery")
-    assert [size(tmp_path / line) for line in run_program("celery_images.py", "a fox", "an owl")] == [(1024, 1024)] * 2
+    assert [size(tmp_path / line) for line in run_program(example, "a fox", "an owl")] == [(1024, 1024)] * 2
 
 
 @pytest.fixture

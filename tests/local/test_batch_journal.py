@@ -261,3 +261,21 @@ def test_files_on_another_drive_are_noted_by_their_whole_path(
         notes.saved("a", [tmp_path / "a.png"])
     with journal(path) as again:
         assert again["a"].files == (tmp_path / "a.png",)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_does_not_hold_the_lock(path: Path) -> None:
+    reading, writing = os.pipe()
+    with journal(path) as first:
+        first.begins("a", "A", "key")
+        child = os.fork()
+        if child == 0:
+            os.close(writing)
+            os.read(reading, 1)
+            os._exit(0)
+    with journal(path) as second:
+        assert second["a"].project == "A"
+    os.close(writing)
+    assert os.waitpid(child, 0)[1] == 0
+    os.close(reading)

@@ -150,7 +150,10 @@ SOON_FORKED = {
             asyncio.run(use())
         loop = asyncio.new_event_loop()
         loop.run_until_complete(client.connect())
+        loop.run_until_complete(client.account.me())
         fork()
+        # The idle connection of the parent still works.
+        loop.run_until_complete(asyncio.wait_for(client.account.me(), 20))
         loop.run_until_complete(client.close())
         loop.close()
     """,

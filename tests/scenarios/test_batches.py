@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import pickle
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
+import sogni.local.batch_worker as batch_worker
 from sogni.emulator import LocalSupernet
 from tests.scenarios.conftest import MODEL, Sdk
 
@@ -113,3 +119,138 @@ async def test_invalid_arguments_are_refused(
 ) -> None:
     with pytest.raises(error):
         await run(sdk, source, tmp_path, client=client, **options)
+
+
+# -- with an executor
+
+
+class Workers(Executor):
+    """Threads that get pickled tasks, as other processes would. `lose` errors replace results that had been paid."""
+
+    def __init__(self, *lose: Exception) -> None:
+        self.lose = list(lose)
+        self.seen: list[str] = []
+        self.threads = ThreadPoolExecutor(4)
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        self.seen.append(repr(arguments))
+        task = pickle.dumps((function, arguments))
+
+        def work() -> Any:
+            run, given = pickle.loads(task)
+            result = pickle.loads(pickle.dumps(run(*given)))
+            if self.lose:
+                raise self.lose.pop()
+            return result
+
+        return self.threads.submit(work)
+
+
+@pytest.fixture
+def workers() -> Iterator[Workers]:
+    opened = Workers()
+    with opened.threads:
+        yield opened
+
+
+async def test_workers_save_what_the_batch_reports(
+    sdk: Sdk, client: Any, supernet: LocalSupernet, workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (256, 256)).save("start.png")
+    rows = [
+        "a fox",
+        {"positive_prompt": "an owl", "starting_image": "start.png"},
+        {"positive_prompt": "a hare", "steps": 2},
+    ]
+    first = await run(sdk, rows, "out", client=client, executor=workers, report="out/r.html")
+    assert (first.done, first.failed, first.kept, client.is_connected) == (3, 0, 0, False)
+    assert {path.parent for it in first.items for path in it.paths if path.exists()} == {Path("out")}
+    assert first.items[0].cost > 0
+    again = await run(sdk, rows, "out", client=client, executor=workers)
+    assert (again.kept, requested(supernet), len(workers.seen)) == (3, 3, 3)
+    assert supernet.api_key not in "".join(workers.seen)
+    assert batch_worker._clients == {}
+
+
+async def test_a_lost_worker_is_repeated_and_pays_once(
+    sdk: Sdk, client: Any, supernet: LocalSupernet, workers: Workers, tmp_path: Path
+) -> None:
+    workers.lose = [MemoryError("killed")]
+    report = await run(sdk, ["a fox"], tmp_path, client=client, executor=workers)
+    (item,) = report.items
+    assert (item.status, type(item.error), item.project_id) == ("failed", sdk.WorkerError, supernet.projects[0]["id"])
+    assert "MemoryError: killed" in str(item.error)
+    workers.lose = [MemoryError("killed")]
+    report = await run(sdk, ["a fox", "an owl"], tmp_path, client=client, executor=workers, retry_failed=1)
+    assert (report.done, len(supernet.projects)) == (2, 2)
+    assert len(list(tmp_path.glob("*.png"))) == 2
+
+
+async def test_a_broken_executor_ends_the_batch_and_the_next_run_continues(
+    sdk: Sdk, client: Any, supernet: LocalSupernet, workers: Workers, tmp_path: Path
+) -> None:
+    workers.lose = [BrokenProcessPool("killed")]
+    with pytest.raises(sdk.WorkerError, match="run the batch again") as caught:
+        await run(sdk, ["a fox", "an owl"], tmp_path, client=client, executor=workers, concurrency=1, retry_failed=3)
+    assert caught.value.__notes__ == ["1 of 2 requests were not started"]
+    ended = Workers()
+    ended.threads.shutdown()
+    with pytest.raises(sdk.WorkerError, match="is broken"):
+        await run(sdk, ["a fox", "an owl"], tmp_path, client=client, executor=ended)
+    report = await run(sdk, ["a fox", "an owl"], tmp_path, client=client, executor=workers)
+    assert (report.done, len(supernet.projects)) == (2, 2)
+
+
+async def test_the_limit_holds_for_all_workers_together(
+    sdk: Sdk, client: Any, supernet: LocalSupernet, workers: Workers, tmp_path: Path
+) -> None:
+    price = (await sdk.call(client.projects.estimate, type="image", positive_prompt="", **COMMON)).token
+    prompts = [f"animal {number}" for number in range(6)]
+    options = {"client": client, "executor": workers, "max_cost": price * 2}
+    with pytest.raises(sdk.CostLimitError, match="max_cost"):
+        await run(sdk, prompts, tmp_path, **options)
+    assert len(supernet.projects) == 2
+    supernet.faults.fail_job(times=1)
+    with pytest.raises(sdk.CostLimitError, match="max_cost"):
+        await run(sdk, prompts, tmp_path, retry_failed=3, **options)
+    assert len(supernet.projects) == 4
+
+
+async def test_failed_projects_are_repeated_and_refused_ones_reported(
+    sdk: Sdk, client: Any, supernet: LocalSupernet, workers: Workers, tmp_path: Path
+) -> None:
+    supernet.faults.fail_job(times=2)
+    rows = ["a fox", {"positive_prompt": "an owl", "model_id": "none-such"}]
+    report = await run(sdk, rows, tmp_path, client=client, executor=workers, retry_failed=1)
+    assert [type(it.error) for it in report.items] == [sdk.ProjectFailedError, sdk.ValidationError]
+    report = await run(sdk, ["a fox"], tmp_path, client=client, executor=workers)
+    assert (report.done, len(supernet.projects)) == (1, 3)
+
+
+async def test_workers_of_another_account_send_nothing(
+    sdk: Sdk, supernet: LocalSupernet, workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOGNI_API_KEY", supernet.api_key)
+    other = supernet.add_account("other", "a good password", api_key="other-key-1234")
+    async with sdk.client(supernet, api_key=None) as client:
+        await sdk.call(client.account.me)
+        monkeypatch.setenv("SOGNI_API_KEY", other.api_key)
+        with pytest.raises(sdk.AuthenticationError, match="another account"):
+            await run(sdk, ["a fox"], tmp_path, client=client, executor=workers)
+        monkeypatch.delenv("SOGNI_API_KEY")
+        with pytest.raises(sdk.AuthenticationError, match="SOGNI_API_KEY"):
+            await run(sdk, ["a fox"], tmp_path, client=client, executor=workers)
+    assert supernet.projects == []
+
+
+async def test_an_executor_is_checked_before_anything_is_sent(
+    sdk: Sdk, client: Any, supernet: LocalSupernet, workers: Workers, tmp_path: Path
+) -> None:
+    for wrong in (4, ThreadPoolExecutor, type("Cluster", (), {"get_executor": None})()):
+        with pytest.raises(TypeError, match=r"executor must be a concurrent.futures.Executor"):
+            await run(sdk, ["a fox"], tmp_path, client=client, executor=wrong)
+    async with sdk.client(supernet, api_key=None, auth_type="token") as signed_out:
+        with pytest.raises(sdk.ValidationError, match="client must have an api_key"):
+            await run(sdk, ["a fox"], tmp_path, client=signed_out, executor=workers)
+    assert (supernet.requests, list(tmp_path.iterdir())) == ([], [])

@@ -1,4 +1,4 @@
-"""What belongs to an open client cannot be duplicated: closing a copy would close the original."""
+"""What belongs to an open client cannot be duplicated: closing a copy would close the original. Its settings can."""
 
 from __future__ import annotations
 
@@ -16,11 +16,44 @@ DUPLICATES: dict[str, Callable[[Any], Any]] = {"pickle": pickle.dumps, "copy": c
 MESSAGES = [{"role": "user", "content": "Hello"}]
 
 
-@pytest.mark.parametrize("duplicate", DUPLICATES)
-async def test_a_client_is_not_duplicated_and_stays_open(sdk: Sdk, client: Any, duplicate: str) -> None:
+async def test_a_client_pickles_as_its_settings(
+    sdk: Sdk, client: Any, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await sdk.call(client.connect, timeout=SOON)
-    with pytest.raises(TypeError, match=r"SogniClient objects cannot be pickled or copied.*with the same arguments"):
+    monkeypatch.setenv("SOGNI_APP_ID", "of the environment")
+    copied = pickle.loads(pickle.dumps(client))
+    assert (type(copied), copied.is_connected, copied.app_id, client.is_connected) == (type(client), False, None, True)
+    assert (await sdk.call(copied.account.me)).username == supernet.account.username
+    await sdk.call(copied.connect, timeout=SOON)
+    assert (copied.app_id != client.app_id, client.is_connected) == (True, True)
+    await sdk.call(copied.close)
+    assert pickle.loads(pickle.dumps(copied)).closed is False
+
+
+async def test_a_pickle_contains_no_key_of_the_environment(
+    sdk: Sdk, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOGNI_API_KEY", supernet.api_key)
+    async with sdk.client(supernet, api_key=None) as client:
+        pickled = pickle.dumps(client)
+        assert supernet.api_key.encode() not in pickled
+        copied = pickle.loads(pickled)
+        assert (await sdk.call(copied.account.me)).username == supernet.account.username
+        await sdk.call(copied.close)
+    async with sdk.client(supernet) as client:
+        assert supernet.api_key not in repr(client.__reduce_ex__(5))
+    monkeypatch.delenv("SOGNI_API_KEY")
+    with pytest.raises(sdk.ValidationError, match="SOGNI_API_KEY"):
+        pickle.loads(pickled)
+
+
+@pytest.mark.parametrize("duplicate", ["copy", "deepcopy"])
+async def test_a_client_is_not_copied_and_stays_open(sdk: Sdk, client: Any, duplicate: str) -> None:
+    await sdk.call(client.connect, timeout=SOON)
+    with pytest.raises(TypeError, match=r"SogniClient objects cannot be copied.*with the same arguments"):
         DUPLICATES[duplicate](client)
+    with pytest.raises(TypeError, match="pickle the client"):
+        pickle.dumps(client.with_options(timeout=5))
     assert (client.closed, client.is_connected) == (False, True)
 
 
@@ -28,7 +61,7 @@ async def test_a_client_is_not_duplicated_and_stays_open(sdk: Sdk, client: Any, 
 async def test_what_refers_to_a_client_is_not_duplicated(sdk: Sdk, client: Any, duplicate: str) -> None:
     rooms = ("projects", "account", "chat", "workflows", "replay", "stats", "current_account", "api_client")
     for name in rooms:
-        with pytest.raises(TypeError, match="SogniClient objects cannot be pickled or copied"):
+        with pytest.raises(TypeError, match="SogniClient namespace objects cannot be pickled or copied"):
             DUPLICATES[duplicate](getattr(client, name))
 
 

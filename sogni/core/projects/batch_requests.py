@@ -34,6 +34,7 @@ from sogni.errors import (
     SogniError,
     SogniTimeoutError,
     ValidationError,
+    WorkerError,
 )
 from sogni.models.converter import wire_name
 from sogni.models.params import AudioProjectParams, ImageProjectParams, ProjectParams, VideoProjectParams
@@ -248,11 +249,11 @@ def may_succeed_again(error: SogniError) -> bool:
     if isinstance(error, ProjectError):
         # 4xxx: what was requested is refused, and would be again. 5xxx: workers, timeouts (projects-4.2 §11.5).
         return not str(error.code or "").startswith("4")
-    return isinstance(error, RateLimitError | ServerError | SogniConnectionError | SogniTimeoutError)
+    return isinstance(error, RateLimitError | ServerError | SogniConnectionError | SogniTimeoutError | WorkerError)
 
 
 def row_fields(content: Any) -> dict[str, Any]:
-    """Return the fields in a row: of a prompt, a mapping, a params object, or a project printed with `--json`."""
+    """Return the fields in a row: of a prompt, a mapping, a params object, or what a command prints with `--json`."""
     if isinstance(content, str):
         return {_PROMPT: content}
     if isinstance(content, ImageProjectParams | VideoProjectParams | AudioProjectParams):
@@ -263,6 +264,9 @@ def row_fields(content: Any) -> dict[str, Any]:
     params = content.get("params")
     if isinstance(params, Mapping) and "jobs" in content:
         return _of_snapshot(params)
+    request = content.get("request")
+    if isinstance(request, Mapping) and "status" in content:
+        return dict(request)
     return dict(content)
 
 

@@ -508,7 +508,18 @@ class Budget:
     def __init__(self, max_cost: Any) -> None:
         self._limit = self._left = cost_limit(max_cost)
 
-    def spend(self, given: ProjectParams | Checked[Any]) -> Flow[None]:
-        """Subtract the estimate of a project from what is left. Raises `CostLimitError` if it exceeds that."""
-        if self._limit is not None and self._left is not None:
-            self._left -= yield from check_cost(checked_params(given, {}), self._limit, self._left)
+    def spend(self, given: ProjectParams | Checked[Any]) -> Flow[Decimal]:
+        """Subtract the estimate of a project from what is left, and return it.
+
+        Raises `CostLimitError` if it exceeds that. Without a limit, nothing is estimated.
+        """
+        if self._limit is None or self._left is None:
+            return Decimal()
+        cost = yield from check_cost(checked_params(given, {}), self._limit, self._left)
+        self._left -= cost
+        return cost
+
+    def settle(self, estimate: Decimal, cost: Decimal) -> None:
+        """Replace the estimate of a project by what it cost."""
+        if self._left is not None:
+            self._left += estimate - cost

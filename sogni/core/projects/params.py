@@ -70,7 +70,7 @@ _FIELD_NAMES: Mapping[type[Any], Mapping[str, None]] = {
     kind: dict.fromkeys(it.name for it in attrs.fields(kind)) for kind in PARAMS_BY_TYPE.values()
 }
 
-_MEDIA_FIELDS = frozenset(
+MEDIA_FIELDS = frozenset(
     {
         "starting_image", "context_images", "gpt_image_mask", "image", "left_view_image", "back_view_image",
         "right_view_image",
@@ -149,7 +149,7 @@ def params_snapshot(params: ProjectParams) -> dict[str, Any]:
 
 
 def _wire_values(data: Any) -> dict[str, Any]:
-    values = {wire_name(it): getattr(data, it.name) for it in attrs.fields(type(data)) if it.name not in _MEDIA_FIELDS}
+    values = {wire_name(it): getattr(data, it.name) for it in attrs.fields(type(data)) if it.name not in MEDIA_FIELDS}
     return {key: _plain(value) for key, value in values.items() if value is not None}
 
 
@@ -163,7 +163,7 @@ def _plain(value: Any) -> Any:
 
 def comparable(params: ProjectParams) -> dict[str, Any]:
     """Return the params that were given, without media, in a form that is ready for JSON and can be shown."""
-    given = ((it.name, getattr(params, it.name)) for it in attrs.fields(type(params)) if it.name not in _MEDIA_FIELDS)
+    given = ((it.name, getattr(params, it.name)) for it in attrs.fields(type(params)) if it.name not in MEDIA_FIELDS)
     return {name: _comparable(_plain(value)) for name, value in given if value is not None}
 
 

@@ -293,6 +293,14 @@ def live_record(project_id: str) -> Flow[ProjectRecord]:
     return read(ProjectRecord, data.get("project") if isinstance(data, Mapping) else None, f"GET {call.path}")
 
 
+def any_record(project_id: str) -> Flow[ProjectRecord]:
+    """Request the record of a project, finished or not. Raises `NotFoundError` if the account has no such project."""
+    try:
+        return (yield from project_record(project_id))
+    except NotFoundError:
+        return as_recorded((yield from live_record(project_id)))
+
+
 def as_recorded(record: ProjectRecord) -> ProjectRecord:
     """Return a live record with the status names of finished ones."""
     names = {"failed": "errored", "canceled": "cancelled"}

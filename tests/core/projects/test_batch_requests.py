@@ -27,6 +27,7 @@ from sogni.errors import (
     SogniConnectionError,
     SogniError,
     ValidationError,
+    WorkerError,
 )
 from sogni.models.params import AudioProjectParams, ControlNetParams, ImageProjectParams
 from tests.tables import each_row
@@ -118,14 +119,16 @@ def test_nothing_wrong_is_no_error() -> None:
 def test_a_row_may_be_a_params_object_or_a_printed_project() -> None:
     params = ImageProjectParams(model_id="m", positive_prompt="a fox", starting_image=b"png", width=256, height=256)
     printed = {"params": {"type": "image", "modelId": "m", "disableNSFWFilter": True}, "jobs": []}
+    reported = {"line": 3, "status": "failed", "error": "lost", "request": {"positive_prompt": "an owl"}}
     other = {"params": {"type": "poem"}, "jobs": []}
-    found, findings = of_rows(params, printed, other, 7, {"params": "of what"})
+    found, findings = of_rows(params, printed, reported, other, 7, {"params": "of what"})
     assert [it.fields for it in found] == [
         {**IMAGES, "positive_prompt": "a fox", "starting_image": b"png", "width": 256, "height": 256},
         {**IMAGES, "disable_nsfw_filter": True},
+        {**IMAGES, "positive_prompt": "an owl"},
     ]
-    assert (found[0].params.starting_image, len({it.key for it in found})) == (b"png", 2)
-    assert [it.line for it in findings] == [3, 4, 5]
+    assert (found[0].params.starting_image, len({it.key for it in found})) == (b"png", 3)
+    assert [it.line for it in findings] == [4, 5, 6]
     assert (findings[1].field, findings[1].value, findings[1].error.value) == ("request", 7, 7)
 
 
@@ -157,6 +160,7 @@ def test_values_are_known_again_by_their_content(tmp_path: Path) -> None:
         (True, ProjectFailedError("unknown")),
         (True, RateLimitError("slower")),
         (True, SogniConnectionError("gone")),
+        (True, WorkerError("killed")),
         (False, ProjectFailedError("refused", code=4104)),
         (False, ProjectCanceledError("canceled")),
         (False, PartialFailureError("some")),

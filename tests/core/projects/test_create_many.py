@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from sogni.core.projects.create import RequestQueue
+from sogni.core.projects.create import Budget, RequestQueue
 from sogni.errors import ApiError, CostLimitError, ValidationError
 from sogni.models.params import ImageProjectParams
 from tests.core.play import MODEL, Stage, estimate, refused
@@ -62,6 +63,17 @@ def test_the_limit_is_for_all_together(stage: Stage) -> None:
     assert error.message == "the estimated cost of 2.4 sogni exceeds max_cost=5, of which 0.2 is left"
     assert (error.max_cost, error.estimate.token) == (5, error.estimate.token)
     assert len(stage.frames) == 2
+
+
+def test_a_budget_counts_costs_once_they_are_known(stage: Stage) -> None:
+    budget = Budget(5)
+    params = ImageProjectParams(model_id=MODEL)
+    assert stage.play(budget.spend(params), (ASKED, estimate("4"))) == 4
+    stage.fail(CostLimitError, budget.spend(params), (ASKED, estimate("4")))
+    budget.settle(Decimal(4), Decimal(1))
+    assert stage.play(budget.spend(params), (ASKED, estimate("4"))) == 4
+    unlimited = Budget(None)
+    unlimited.settle(stage.play(unlimited.spend(params)), Decimal(1))
 
 
 @pytest.mark.parametrize("answer", [estimate(None), refused(404)])

@@ -10,7 +10,14 @@ import pytest
 
 from sogni.core import outbox
 from sogni.core.projects.project import restored_state
-from sogni.core.projects.results import apply_record, recorded_error, sign_preview, sign_results, sync_project
+from sogni.core.projects.results import (
+    any_record,
+    apply_record,
+    recorded_error,
+    sign_preview,
+    sign_results,
+    sync_project,
+)
 from sogni.errors import ClientClosedError, ProtocolError, SogniConnectionError
 from sogni.models.projects import JobRecord, ProjectRecord
 from sogni.settings import RetryPolicy
@@ -52,6 +59,13 @@ def ended(job_id: str = JOB, status: str = "jobCompleted", **fields: Any) -> Job
 @pytest.fixture
 def stage() -> Stage:
     return Stage().connects()
+
+
+def test_a_record_is_that_of_the_end_or_else_the_live_one(stage: Stage) -> None:
+    finished = (RECORD, ok({"project": recorded(status="errored")}))
+    assert stage.play(any_record(PROJECT), finished).status == "errored"
+    live = (f"GET rest/v2/projects/{PROJECT}", ok({"project": {"id": PROJECT, "status": "canceled"}}))
+    assert stage.play(any_record(PROJECT), (RECORD, refused(404)), live).status == "cancelled"
 
 
 # -- addresses of results ----------------------------------------------------------
