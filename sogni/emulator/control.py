@@ -7,12 +7,16 @@ on the loopback interface only, so that no fault applies to it and none of its r
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import hmac
 import importlib.metadata
+import inspect
 import json
 import secrets
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
@@ -55,6 +59,9 @@ ACTIONS: Mapping[str, str] = {
 """The methods of ``LocalSupernet`` that can be called, by path."""
 
 
+FACTOR = Limit("a positive number", lambda it: it > 0, {"exclusiveMinimum": 0})
+
+
 class ToolCall(TypedDict):
     """A tool call of a scripted answer."""
 
@@ -78,6 +85,23 @@ def read_requests(*, after: Annotated[int, POSITION] = 0) -> None:
     """
 
 
+def change_clock(
+    *,
+    freeze: bool | None = None,
+    factor: Annotated[float, FACTOR] | None = None,
+    advance: Annotated[float, SECONDS] | None = None,
+    set: Annotated[float, SECONDS] | None = None,
+) -> None:
+    """Stop or resume time, change its rate, or let time pass at once.
+
+    Args:
+        freeze: True stops time, False lets it pass again. Unchanged by default.
+        factor: Seconds that pass per real second. Unchanged by default.
+        advance: Seconds to let pass at once. Default: none.
+        set: Let time pass at once until this moment, in epoch seconds. Default: none.
+    """
+
+
 CHAT: Mapping[str, Operation] = {
     "reply": Operation.of(
         ChatScript.reply, "reply", hints={"answer": str | Mapping[str, Json] | None, "tool_calls": list[ToolCall]}
@@ -95,6 +119,7 @@ _BALANCE = Operation.of(
     Account.set_balance, "balance", hints=dict.fromkeys(_TOKENS, Annotated[Decimal, _AMOUNT] | None)
 )
 _REQUESTS = Operation.of(read_requests, "requests")
+_CLOCK = Operation.of(change_clock, "clock")
 
 
 class RefusedRequestError(Exception):
@@ -199,6 +224,31 @@ class Control:
         self.supernet.account.set_balance(**{key: Decimal(str(it)) for key, it in given.items() if it is not None})
         return self.accounts()[0]
 
+    def clock(self) -> dict[str, object]:
+        clock = self.supernet.clock
+        return {"now": clock.now(), "mode": clock.mode, "factor": clock.factor}
+
+    async def change_clock(self, given: Mapping[str, Any]) -> object:
+        clock = self.supernet.clock
+        calls: list[Callable[[], None]] = []
+        if given.get("freeze"):
+            calls.append(clock.freeze)
+        elif given.get("freeze") is False or given.get("factor") is not None:
+            calls.append(functools.partial(clock.resume, given.get("factor")))
+        calls += [
+            functools.partial(method, given[key])
+            for key, method in (("advance", clock.advance), ("set", clock.set))
+            if given.get(key) is not None
+        ]
+        # The methods wait for the event loop, in which this runs.
+        executor = ThreadPoolExecutor(1, "sogni-emulator-clock")
+        try:
+            for call in calls:
+                await asyncio.get_running_loop().run_in_executor(executor, call)
+        finally:
+            executor.shutdown(wait=False)
+        return self.clock()
+
     def requests(self, given: Mapping[str, Any]) -> object:
         after: int = given.get("after", 0)
         found = self.supernet.requests[after : after + _MOST_REQUESTS]
@@ -221,6 +271,7 @@ class Control:
         return {
             "rest_endpoint": supernet.rest_endpoint,
             "socket_endpoint": supernet.socket_endpoint,
+            "clock": self.clock(),
             "connections": supernet.connection_count,
             "accounts": self.accounts(),
             "projects": supernet.projects,
@@ -250,6 +301,8 @@ class Control:
             if route.operation is not None or request.method != "POST":
                 (route.operation or _NOTHING).check(given)
             answer = route.handle(self, given)
+            if inspect.isawaitable(answer):
+                answer = await answer
         except RefusedRequestError as refused:
             return _error(refused.status, refused.body, headers=None)
         except InvalidValueError as refused:
@@ -293,6 +346,7 @@ def routes_of(kind: type[LocalSupernet]) -> dict[tuple[str, str], Route]:
         ("POST", "/chat"): Route("Script the language models.", Control.add_chat, status=201),
         ("DELETE", "/chat"): Route("Remove all scripted answers.", lambda control, _: control.clear_chat()),
         ("POST", "/balance"): Route("Replace the balance of the account.", Control.set_balance, _BALANCE),
+        ("POST", "/clock"): Route(_CLOCK.summary, Control.change_clock, _CLOCK),
         ("GET", "/openapi.json"): Route("Return this description.", lambda control, _: control.openapi()),
     }
     for path, name in ACTIONS.items():

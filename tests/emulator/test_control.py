@@ -120,6 +120,9 @@ REFUSED = [
     ("/chat", {"answer": {"content": "x"}, "thought": "y"}, "tool_calls, thought and finish_reason require a string"),
     ("/chat", {"name": "rate", "tokens_per_second": -1}, "tokens_per_second must not be negative"),
     ("/balance", {"spark": "-1"}, "spark must be an amount of at least 0, got '-1'"),
+    ("/clock", {"advance": -1}, "advance must be a non-negative number of seconds, got -1"),
+    ("/clock", {"factor": 0}, "factor must be a positive number, got 0"),
+    ("/clock", {"set": 1}, "time must not go back"),
     ("/reset", {"hard": True}, "reset has no field 'hard'; it takes none"),
     ("/announce", {"title": "x", "kind": "poster"}, "kind must be one of toast, banner, got 'poster'"),
     ("/withdraw-model", {"model_id": "nothing"}, "unknown model 'nothing'"),
@@ -183,6 +186,17 @@ def test_state_and_requests_are_read_and_reset(supernet: LocalSupernet, client: 
     post(supernet, "/reset")
     cleared = call(supernet, "GET", "/state").json()
     assert (cleared["projects"], cleared["faults"], cleared["requests"]) == ([], [], 0)
+
+
+def test_time_is_controlled(supernet: LocalSupernet) -> None:
+    frozen = post(supernet, "/clock", {"freeze": True, "advance": 3600})
+    assert (frozen["mode"], frozen["factor"]) == ("manual", 0)
+    assert post(supernet, "/clock", {"advance": 60})["now"] == pytest.approx(frozen["now"] + 60)
+    assert post(supernet, "/clock", {"set": frozen["now"] + 120})["now"] == pytest.approx(frozen["now"] + 120)
+    assert post(supernet, "/clock", {"factor": 60})["factor"] == 60
+    assert post(supernet, "/clock", {"freeze": True})["factor"] == 0
+    assert post(supernet, "/clock", {"freeze": False})["factor"] == 60
+    assert call(supernet, "GET", "/state").json()["clock"]["mode"] == "instant"
 
 
 def test_actions_reach_the_emulator(supernet: LocalSupernet, client: SogniClient) -> None:
