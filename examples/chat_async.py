@@ -6,7 +6,7 @@ import os
 
 from sogni_async import SogniClient
 
-QUESTIONS = ["What is 6 times 7?", "What is 100 minus 58?", "What is 84 divided by 2?"]
+QUESTIONS = [f"What is the capital of {country}?" for country in ("France", "Kenya", "Peru")]
 
 
 async def answer(client: SogniClient, question: str) -> str:
@@ -21,5 +21,5 @@ async def main(questions: list[str]) -> None:
 
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("questions", nargs="*", default=QUESTIONS, metavar="question", help="default: three sums")
+parser.add_argument("questions", nargs="*", default=QUESTIONS, metavar="question", help="default: three capitals")
 asyncio.run(main(parser.parse_args().questions))

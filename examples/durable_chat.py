@@ -26,7 +26,9 @@ def approve(client: SogniClient, run: ChatRunRecord) -> None:
 
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("prompt", nargs="?", default="Draw a red kite at 512x512", help="default: %(default)s")
+parser.add_argument(
+    "prompt", nargs="?", default="Create an image of a red kite, width=512 height=512", help="default: %(default)s"
+)
 args = parser.parse_args()
 
 with SogniClient(disable_socket=True) if os.environ.get("SOGNI_API_KEY") else SogniClient.local() as client:

@@ -13,7 +13,9 @@ from urllib.request import urlretrieve
 from sogni import SogniClient
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("request", nargs="?", default="Draw a red kite at 512x512", help="default: %(default)s")
+parser.add_argument(
+    "request", nargs="?", default="Create an image of a red kite, width=512 height=512", help="default: %(default)s"
+)
 args = parser.parse_args()
 
 Path("out").mkdir(exist_ok=True)

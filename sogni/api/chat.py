@@ -281,7 +281,7 @@ class HostedChat:
         Example:
             >>> result = client.chat.hosted.create(messages=[{"role": "user", "content": "What is 6 times 7?"}])
             >>> result.choices[0].message.content
-            '6 * 7 = 42'
+            'You said: “What is 6 times 7?”. I am the Sogni emulator, not a language model.'
         """
         with recorded_request(self._engine, model, messages) as recorded:
             flow = hosted_completion(model, messages, options, stream, timeout)
@@ -409,7 +409,7 @@ class Completions:
             ...     messages=[{"role": "user", "content": "What is 6 times 7?"}]
             ... )
             >>> result.content
-            '6 * 7 = 42'
+            'You said: “What is 6 times 7?”. I am the Sogni emulator, not a language model.'
         """
         check_callbacks(**{name: options.get(name) for name in ("tools", "on_tool_call", "on_tool_progress")})
         seconds = check_seconds("timeout", timeout)
@@ -493,8 +493,9 @@ class Chat(EventEmitter[OnChatEvent]):
         Example:
             >>> conversation = client.chat.conversation(system="You are a helpful assistant.")
             >>> answer = conversation.ask("My name is Ada.")
-            >>> "Ada" in conversation.ask("What is my name?").content
-            True
+            >>> answer = conversation.ask("What is my name?")
+            >>> [message.role for message in conversation.messages]
+            ['user', 'assistant', 'user', 'assistant']
         """
         check_names(options, CompletionFields.__annotations__)
         return Conversation(self._engine, self.completions, History(model, system), options)

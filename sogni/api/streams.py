@@ -38,7 +38,7 @@ class ChatStream(Live):
         ...     messages=[{"role": "user", "content": "What is 6 times 7?"}], stream=True
         ... )
         >>> "".join([chunk.content for chunk in stream])
-        '6 * 7 = 42'
+        'You said: “What is 6 times 7?”. I am the Sogni emulator, not a language model.'
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class ChatStream(Live):
             ...     messages=[{"role": "user", "content": "What is 6 times 7?"}], stream=True
             ... )
             >>> stream.result(timeout=30).content
-            '6 * 7 = 42'
+            'You said: “What is 6 times 7?”. I am the Sogni emulator, not a language model.'
         """
         return self._host().run(self._complete(check_seconds("timeout", timeout)))
 

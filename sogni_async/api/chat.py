@@ -280,7 +280,7 @@ class HostedChat:
         Example:
             >>> result = await client.chat.hosted.create(messages=[{"role": "user", "content": "What is 6 times 7?"}])
             >>> result.choices[0].message.content
-            '6 * 7 = 42'
+            'You said: “What is 6 times 7?”. I am the Sogni emulator, not a language model.'
         """
         with recorded_request(self._engine, model, messages) as recorded:
             flow = hosted_completion(model, messages, options, stream, timeout)
@@ -408,7 +408,7 @@ class Completions:
             ...     messages=[{"role": "user", "content": "What is 6 times 7?"}]
             ... )
             >>> result.content
-            '6 * 7 = 42'
+            'You said: “What is 6 times 7?”. I am the Sogni emulator, not a language model.'
         """
         check_callbacks(**{name: options.get(name) for name in ("tools", "on_tool_call", "on_tool_progress")})
         seconds = check_seconds("timeout", timeout)
@@ -492,8 +492,9 @@ class Chat(EventEmitter[OnChatEvent]):
         Example:
             >>> conversation = client.chat.conversation(system="You are a helpful assistant.")
             >>> answer = await conversation.ask("My name is Ada.")
-            >>> "Ada" in (await conversation.ask("What is my name?")).content
-            True
+            >>> answer = await conversation.ask("What is my name?")
+            >>> [message.role for message in conversation.messages]
+            ['user', 'assistant', 'user', 'assistant']
         """
         check_names(options, CompletionFields.__annotations__)
         return Conversation(self._engine, self.completions, History(model, system), options)

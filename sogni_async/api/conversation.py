@@ -102,7 +102,7 @@ class Conversation:
         Example:
             >>> conversation = client.chat.conversation()
             >>> (await conversation.ask("What is 6 times 7?")).content
-            '6 * 7 = 42'
+            'You said: “What is 6 times 7?”. I am the Sogni emulator, not a language model.'
         """
         parts = await self._engine.run(compute("the images of a question", lambda: image_parts(images)))
         question = question_of(text, parts)

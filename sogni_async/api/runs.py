@@ -165,7 +165,7 @@ class ChatRuns:
 
         Example:
             >>> run = await client.chat.runs.create(
-            ...     messages=[{"role": "user", "content": "Draw a red kite"}],
+            ...     messages=[{"role": "user", "content": "Create an image of a red kite"}],
             ...     runtime_config={"require_job_confirmation": True},
             ... )
             >>> run = await client.chat.runs.wait(run.run_id, timeout=30)

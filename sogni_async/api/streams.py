@@ -37,7 +37,7 @@ class ChatStream(Live):
         ...     messages=[{"role": "user", "content": "What is 6 times 7?"}], stream=True
         ... )
         >>> "".join([chunk.content async for chunk in stream])
-        '6 * 7 = 42'
+        'You said: “What is 6 times 7?”. I am the Sogni emulator, not a language model.'
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class ChatStream(Live):
             ...     messages=[{"role": "user", "content": "What is 6 times 7?"}], stream=True
             ... )
             >>> (await stream.result(timeout=30)).content
-            '6 * 7 = 42'
+            'You said: “What is 6 times 7?”. I am the Sogni emulator, not a language model.'
         """
         return await self._host().run(self._complete(check_seconds("timeout", timeout)))
 

@@ -24,7 +24,7 @@ from tests.forkserver import Process
 
 Run = Callable[..., Result]
 Start = Callable[..., Process]
-STORY = "Write 120 words about the sea"
+STORY = "Tell me a story"
 
 
 def asked(supernet: LocalSupernet) -> list[dict[str, Any]]:
@@ -35,7 +35,7 @@ def asked(supernet: LocalSupernet) -> list[dict[str, Any]]:
 def test_only_the_answer_is_printed(sogni: Run) -> None:
     result = sogni("chat", "What is 6 times 7?")
     assert (result.exit_code, without_cost(result.stderr)) == (0, "")
-    assert "42" in result.stdout
+    assert "6 times 7" in result.stdout
 
 
 def test_standard_input_is_sent_after_the_prompt(sogni: Run, supernet: LocalSupernet) -> None:
@@ -72,7 +72,7 @@ def test_thinking_is_not_printed(sogni: Run, supernet: LocalSupernet) -> None:
 
 def test_json_is_the_whole_result(sogni: Run) -> None:
     document = json.loads(sogni("chat", "What is 6 times 7?", "--json").stdout)
-    assert "42" in document["content"]
+    assert "6 times 7" in document["content"]
     assert (document["finishReason"], document["usage"]["completion_tokens"] > 0) == ("stop", True)
     assert "parsed" not in document
 
@@ -183,7 +183,7 @@ def test_a_conversation_on_a_terminal_ends_with_its_input(start: Start, supernet
     terminal.sees("> ")
     terminal.types("My name is Ada.\n\n")
     terminal.types("What is my name?\n")
-    terminal.sees("name is Ada.\n")
+    terminal.sees("You said: “What is my name?”")
     supernet.chat.fail("model_unavailable", "No such model", when="fails")
     terminal.types("this fails\n")
     terminal.sees("sogni: No such model")
@@ -202,6 +202,7 @@ def test_ctrl_d_ends_a_conversation(start: Start) -> None:
 
 def test_ctrl_c_cancels_an_answer_and_exits_at_the_prompt(start: Start, supernet: LocalSupernet) -> None:
     supernet.chat.rate(20)
+    supernet.chat.reply("the sea " * 60)
     terminal = Terminal(start, "chat")
     terminal.sees("> ")
     terminal.types(STORY + "\n")
@@ -221,6 +222,7 @@ def test_ctrl_c_cancels_an_answer_and_exits_at_the_prompt(start: Start, supernet
 
 def test_a_canceled_answer_ends_with_a_line_break(start: Start, supernet: LocalSupernet) -> None:
     supernet.chat.rate(20)
+    supernet.chat.reply("the sea " * 60)
     terminal = Terminal(start, "chat", STORY)
     terminal.sees("the sea")
     terminal.process.send_signal(signal.SIGINT)
@@ -244,7 +246,7 @@ def test_commands_of_a_conversation(start: Start, supernet: LocalSupernet, tmp_p
         ("/tools", "tools are on"),
         ("/tools", "tools are off"),
         ("/new", "the conversation is forgotten"),
-        ("What is 6 times 7?", "42"),
+        ("What is 6 times 7?", "You said"),
     ):
         terminal.sees("> ")
         terminal.shown = ""
@@ -273,11 +275,12 @@ def test_tools_can_be_switched_on_in_a_conversation(start: Start, tmp_path: Path
 
 
 def test_several_answers_know_nothing_of_each_other(sogni: Run, supernet: LocalSupernet) -> None:
+    supernet.chat.reply("42", times=4)
     result = sogni("chat", "What is 6 times 7?", "-n", "2")
-    assert (result.exit_code, result.stdout) == (0, "6 * 7 = 42\n\n6 * 7 = 42\n")
+    assert (result.exit_code, result.stdout) == (0, "42\n\n42\n")
     assert [len(request["messages"]) for request in asked(supernet)] == [1, 1]
     documents = json.loads(sogni("chat", "What is 6 times 7?", "-n", "2", "--json").stdout)
-    assert [it["content"] for it in documents] == ["6 * 7 = 42"] * 2
+    assert [it["content"] for it in documents] == ["42"] * 2
 
 
 @pytest.mark.parametrize("prompt", ["", "  "])
@@ -288,7 +291,8 @@ def test_an_empty_prompt_sends_nothing(start: Start, supernet: LocalSupernet, pr
     assert asked(supernet) == []
 
 
-def test_the_prompt_is_not_written_to_redirected_output(start: Start, tmp_path: Path) -> None:
+def test_the_prompt_is_not_written_to_redirected_output(start: Start, supernet: LocalSupernet, tmp_path: Path) -> None:
+    supernet.chat.reply("42")
     with (tmp_path / "answers").open("w") as answers:
         ours, theirs = pty.openpty()
         process = start("chat", stdin=theirs, stdout=answers)
@@ -297,4 +301,4 @@ def test_the_prompt_is_not_written_to_redirected_output(start: Start, tmp_path: 
         _, stderr = process.communicate(timeout=30)
         os.close(ours)
     assert (process.returncode, stderr.startswith("> > sogni: cost 0.")) == (0, True)
-    assert (tmp_path / "answers").read_text() == "6 * 7 = 42\n\n"
+    assert (tmp_path / "answers").read_text() == "42\n\n"

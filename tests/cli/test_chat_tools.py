@@ -24,7 +24,7 @@ Start = Callable[..., Process]
     ("sentence", "names"),
     [
         ("Create an image of a kite and then turn it into a video", ["generate_image-0.png", "generate_video-1.mp4"]),
-        ("Compose a calm piano song", ["generate_music-0.mp3"]),
+        ("Calm piano music", ["generate_music-0.mp3"]),
     ],
 )  # fmt: skip
 def test_tool_results_are_saved_as_files(sogni: Run, sentence: str, names: list[str]) -> None:

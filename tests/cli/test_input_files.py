@@ -26,7 +26,7 @@ def test_a_prompt_does_not_wait_for_an_idle_pipe(start: Start, supernet: LocalSu
     process = start("chat", "What is 6 times 7?", stdin=PIPE)
     assert process.wait(timeout=30) == 0
     stdout, stderr = process.communicate()
-    assert "42" in str(stdout)
+    assert "6 times 7" in str(stdout)
     assert without_cost(str(stderr)) == "sogni: no standard input within 3 seconds; using PROMPT alone\n"
     assert [request["messages"][-1]["content"] for request in asked(supernet)] == ["What is 6 times 7?"]
 

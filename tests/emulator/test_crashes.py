@@ -25,7 +25,7 @@ STEPS = (
     still(numberOfVariations=2),
     step("bright", "apply_style", takes("still", "sourceImageIndex", "image_index"), prompt="bright"),
 )
-DRAW = "Draw a picture of a red kite, please."
+DRAW = "Create an image of a red kite"
 
 
 class Archived:

@@ -20,7 +20,7 @@ from tests.emulator.workflows.helpers import ROOT, ended, frames, get, plan, run
 pytestmark = pytest.mark.integration
 
 
-DRAW = "Draw a picture of a red kite at 256x256, please."
+DRAW = "Create an image of a red kite, width=256 height=256"
 
 
 def several(wire: Wire, path: str, count: int = 6) -> list[Any]:

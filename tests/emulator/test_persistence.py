@@ -108,13 +108,13 @@ def test_a_chat_run_continues_after_a_restart(directory: Path) -> None:
     with LocalSupernet(step_time=0, data=directory) as supernet, Wire(supernet) as wire:
         done = runs.ended(wire, runs.start(wire, "What is 17 * 23?"))
         supernet.pause_workers()
-        name = runs.start(wire, "Draw a picture of a red kite, please.", key="once")
+        name = runs.start(wire, "Create an image of a red kite", key="once")
         supernet.wait_for(lambda: supernet.projects)
         supernet.close()
     with LocalSupernet(step_time=0, data=directory) as supernet, Wire(supernet) as wire:
         assert runs.get(wire, done["runId"]) == done
         record = runs.ended(wire, name)
-        assert runs.create(wire, "Draw a picture of a red kite, please.", key="once")["idempotent"] is True
+        assert runs.create(wire, "Create an image of a red kite", key="once")["idempotent"] is True
         assert wire.http.get(record["artifacts"][0]["url"], timeout=10).status_code == 200
     told = [event["type"] for event in record["events"]]
     assert record["status"] == "completed", record
@@ -125,7 +125,7 @@ def test_a_chat_run_continues_after_a_restart(directory: Path) -> None:
 def test_a_chat_run_that_waits_asks_again(directory: Path) -> None:
     config = {"requireJobConfirmation": True}
     with LocalSupernet(step_time=0, data=directory) as supernet, Wire(supernet) as wire:
-        name = runs.start(wire, "Draw a picture of a red kite, please.", runtime_config=config)
+        name = runs.start(wire, "Create an image of a red kite", runtime_config=config)
         runs.waiting(wire, name)
     with LocalSupernet(step_time=0, data=directory) as supernet, Wire(supernet) as wire:
         details = runs.waiting(wire, name)["waiting"]["details"]

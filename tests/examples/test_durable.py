@@ -14,7 +14,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_a_chat_asks_before_it_spends(tmp_path: Path, run: Run) -> None:
-    lines = run("durable_chat.py", "Draw a kite at 256x256")
+    lines = run("durable_chat.py", "Create an image of a kite, width=256 height=256")
     assert any(line.startswith("approved ") for line in lines)
     assert (lines[-2], size(tmp_path / lines[-1])) == ("completed", (256, 256))
 

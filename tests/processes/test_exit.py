@@ -137,7 +137,7 @@ def test_a_notebook(tmp_path: Path) -> None:
         from sogni import SogniClient
         with SogniClient.local() as client:
             stream = client.chat.completions.create(
-                messages=[{"role": "user", "content": "Write 30 words about the sea"}], stream=True
+                messages=[{"role": "user", "content": "A few words about the sea"}], stream=True
             )
             display(stream)
             whole = stream.result(timeout=30).content

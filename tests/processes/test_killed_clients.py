@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="needs a kill that nobody can catch"),
 ]
 
-MESSAGES = [{"role": "user", "content": "Write 60 words about the sea"}]
+MESSAGES = [{"role": "user", "content": "Tell me a story"}]
 BLOCKING = """
     from sogni import SogniClient
     with SogniClient({place}) as client:
@@ -47,6 +47,7 @@ def said(events: Iterable[ChatRunEvent]) -> str:
 @pytest.mark.parametrize("code", [BLOCKING, ASYNC], ids=["sogni", "sogni_async"])
 def test_another_process_continues_the_stream_of_a_killed_one(run: Callable[[str], Process], code: str) -> None:
     with LocalSupernet(step_time=0, token_rate=80) as supernet, supernet.client() as client:
+        supernet.chat.reply("sea " * 60, times=None)
         undisturbed = client.chat.runs.wait(client.chat.runs.create(messages=MESSAGES).run_id, timeout=60)
         place = f"api_key={supernet.api_key!r}, rest_endpoint={supernet.rest_endpoint!r}, disable_socket=True"
         process = run(code.format(place=place, messages=MESSAGES))

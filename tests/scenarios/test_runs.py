@@ -17,7 +17,7 @@ from sogni.errors import ApiError, ClientClosedError, NotFoundError, ValidationE
 from tests.scenarios.conftest import SOON, Sdk, until
 
 STREAM = "*/events/stream"
-PICTURE = "Draw a red kite at 256x256"
+PICTURE = "Create an image of a red kite, width=256 height=256"
 
 
 def of_kind(supernet: LocalSupernet, kind: type) -> list[Any]:

@@ -30,7 +30,7 @@ async def tool_stream(client: SogniClient) -> Any:
 
 
 async def run_stream(client: SogniClient) -> Any:
-    run = await client.chat.runs.create(messages=[{"role": "user", "content": "Draw a picture of a red kite"}])
+    run = await client.chat.runs.create(messages=[{"role": "user", "content": "Create an image of a red kite"}])
     stream = client.chat.runs.stream_events(run.run_id)
     await anext(stream)
     return stream

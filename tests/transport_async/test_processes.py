@@ -148,7 +148,7 @@ DROPPED = """
         stream = await client.chat.completions.create(messages=[{"role": "user", "content": "a story"}], stream=True)
         await anext(stream)
     async def following(client):
-        run = await client.chat.runs.create(messages=[{"role": "user", "content": "Draw a picture of a red kite"}])
+        run = await client.chat.runs.create(messages=[{"role": "user", "content": "Create an image of a red kite"}])
         await anext(client.chat.runs.stream_events(run.run_id))
     async def reading(client):
         project = await image()

@@ -14,15 +14,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from sogni.core.tools.hosted import tool_names
 from sogni.emulator.account.accounts import Account, Token
 from sogni.emulator.chat.completions import Completer, Turn
+from sogni.emulator.chat.double import call_arguments, makes, takes, wanted_calls
 from sogni.emulator.chat.messages import images_of
 from sogni.emulator.chat.requests import ChatRequest, DeclinedError
 from sogni.emulator.chat.script import Completion
-from sogni.emulator.chat.tool_choice import ToolChoice
 from sogni.emulator.responses import RefusedError
 from sogni.emulator.tools import text_tools
 from sogni.emulator.tools.media_library import KINDS, Kind, Media, MediaLibrary, ToolError, UserNeededError
@@ -52,20 +52,6 @@ async def library_of(tools: ToolRunner, chat_request: ChatRequest, references: I
     return library
 
 
-async def with_pictures(tools: ToolRunner, chat_request: ChatRequest) -> ChatRequest:
-    """Return a request whose model sees the images given by URL; those that cannot be fetched are left out."""
-    pictures: dict[str, bytes] = {}
-    for url in image_urls(chat_request):
-        try:
-            media = await tools.fetcher.fetch(url, "image")
-        except ToolError:
-            continue
-        stored = tools.state.store.find(media.key)
-        if stored is not None:
-            pictures[url] = await tools.state.store.content(stored)
-    return evolve(chat_request, pictures=pictures)
-
-
 def _named(reference: object) -> tuple[Kind, str]:
     """Return the kind and the URL of a reference."""
     if isinstance(reference, str):
@@ -81,78 +67,35 @@ def _named(reference: object) -> tuple[Kind, str]:
     return next((kind for kind in KINDS if kind in declared), "image"), url
 
 
-_TARGETS: Mapping[str, tuple[str, str]] = {
-    "generate_video": ("image", "referenceImageIndices"),
-    "animate_photo": ("image", "sourceImageIndex"),
-    "edit_image": ("image", "sourceImageIndex"),
-    "apply_style": ("image", "sourceImageIndex"),
-    "refine_result": ("image", "sourceImageIndex"),
-    "change_angle": ("image", "sourceImageIndex"),
-    "upscale_image": ("image", "sourceImageIndex"),
-    "remove_background": ("image", "sourceImageIndex"),
-    "segment_image": ("image", "sourceImageIndex"),
-    "image_to_3d": ("image", "sourceImageIndex"),
-    "upscale_video": ("video", "sourceVideoIndex"),
-    "orbit_video": ("image", "sourceImageIndex"),
-    "video_to_video": ("video", "videoSourceIndex"),
-    "extend_video": ("video", "videoIndex"),
-    "stitch_video": ("video", "videoIndices"),
-    "sound_to_video": ("audio", "audioSourceIndex"),
-}
-"""The input a step takes from earlier steps, and the argument that receives it."""
-_MAKES_AUDIO = ("generate_music", "generate_speech")
-_MAKES_VIDEO = ("video", "animate", "montage", "subtitles")
-
-
 def plan_of(chat_request: ChatRequest) -> dict[str, Any] | None:
-    """Return the plan for a question with several steps, or None for any other question.
+    """Return the plan for a message that asks for several hosted tools, or None for any other message.
 
-    The steps are the tool calls the model would otherwise make one after the other.
+    A step works on the result of the last one before it that makes what it takes.
     """
-    choice = ToolChoice(chat_request)
-    tool_steps = choice.tool_steps()
-    if len(tool_steps) < 2 or not all(name in STEP_TOOLS for name, _ in tool_steps):
+    wanted = wanted_calls(chat_request)
+    if len(wanted) < 2 or not all(name in STEP_TOOLS for name, _ in wanted):
         return None
-    subjects = choice.subjects_of(tool_steps)
     steps: list[dict[str, Any]] = []
-    for position, (name, step) in enumerate(tool_steps):
-        plan_step: dict[str, Any] = {
-            "id": f"step-{position + 1}",
-            "toolName": name,
-            "arguments": choice.arguments(name, step, [], subjects[position]),
-        }
-        if step.backward and (depends := _depends(name, steps)):
-            plan_step["dependsOn"] = depends
-            for entry in depends:
-                plan_step["arguments"].pop(entry["targetArgument"], None)
-        steps.append(plan_step)
-    return {"title": subjects[0][:120], "steps": steps}
-
-
-def _depends(name: str, earlier: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:
-    kind, argument = _TARGETS.get(name, ("", ""))
-    sources = [step["id"] for step in earlier if kind_of(step["toolName"]) == kind]
-    used = sources if name == "stitch_video" else sources[-1:]
-    return [
-        {
-            "sourceStepId": source,
-            "sourceArtifactIndex": 0,
-            "targetArgument": argument,
-            "mediaType": kind,
-            "transform": f"{kind}_index",
-            "required": True,
-        }
-        for source in used
-    ]
-
-
-def kind_of(tool: str) -> str:
-    """Return the kind of media a tool makes."""
-    if tool in _MAKES_AUDIO:
-        return "audio"
-    if tool == "image_to_3d":
-        return "model"
-    return "video" if any(word in tool for word in _MAKES_VIDEO) else "image"
+    for number, (name, part) in enumerate(wanted, 1):
+        kind, argument = takes(name)
+        sources = [step["id"] for step in steps if makes(step["toolName"]) == kind]
+        arguments = call_arguments(chat_request, name, part)
+        step: dict[str, Any] = {"id": f"step-{number}", "toolName": name, "arguments": arguments}
+        if sources:
+            step["dependsOn"] = [
+                {
+                    "sourceStepId": source,
+                    "sourceArtifactIndex": 0,
+                    "targetArgument": argument,
+                    "mediaType": kind,
+                    "transform": f"{kind}_index",
+                    "required": True,
+                }
+                for source in (sources if name == "stitch_video" else sources[-1:])
+            ]
+            arguments.pop(argument, None)
+        steps.append(step)
+    return {"title": chat_request.conversation.question[:120], "steps": steps}
 
 
 MAX_ROUNDS = 12

@@ -1,8 +1,7 @@
 """One completion: generating the answer, billing it, and delivering it at the configured rate.
 
-Answers come from the test's script, else from the tools, else from the responder; slow work runs in the threads that
-also render. The price is reserved at the start and settled by the tokens generated; an estimate and a bill of the same
-tokens are equal.
+Answers come from the test's script, else from the test double; slow work runs in the threads that also render. The
+price is reserved at the start and settled by the tokens generated; an estimate and a bill of the same tokens are equal.
 """
 
 from __future__ import annotations
@@ -13,17 +12,14 @@ from concurrent.futures import Executor
 from decimal import Decimal
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from sogni.emulator.account.accounts import ZERO, Account, InsufficientFundsError
 from sogni.emulator.account.memberships import coverage_refusal
-from sogni.emulator.chat import structured
-from sogni.emulator.chat.messages import as_read
+from sogni.emulator.chat.double import answer_to
 from sogni.emulator.chat.models import Price
 from sogni.emulator.chat.requests import ChatRequest, DeclinedError
-from sogni.emulator.chat.responder import Responder
 from sogni.emulator.chat.script import Answer, ChatFailure, ChatReply, ChatScript, Completion, answer_of, completion_of
-from sogni.emulator.chat.tool_choice import ToolChoice
 
 
 @define(eq=False)
@@ -32,7 +28,6 @@ class ChatModel:
 
     script: ChatScript
     executor: Executor
-    responder: Responder = field(factory=Responder)
 
     async def think(self, chat_request: ChatRequest, call_id: str) -> Completion:
         """Return the answer, cut to the limits of the request; ``call_id`` is the prefix of tool call IDs."""
@@ -49,14 +44,7 @@ class ChatModel:
             reply = scripted([dict(message) for message in chat_request.messages]) if callable(scripted) else scripted
             if reply is not None:
                 return answer_of(reply)
-        chat_request = chat_request.saying([as_read(message) for message in chat_request.messages])
-        chosen = ToolChoice(chat_request).answer()
-        if chosen is None:
-            return self.responder.answer(chat_request)
-        if chat_request.response_format is None or chosen.calls:
-            return chosen
-        source_text = f"{chat_request.conversation.question} {chosen.text}"
-        return Answer(structured.answer(chat_request.response_format, source_text, chosen.text))
+        return answer_to(chat_request)
 
 
 @define(eq=False)

@@ -1,4 +1,4 @@
-"""Chat messages: checks, token counts, images, and the conversation as the responder reads it.
+"""Chat messages: checks, token counts, images, and the conversation as the model reads it.
 
 Images are data URIs, as the service requires; nothing is fetched from the network. The same string always
 has the same number of tokens; no model's vocabulary is used.
@@ -16,48 +16,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 from PIL import Image, UnidentifiedImageError
 
 from sogni.emulator.fields import Fields, type_name
 
-_COLORS = {
-    "black": (0, 0, 0),
-    "white": (255, 255, 255),
-    "gray": (128, 128, 128),
-    "red": (220, 20, 20),
-    "green": (30, 150, 50),
-    "blue": (30, 60, 220),
-    "yellow": (245, 225, 40),
-    "orange": (250, 140, 20),
-    "purple": (130, 40, 160),
-    "pink": (250, 150, 190),
-    "brown": (120, 75, 40),
-    "cyan": (40, 210, 220),
-    "magenta": (235, 30, 200),
-    "beige": (230, 215, 180),
-}
-_SAMPLE = 32
 _HEAD = 32 * 1024
 """Characters of base64, in whole groups of four."""
-
-
-@frozen
-class Picture:
-    """The visible properties of an image. ``color`` is the name of its most frequent color."""
-
-    width: int
-    height: int
-    format: str
-    color: str
-    rgb: tuple[int, int, int]
-
-    def __str__(self) -> str:
-        hexadecimal = "#{:02x}{:02x}{:02x}".format(*self.rgb)
-        return (
-            f"a {self.format} image of {self.width} x {self.height} pixels,"
-            f" its dominant color is {self.color} ({hexadecimal})"
-        )
 
 
 def content_of(url: str) -> bytes | None:
@@ -70,20 +35,6 @@ def content_of(url: str) -> bytes | None:
         return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
     except binascii.Error:
         return None
-
-
-def describe_image(content: bytes | None) -> Picture | None:
-    """Describe an image; return None if it is unreadable."""
-    if content is None:
-        return None
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            (width, height), kind = image.size, image.format or "unknown"
-            small = image.convert("RGB").resize((_SAMPLE, _SAMPLE), Image.Resampling.BOX)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
-        return None
-    rgb = _dominant(small)
-    return Picture(width, height, kind, color_name(rgb), rgb)
 
 
 def size_of(url: str) -> tuple[int, int] | None:
@@ -101,23 +52,6 @@ def _size(content: bytes | None) -> tuple[int, int] | None:
             return image.size
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
         return None
-
-
-def color_name(rgb: tuple[int, int, int]) -> str:
-    """Return the name of the nearest named color."""
-    return min(_COLORS, key=lambda name: sum((a - b) ** 2 for a, b in zip(_COLORS[name], rgb, strict=True)))
-
-
-def _dominant(image: Image.Image) -> tuple[int, int, int]:
-    """Return the mean color of the largest of 64 bins of the color space."""
-    boxes: dict[tuple[int, ...], list[tuple[int, int, int]]] = {}
-    data = image.tobytes()
-    for at in range(0, len(data), 3):
-        pixel = (data[at], data[at + 1], data[at + 2])
-        boxes.setdefault(tuple(value // 64 for value in pixel), []).append(pixel)
-    fullest = max(boxes.values(), key=len)
-    red, green, blue = (round(sum(channel) / len(fullest)) for channel in zip(*fullest, strict=True))
-    return red, green, blue
 
 
 # Tokens
@@ -175,10 +109,7 @@ ROLES = ("system", "developer", "user", "assistant", "tool")
 MAX_IMAGES = 20
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
 MAX_SIDE = 1024
-MAX_READ = 6000
-"""Length in characters up to which the responder reads a string in full."""
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
-_THINK = re.compile(r"<think>.*?(?:</think>\s*|\Z)", re.DOTALL)
 
 Message = Mapping[str, Any]
 
@@ -199,32 +130,6 @@ def images_of(message: Message) -> list[str]:
     return [part["image_url"]["url"] for part in parts if part.get("type") == "image_url"]
 
 
-def as_read(message: Message) -> Message:
-    """Return a message with long text reduced to its beginning and its end.
-
-    The responder's patterns take quadratic time in the length of a string.
-    """
-    content = message.get("content")
-    if message.get("role") not in ("user", "system", "developer"):
-        return message
-    if isinstance(content, str):
-        return {**message, "content": _abridged(content)}
-    parts = content if isinstance(content, list) else []
-    read = [{**part, "text": _abridged(part["text"])} if part.get("type") == "text" else part for part in parts]
-    return {**message, "content": read}
-
-
-def _abridged(text: str) -> str:
-    half = MAX_READ // 2
-    return text if len(text) <= MAX_READ else f"{text[:half]} … {text[-half:]}"
-
-
-def without_thoughts(text: str) -> str:
-    """Remove the reasoning from an answer, including reasoning that was cut off."""
-    # Protocol notes: chat §2.4.
-    return _THINK.sub("", text)
-
-
 @define
 class Conversation:
     """The messages of one request."""
@@ -239,22 +144,6 @@ class Conversation:
     def question(self) -> str:
         """Return the last message of the user."""
         return text_of(self._user[-1]).strip() if self._user else ""
-
-    @property
-    def earlier(self) -> list[str]:
-        """Return the earlier messages of the user, oldest first."""
-        return [text_of(message).strip() for message in self._user[:-1]]
-
-    @property
-    def answers(self) -> list[str]:
-        """Return the answers of the assistant without their reasoning, oldest first."""
-        texts = [text_of(message) for message in self.messages if message.get("role") == "assistant"]
-        return [without_thoughts(text).strip() for text in texts if text]
-
-    @property
-    def instructions(self) -> str:
-        texts = [text_of(message) for message in self.messages if message.get("role") in ("system", "developer")]
-        return "\n".join(texts).strip()
 
     @property
     def images(self) -> list[str]:
@@ -282,9 +171,9 @@ class Conversation:
         return self.messages
 
     @property
-    def calls_made(self) -> list[Mapping[str, Any]]:
-        """Return the tool calls since the last question, oldest first."""
-        return [call for message in self.since_question for call in message.get("tool_calls") or ()]
+    def rounds(self) -> list[Message]:
+        """Return the messages with tool calls since the last question, oldest first."""
+        return [message for message in self.since_question if message.get("tool_calls")]
 
 
 def check_messages(request: Fields, *, vision_only_inline: bool = True) -> list[dict[str, object]]:

@@ -56,8 +56,6 @@ class ChatRequest:
     app_source: str | None = None
     safe: bool = True
     """Whether tools withhold results that the safety filter finds."""
-    pictures: Mapping[str, bytes] = field(factory=dict, eq=False, repr=False)
-    """Images that the messages reference by URL."""
 
     @property
     def conversation(self) -> Conversation:

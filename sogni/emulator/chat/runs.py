@@ -17,7 +17,7 @@ from typing import Any, Literal
 from attrs import define, evolve, field
 
 from sogni.emulator.account.accounts import Account, Token
-from sogni.emulator.chat.agent import Agent, CallDict, Session, arguments_of, library_of, with_pictures
+from sogni.emulator.chat.agent import Agent, CallDict, Session, arguments_of, library_of
 from sogni.emulator.chat.completions import Turn
 from sogni.emulator.chat.models import DEFAULT_MODEL
 from sogni.emulator.chat.requests import ChatRequest, DeclinedError, check
@@ -517,10 +517,9 @@ class ChatRuns:
         return None if self.agent.runs(run.session.chat_request, payload["toolCalls"]) else payload
 
     async def _prepare(self, run: ChatRun) -> None:
-        session = run.session
-        session.chat_request = await with_pictures(self.agent.tools, session.chat_request)
         if run.prepared:
             return
+        session = run.session
         session.library = await library_of(self.agent.tools, session.chat_request, references_of(run.body))
         run.prepared = True
         self.keep(run)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.emulator.wire import Payload, Wire, new_id, of_type
 
+IDENTITY = "I am the Sogni emulator, not a language model."
 MODEL = "qwen3.6-35b-a3b-gguf-iq4xs"
 ENDS = ("llmJobResult", "llmJobError")
 

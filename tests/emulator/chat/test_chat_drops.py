@@ -13,12 +13,13 @@ from sogni.emulator import LocalSupernet
 from tests.emulator.chat.helpers import ENDS, ask, chat_request
 from tests.emulator.wire import Wire, of_type
 
-STORY = "Write 120 words about the sea"
+STORY = "Tell me a story"
 
 
 @pytest.fixture
 def supernet() -> Iterator[LocalSupernet]:
     with LocalSupernet(step_time=0, token_rate=600, seed=1) as running:
+        running.chat.reply("sea " * 120, when=STORY, times=None)
         yield running
 
 
@@ -168,13 +169,13 @@ def test_a_request_can_be_lost_with_its_connection(wire: Wire, supernet: LocalSu
 
 def test_reset_ends_completions(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.chat.rate(10)
-    rule = supernet.chat.reply("never said")
+    rule = supernet.chat.reply("never said", when="Hello")
     wire.connect()
-    wire.send("llmJobRequest", chat_request(STORY))
+    wire.send("llmJobRequest", chat_request("Hello"))
     wire.until(lambda name, _: name == "jobTokens")
     supernet.reset()
     supernet.chat.rate(0)
     assert rule.fired == 1
     started = time.monotonic()
-    assert ask(wire, "Hello").text.startswith("Hello")
+    assert ask(wire, "Hello").text.startswith("You said")
     assert time.monotonic() - started < 5

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from sogni.emulator import LocalSupernet
-from tests.emulator.chat.helpers import user
+from tests.emulator.chat.helpers import IDENTITY, user
 from tests.emulator.chat.test_hosted_chat import post
 from tests.emulator.wire import DEADLINE, Wire
 
@@ -79,23 +79,22 @@ class Stream:
 
 
 def test_a_run_is_accepted_runs_and_is_answered(wire: Wire) -> None:
-    run = create(wire, "What is 17 * 23?", session_id="s1", client_message_id="m1", app_source="test")["run"]
+    run = create(wire, "Good morning", session_id="s1", client_message_id="m1", app_source="test")["run"]
     assert run["status"] == "queued"
     assert run["request"]["sessionId"] == "s1"
     assert run["scope"]["ownerWalletAddress"] == wire.supernet.account.wallet_address
     done = ended(wire, run["runId"])
-    assert (done["status"], done["finalResponse"]) == (
-        "completed",
-        {"content": "17 * 23 = 391", "finishReason": "stop"},
-    )
-    assert done["messages"][-1] == {"role": "assistant", "content": "17 * 23 = 391"}
+    content = f"You said: “Good morning”. {IDENTITY}"
+    assert (done["status"], done["finalResponse"]) == ("completed", {"content": content, "finishReason": "stop"})
+    assert done["messages"][-1] == {"role": "assistant", "content": content}
     assert set(done["timestamps"]) == {"createdAt", "updatedAt", "completedAt"}
     assert [event["sequence"] for event in done["events"]] == list(range(1, len(done["events"]) + 1))
 
 
 def test_events_are_streamed_until_the_run_ends(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.chat.rate(200)
-    stream = Stream(wire, start(wire, "Count from 1 to 9"))
+    supernet.chat.reply("1, 2, 3, 4, 5, 6, 7, 8, 9")
+    stream = Stream(wire, start(wire, "Count"))
     frames = list(stream.frames())
     name, _, snapshot = frames[0]
     assert (name, snapshot["status"] in ("queued", "running")) == ("run_status", True)
@@ -107,7 +106,8 @@ def test_events_are_streamed_until_the_run_ends(wire: Wire, supernet: LocalSuper
 
 
 def test_a_stream_resumes_after_the_last_received_event(wire: Wire) -> None:
-    run_id = start(wire, "Count from 1 to 9")
+    wire.supernet.chat.rate(100)
+    run_id = start(wire, "Hello")
     whole = ended(wire, run_id)["events"]
     assert list(Stream(wire, run_id).events()) == whole
     assert list(Stream(wire, run_id, 0).events()) == whole
@@ -123,7 +123,7 @@ def test_a_stream_resumes_after_the_last_received_event(wire: Wire) -> None:
 
 def test_a_run_survives_its_client(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.chat.rate(100)
-    run_id = start(wire, "Count from 1 to 20")
+    run_id = start(wire, "Hello")
     stream = Stream(wire, run_id)
     seen = []
     for event in stream.events():
@@ -160,7 +160,7 @@ def test_runs_belong_to_one_account(wire: Wire, supernet: LocalSupernet) -> None
 def test_a_run_can_be_canceled_once(wire: Wire, supernet: LocalSupernet) -> None:
     owned = supernet.account.balance
     supernet.chat.rate(5)
-    run_id = start(wire, "Tell me a story")
+    run_id = start(wire, "Hello")
     stream = Stream(wire, run_id).events()
     assert next(stream)["type"] == "started"
     run = post(wire, f"{RUNS}/{run_id}/cancel", {"reason": "changed my mind"}).json()["data"]["run"]
@@ -172,7 +172,11 @@ def test_a_run_can_be_canceled_once(wire: Wire, supernet: LocalSupernet) -> None
 
 
 def test_tools_run_on_the_service_and_leave_artifacts(wire: Wire) -> None:
-    run_id = start(wire, "Draw a red kite at 256x256 and then turn it into a 2 second video", token_type="spark")
+    run_id = start(
+        wire,
+        "Create an image of a red kite, width=256 height=256, then turn it into a video, duration=2",
+        token_type="spark",
+    )
     run = ended(wire, run_id)
     assert run["status"] == "completed"
     assert [call["status"] for call in run["toolCalls"]] == ["completed", "completed"]
@@ -189,9 +193,9 @@ def test_tools_run_on_the_service_and_leave_artifacts(wire: Wire) -> None:
 
 
 def test_media_of_a_run_are_urls_and_can_be_seen_and_used(wire: Wire) -> None:
-    url = ended(wire, start(wire, "Draw a red kite at 256x256"))["artifacts"][0]["url"]
+    url = ended(wire, start(wire, "Create an image of a red kite, width=256 height=256"))["artifacts"][0]["url"]
     parts = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": url}}]
-    assert "256 x 256" in ended(wire, start(wire, user(parts)))["finalResponse"]["content"]
+    assert "Images: of unknown size" in ended(wire, start(wire, user(parts)))["finalResponse"]["content"]
     edited = ended(wire, start(wire, "Edit the image: make it blue", media_context={"uploadedImages": [url]}))
     assert edited["toolResults"][0]["toolName"] == "edit_image"
     assert edited["status"] == "completed"
@@ -226,15 +230,17 @@ def test_a_model_that_fails_fails_the_run_and_so_does_a_budget_that_is_too_small
     run = ended(wire, start(wire, "Hello"))
     assert (run["status"], run["failureReason"]) == ("failed", "server_restarting: one moment")
     assert run["events"][-1]["type"] == "run_failed"
-    run = ended(wire, start(wire, "Draw a red kite", max_estimated_capacity_units=0))
+    run = ended(wire, start(wire, "Create an image of a red kite", max_estimated_capacity_units=0))
     assert run["status"] == "failed"
     assert "capacity units" in run["failureReason"]
 
 
 def test_tools_that_fail_make_a_failure_or_a_partial_one(wire: Wire, supernet: LocalSupernet) -> None:
-    supernet.faults.fail_job(times=2)
-    assert ended(wire, start(wire, "Draw a red kite"))["status"] == "failed"
-    run = ended(wire, start(wire, "Create an image of a cat and an image of a dog"))
+    supernet.faults.fail_job()
+    assert ended(wire, start(wire, "Create an image of a red kite"))["status"] == "failed"
+    supernet.faults.fail_job()
+    supernet.chat.reply(tool_calls=[("generate_image", {"prompt": "a cat"}), ("generate_image", {"prompt": "a dog"})])
+    run = ended(wire, start(wire, "Two animals"))
     assert run["status"] == "partial_failure"
     assert run["events"][-1]["type"] == "run_partial_failure"
 
@@ -247,7 +253,7 @@ def decide(wire: Wire, run_id: str, **body: Any) -> requests.Response:
 
 
 def test_a_run_waits_for_its_cost_to_be_approved(wire: Wire) -> None:
-    run_id = start(wire, "Draw a red kite at 256x256", token_type="spark", **PAUSING)
+    run_id = start(wire, "Create an image of a red kite, width=256 height=256", token_type="spark", **PAUSING)
     run = waiting(wire, run_id)
     details = run["waiting"]["details"]
     preview = details["costApprovalPreview"]
@@ -280,7 +286,7 @@ def test_a_run_waits_for_its_cost_to_be_approved(wire: Wire) -> None:
 
 
 def test_a_cost_that_is_declined_cancels_the_run(wire: Wire, supernet: LocalSupernet) -> None:
-    run_id = start(wire, "Draw a red kite", **PAUSING)
+    run_id = start(wire, "Create an image of a red kite", **PAUSING)
     call = waiting(wire, run_id)["waiting"]["details"]["toolCallId"]
     run = decide(wire, run_id, tool_call_id=call, decision="cancel", reason="too much").json()["data"]["run"]
     assert (run["status"], run["cancellationReason"]) == ("cancelled", "too much")
@@ -289,7 +295,10 @@ def test_a_cost_that_is_declined_cancels_the_run(wire: Wire, supernet: LocalSupe
 
 def test_small_costs_need_no_approval(wire: Wire) -> None:
     config = {"requireJobConfirmation": True, "jobConfirmationThresholdUsd": 5}
-    assert ended(wire, start(wire, "Draw a red kite at 256x256", runtime_config=config))["status"] == "completed"
+    assert (
+        ended(wire, start(wire, "Create an image of a red kite, width=256 height=256", runtime_config=config))["status"]
+        == "completed"
+    )
 
 
 def test_a_run_without_funds_can_only_be_canceled(wire: Wire, supernet: LocalSupernet) -> None:
@@ -317,7 +326,7 @@ def test_reset_forgets_runs(wire: Wire, supernet: LocalSupernet) -> None:
 
 
 def test_a_repeated_decision_changes_nothing(wire: Wire) -> None:
-    name = start(wire, "Draw a picture of a red kite, please.", runtime_config={"requireJobConfirmation": True})
+    name = start(wire, "Create an image of a red kite", runtime_config={"requireJobConfirmation": True})
     details = waiting(wire, name)["waiting"]["details"]
     body = {"tool_call_id": details["toolCallId"], "decision": "confirm"}
     body["acceptedCostPreview"] = details["costApprovalPreview"]
@@ -331,7 +340,7 @@ def test_a_repeated_decision_changes_nothing(wire: Wire) -> None:
 
 def test_changed_arguments_stay_within_the_budget(wire: Wire, supernet: LocalSupernet) -> None:
     budget = {"max_estimated_capacity_units": 1, **PAUSING}
-    name = start(wire, "Draw a picture of a red kite, please.", **budget)
+    name = start(wire, "Create an image of a red kite", **budget)
     details = waiting(wire, name)["waiting"]["details"]
     body = {"tool_call_id": details["toolCallId"], "decision": "confirm", "overrides": {"numberOfVariations": 16}}
     body["acceptedCostPreview"] = details["costApprovalPreview"]

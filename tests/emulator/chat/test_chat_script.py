@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from sogni.emulator import Answer, Call, LocalSupernet
-from tests.emulator.chat.helpers import ask
+from tests.emulator.chat.helpers import IDENTITY, ask
 from tests.emulator.wire import Wire
+
+ECHO = f"You said: “Hello”. {IDENTITY}"
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def online(wire: Wire) -> Wire:
 
 def test_a_scripted_answer_is_used_once(online: Wire, supernet: LocalSupernet) -> None:
     rule = supernet.chat.reply("Arr!")
-    assert [ask(online, "What is 1+1?").text for _ in range(2)] == ["Arr!", "1 + 1 = 2"]
+    assert [ask(online, "Hello").text for _ in range(2)] == ["Arr!", ECHO]
     assert (rule.fired, supernet.chat.pending) == (1, ())
 
 
@@ -29,18 +31,18 @@ def test_rules_are_for_models_and_words(online: Wire, supernet: LocalSupernet) -
     supernet.chat.reply("tea", when="TEA", times=None)
     assert ask(online, "Do you like tea?").text == "tea"
     assert ask(online, "Do you like tea?", model="qwen3-vl-4b-instruct-fp8").text == "small"
-    assert ask(online, "What is 1+1?").text == "1 + 1 = 2"
+    assert ask(online, "Hello").text == ECHO
     supernet.chat.clear()
-    assert ask(online, "Say tea").text == "tea"
+    assert ask(online, "Do you like tea?").text != "tea"
 
 
 def test_a_function_sees_the_messages(online: Wire, supernet: LocalSupernet) -> None:
     def reverse(messages: list[Mapping[str, Any]]) -> str | None:
         said = messages[-1]["content"]
-        return None if said.startswith("What") else said[::-1]
+        return None if said == "Hello" else said[::-1]
 
     supernet.chat.reply(reverse, times=None)
-    assert [ask(online, text).text for text in ("abc", "What is 1+1?")] == ["cba", "1 + 1 = 2"]
+    assert [ask(online, text).text for text in ("abc", "Hello")] == ["cba", ECHO]
 
 
 @pytest.mark.parametrize(
@@ -84,12 +86,12 @@ def test_tool_calls_are_cut_by_the_limit(online: Wire, supernet: LocalSupernet) 
 def test_a_failure_declines_a_request_or_comes_in_the_middle(online: Wire, supernet: LocalSupernet) -> None:
     owned = supernet.account.balance
     supernet.chat.fail("server_restarting", "one moment")
-    said = ask(online, "Count from 1 to 9")
+    said = ask(online, "Hello")
     assert (said.error["error"], said.error["error_message"], said.text) == ("server_restarting", "one moment", "")
     assert said.states == []
     supernet.chat.fail("model_unavailable", code="4104", after_tokens=3)
-    said = ask(online, "Count from 1 to 9")
-    assert (said.error["error"], said.error["error_code"], said.text) == ("model_unavailable", "4104", "1, 2")
+    said = ask(online, "Hello")
+    assert (said.error["error"], said.error["error_code"], said.text) == ("model_unavailable", "4104", "You said:")
     assert said.error["workerName"]
     assert supernet.account.balance == owned
 
@@ -111,16 +113,16 @@ def test_a_function_that_raises_fails_its_own_completion(
     supernet.chat.reply(broken)
     assert ask(online, "Hello").error["error"] == "server_error"
     assert "could not answer" in caplog.text
-    assert ask(online, "What is 1+1?").text == "1 + 1 = 2"
+    assert ask(online, "Hello").text == ECHO
 
 
 def test_the_latest_rate_counts_and_may_be_for_one_model(online: Wire, supernet: LocalSupernet) -> None:
     supernet.chat.rate(5)
     supernet.chat.rate(0)
     supernet.chat.rate(50, model="*-8b-*")
-    fast = ask(online, "Count from 1 to 9").result["timeTaken"]
-    slow = ask(online, "Count from 1 to 9", model="qwen3-vl-8b-instruct-fp8").result["timeTaken"]
-    # 17 tokens: 3.4 s at the general rate, 0.34 s at that of the model.
+    fast = ask(online, "Hello").result["timeTaken"]
+    slow = ask(online, "Hello", model="qwen3-vl-8b-instruct-fp8").result["timeTaken"]
+    # 18 tokens: 3.6 s at the general rate, 0.36 s at that of the model.
     assert slow >= 0.3
     assert fast < 3.4
     with pytest.raises(ValueError, match="negative"):

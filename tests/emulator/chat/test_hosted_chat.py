@@ -14,7 +14,7 @@ from PIL import Image
 
 from sogni.emulator import LocalSupernet
 from sogni.emulator.tools.runner import checked_arguments
-from tests.emulator.chat.helpers import MODEL, picture, seeing, system, user
+from tests.emulator.chat.helpers import IDENTITY, MODEL, picture, seeing, system, user
 from tests.emulator.wire import DEADLINE, Wire
 
 COMPLETIONS = "/v1/chat/completions"
@@ -39,12 +39,12 @@ def error_of(wire: Wire, **body: Any) -> tuple[int, Any]:
 
 
 def test_an_answer_has_the_openai_form(wire: Wire) -> None:
-    body = hosted(wire, system("Be brief"), "What is 17 * 23?", model=MODEL, temperature=0.5)
+    body = hosted(wire, system("Be brief"), "Good morning", model=MODEL, temperature=0.5)
     assert (body["object"], body["model"]) == ("chat.completion", MODEL)
     choice = body["choices"][0]
     assert choice == {
         "index": 0,
-        "message": {"role": "assistant", "content": "17 * 23 = 391"},
+        "message": {"role": "assistant", "content": f"You said: “Good morning”. {IDENTITY}"},
         "finish_reason": "stop",
     }
     usage = body["usage"]
@@ -61,18 +61,20 @@ def test_the_body_uses_snake_case_and_unknown_keys_are_noted(wire: Wire, superne
     assert [violation.where for violation in supernet.violations] == ["POST /v1/chat/completions $.tokenType"]
 
 
-def test_limits_stops_thinking_and_json_work_as_on_the_socket(wire: Wire) -> None:
+def test_limits_stops_thinking_and_json_work_as_on_the_socket(wire: Wire, supernet: LocalSupernet) -> None:
+    supernet.chat.reply("1, 2, 3, 4", when="Count", times=None)
+
     def choice(text: str, **more: Any) -> Any:
         return hosted(wire, text, **more)["choices"][0]
 
-    assert choice("Count from 1 to 50", max_tokens=3)["finish_reason"] == "length"
-    assert choice("Count from 1 to 9", stop=[", 3"])["message"]["content"] == "1, 2"
+    assert choice("Count", max_tokens=3)["finish_reason"] == "length"
+    assert choice("Count", stop=[", 3"])["message"]["content"] == "1, 2"
     thought = choice("What is 1+1?", chat_template_kwargs={"enable_thinking": True})["message"]["content"]
     assert thought.startswith("<think>")
     schema = {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]}
     form = {"type": "json_schema", "json_schema": {"name": "s", "schema": schema}}
     jsonschema.validate(json.loads(choice("What is 1+1?", response_format=form)["message"]["content"]), schema)
-    assert "red" in hosted(wire, seeing("What is this?", picture("red", 9, 9)))["choices"][0]["message"]["content"]
+    assert "9 x 7" in hosted(wire, seeing("What is this?", picture("red", 9, 7)))["choices"][0]["message"]["content"]
 
 
 def test_errors_are_objects_with_type_message_and_code(wire: Wire, supernet: LocalSupernet) -> None:
@@ -112,17 +114,17 @@ def test_a_script_counts_here_too_and_may_raise(
 
 def test_usage_is_charged(wire: Wire, supernet: LocalSupernet) -> None:
     before = supernet.account.balance.spark
-    usage = hosted(wire, "Count from 1 to 20", token_type="spark")["usage"]
+    usage = hosted(wire, "Hello", token_type="spark")["usage"]
     path = f"/api/v1/job-llm/estimate/spark/{MODEL}/{usage['prompt_tokens']}/{usage['completion_tokens']}"
     assert float(before - supernet.account.balance.spark) == wire.get(path).json()["quote"]["costInToken"]
 
 
 def test_offered_tools_are_called_but_not_run(wire: Wire, supernet: LocalSupernet) -> None:
-    choice = hosted(wire, "Draw a red kite", sogni_tools=True)["choices"][0]
+    choice = hosted(wire, "Create an image of a red kite", sogni_tools=True)["choices"][0]
     assert (choice["finish_reason"], choice["message"]["content"]) == ("tool_calls", None)
     call = choice["message"]["tool_calls"][0]
     assert (call["type"], call["function"]["name"]) == ("function", "generate_image")
-    assert json.loads(call["function"]["arguments"]) == {"prompt": "a red kite"}
+    assert json.loads(call["function"]["arguments"]) == {"prompt": "Create an image of a red kite"}
     assert supernet.projects == []
 
 
@@ -131,7 +133,7 @@ def test_hosted_tools_run_one_after_the_other_and_their_results_are_numbered(
 ) -> None:
     body = hosted(
         wire,
-        "Draw a red kite at 256x256 and then turn it into a 2 second video",
+        "Create an image of a red kite, width=256 height=256, then turn it into a video, duration=2",
         sogni_tools="creative-tools",
         sogni_tool_execution=True,
         token_type="spark",
@@ -154,7 +156,7 @@ def test_images_of_the_conversation_and_references_are_uploads(wire: Wire) -> No
         return body["sogni_tool_results"][0]
 
     assert result(seeing("Edit this image: add a hat", picture("red", 64, 64)))["success"]
-    reference = {"type": "image", "url": result("Draw a kite at 256x256")["urls"][0]}
+    reference = {"type": "image", "url": result("Create an image of a kite, width=256 height=256")["urls"][0]}
     assert result("Edit the image: add a hat", media_references=[reference])["success"]
     bad = {"messages": [user("Hi")], "sogni_tools": True, "sogni_tool_execution": True, "media_references": [5]}
     assert post(wire, COMPLETIONS, bad).status_code == 400
@@ -162,7 +164,7 @@ def test_images_of_the_conversation_and_references_are_uploads(wire: Wire) -> No
 
 def test_a_failed_tool_is_reported(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.faults.fail_job(message="the worker broke")
-    body = hosted(wire, "Draw a red kite", sogni_tools=True, sogni_tool_execution=True)
+    body = hosted(wire, "Create an image of a red kite", sogni_tools=True, sogni_tool_execution=True)
     failed = body["sogni_tool_results"][0]
     assert not failed["success"]
     assert failed["error"] in body["choices"][0]["message"]["content"]
@@ -257,7 +259,9 @@ def test_other_tools_and_invalid_arguments_are_refused(wire: Wire, body: Any) ->
 
 def test_an_agent_makes_a_workflow_of_several_steps(wire: Wire, supernet: LocalSupernet) -> None:
     agent = {"sogni_tools": "creative-agent", "sogni_tool_execution": True, "token_type": "spark"}
-    body = hosted(wire, "Draw a red kite at 256x256 and then turn it into a 2 second video", **agent)
+    body = hosted(
+        wire, "Create an image of a red kite, width=256 height=256, then turn it into a video, duration=2", **agent
+    )
     started = body["creative_workflows"][0]
     assert set(started) == {"workflowId", "status", "url", "eventsUrl", "streamUrl"}
     assert started["url"] in body["choices"][0]["message"]["content"]
@@ -269,7 +273,7 @@ def test_an_agent_makes_a_workflow_of_several_steps(wire: Wire, supernet: LocalS
     record = supernet.wait_for(over, timeout=3 * DEADLINE)
     assert record["status"] == "completed"
     assert [artifact["type"] for artifact in record["artifacts"]] == ["image", "video"]
-    single = hosted(wire, "Draw a red kite at 256x256", **agent)
+    single = hosted(wire, "Create an image of a red kite, width=256 height=256", **agent)
     assert "creative_workflows" not in single
     assert single["sogni_tool_results"][0]["success"]
 

@@ -45,7 +45,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(wire: Wire, super
 
     reply = sent(wire, COMPLETIONS, parts())
     assert (reply.status_code, reply.json()["status"]) == (413, "error")
-    assert hosted(wire, "Say hello")["choices"][0]["message"]["content"] == "hello"
+    assert "hello" in hosted(wire, "Say hello")["choices"][0]["message"]["content"]
 
 
 @pytest.mark.parametrize(
@@ -101,22 +101,17 @@ def test_numbers_of_an_estimate_are_plain_digits(wire: Wire, supernet: LocalSupe
 def test_an_unpaired_surrogate_reaches_every_reader(wire: Wire) -> None:
     half = "\ud83d"
     name = start(wire, f"Say {half}")
-    assert ended(wire, name)["finalResponse"]["content"] == half
+    content = ended(wire, name)["finalResponse"]["content"]
     told = [data for _, _, data in Stream(wire, name).frames()]
-    assert told[-1]["payload"]["finalResponse"]["content"] == half
+    assert half in content == told[-1]["payload"]["finalResponse"]["content"]
 
 
-@pytest.mark.parametrize("text", ["write ", "create an image of ", "my name ", '"a '])
+@pytest.mark.parametrize("text", ["create an image of ", "then ", "x=", " ", "“", '"a '])
 def test_a_long_text_does_not_stop_the_emulator(wire: Wire, text: str) -> None:
     began = time.monotonic()
-    hosted(wire, text * (120_000 // len(text)))
+    schema = {"type": "json_schema", "json_schema": {"name": "s", "schema": {"properties": {"x": {}}}}}
+    hosted(wire, text * (120_000 // len(text)), sogni_tools=True, tool_choice="auto", response_format=schema)
     assert time.monotonic() - began < 5
-
-
-def test_a_question_at_either_end_of_a_long_text_is_found(wire: Wire) -> None:
-    filling = "The sea was calm. " * 5000
-    for question in (f"What is 17 * 23? {filling}", f"{filling} What is 17 * 23?"):
-        assert "391" in hosted(wire, question)["choices"][0]["message"]["content"]
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG"])
