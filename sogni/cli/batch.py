@@ -26,8 +26,10 @@ from sogni.cli.exit_codes import (
 from sogni.cli.image import image_options
 from sogni.cli.input_files import read_input
 from sogni.cli.output import Target, print_json, print_paths, saving, write
+from sogni.cli.preview import show_previews
 from sogni.cli.progress import LABEL, MAX_JOBS, cells, display_paused, live_display, time_left
 from sogni.cli.run_project import save_command
+from sogni.cli.viewer import open_files
 from sogni.core.checks import did_you_mean
 from sogni.core.projects.batch_requests import batch_requests, refuse_lines
 from sogni.core.projects.create import cost_limit
@@ -45,6 +47,10 @@ if TYPE_CHECKING:
 
     from sogni.batch import Batch
     from sogni.client import SogniClient
+
+
+MAX_PREVIEWS = 20
+"""Most requests of a batch whose results have previews, which would otherwise fill the terminal."""
 
 
 class BatchDisplay:
@@ -118,6 +124,7 @@ def _set_fields(context: click.Context, parameter: click.Parameter, given: Seque
     metavar="FILE",
     help="Write a report; its name ends with .csv, .json or .html (with thumbnails).",
 )
+@click.option("--open", "opening", is_flag=True, help="Open the report at the end, or else the output directory.")
 @click.option(
     "--concurrency",
     type=click.IntRange(min=1),
@@ -157,6 +164,7 @@ def batch(
     common: dict[str, Any],
     journal: Path | None,
     report: str | None,
+    opening: bool,
     concurrency: int,
     retry_failed: int,
     skip_bad_rows: bool,
@@ -233,6 +241,8 @@ def batch(
                 write_report(report_path, outcome)
             if outcome.done or outcome.failed:
                 print_note(str(outcome))
+    if opening:
+        open_files([report_path or directory])
     return FAILED if outcome.failed else DONE
 
 
@@ -263,6 +273,8 @@ def _follow(work: Batch, items: list[BatchItem], timeout: float | None, connecti
             with display_paused(drawing):
                 if not connection.as_json and item.status != "kept":
                     print_paths(item.paths)
+                    if work.total <= MAX_PREVIEWS:
+                        show_previews(item.paths)
                 if item.error is not None:
                     unsaved = item.project_id in work.unsaved and not connection.local
                     hint = f"; {save_command(str(item.project_id))} fetches its results" if unsaved else ""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -38,11 +39,14 @@ VARIABLES = (
     "SOGNI_REST_ENDPOINT",
     "SOGNI_SOCKET_ENDPOINT",
     "SOGNI_LOG",
+    "SOGNI_MAX_COST",
     "SOGNI_PROFILE",
 )
 PACKAGES = ("requests", "websocket-client", "attrs", "cattrs", "aiohttp")
-EXTRAS = {"async": "aiohttp", "emulator": "av", "notebook": "ipython", "vision": "pillow", "wallet": "eth-account"}
-"""Extras of the distribution, each with a package that only it brings. Those of the command line are there."""
+EXTRA_OF = re.compile(r"""([\w.-]+).*;.*\bextra == ["']([\w-]+)["']""")
+"""A requirement in the metadata of the distribution: its package, and the extra that it belongs to."""
+NOT_TO_USE = ("all", "dev")
+"""Extras that are all others together, and what it takes to change the packages."""
 CLOCK_TOLERANCE_SECONDS = 60
 """Signatures, sessions and signed URLs are valid for minutes; a minute leaves room for slow responses."""
 TIMEOUT_SECONDS = 10.0
@@ -118,7 +122,11 @@ def _examine(connection: ConnectionOptions) -> Iterator[Finding]:
             )
             return
         yield _credentials(connection, profile, os.environ)
-        yield from _hosts(settings, os.environ)
+        hosts = list(_hosts(settings, os.environ))
+        yield from hosts
+        # What needs an unreachable host would fail for the same reason, after as many seconds again.
+        if any(it.state == "bad" and it.name.endswith("host") for it in hosts):
+            return
     try:
         with connection.client(TIMEOUT_SECONDS) as client:
             yield from map(_from_check, client.check(TIMEOUT_SECONDS).checks)
@@ -130,11 +138,20 @@ def _versions() -> Iterator[Finding]:
     packages = ", ".join(f"{name} {installed}" for name in PACKAGES if (installed := _installed(name)))
     system = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     yield Finding(name="versions", state="ok", detail=f"sogni {VERSION}, {system}; {packages}")
-    missing = [extra for extra, package in EXTRAS.items() if not _installed(package)]
-    if missing:
+    if missing := missing_extras():
         names = ", ".join(missing)
         advice = f"If you need one: pip install 'sogni[{missing[0]}]'."
         yield Finding(name="extras", state="note", detail=f"not installed: {names}", advice=advice)
+
+
+def missing_extras() -> list[str]:
+    """Return the extras of which a package is not installed; none if the distribution itself is not."""
+    try:
+        found = [EXTRA_OF.match(line) for line in requires("sogni") or ()]
+    except PackageNotFoundError:
+        return []
+    needed = [(it[2], it[1]) for it in found if it is not None and it[2] not in NOT_TO_USE]
+    return sorted({extra for extra, package in needed if not _installed(package)})
 
 
 def _installed(package: str) -> str | None:
@@ -252,5 +269,5 @@ def _from_check(check: HealthCheck) -> Finding:
     elif check.name == "socket":
         advice = LET_THROUGH
     else:
-        advice = "See the host above; if it answers, try again later: the service refused or failed."
+        advice = "Try again later: the host answers, but the service refused or failed."
     return Finding(name=check.name, state="bad", detail=check.detail, advice=advice, error=check.error)

@@ -1,4 +1,4 @@
-"""`sogni completion`, with the scripts in a real bash."""
+"""`sogni completion`, with the scripts in real shells."""
 
 from __future__ import annotations
 
@@ -45,24 +45,73 @@ def complete(sogni: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[
     return run
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
-def test_bash_completes_the_names_of_models(reach: dict[str, str], tmp_path: Path, cache: Path) -> None:
+@pytest.fixture
+def environment(reach: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """The variables of a shell that finds the program."""
     program = tmp_path / "sogni"
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m sogni "$@"\n')
     program.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path), **reach}
+
+
+def needs(shell: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(shutil.which(shell) is None, reason=f"{shell} is not installed")
+
+
+def output(command: list[str], environment: dict[str, str], tmp_path: Path) -> str:
+    """What a shell prints."""
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout
+
+
+@needs("bash")
+def test_bash_completes_the_names_of_models(environment: dict[str, str], tmp_path: Path, cache: Path) -> None:
     script = (
         'eval "$(sogni completion bash)"\n'
         "COMP_WORDS=(sogni image --model flux1-s); COMP_CWORD=3\n"
         "_sogni_completion sogni image --model\n"
         'printf "%s\\n" "${COMPREPLY[@]}"\n'
     )
-    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    environment |= {**reach, "SOGNI_LOG": "debug"}
-    ended = subprocess.run(
-        ["bash", "--norc", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
-    )
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "flux1-schnell-fp8\n", "")
-    assert json.loads(cache.read_text())["endpoint"] == reach["SOGNI_REST_ENDPOINT"]
+    environment["SOGNI_LOG"] = "debug"
+    assert output(["bash", "--norc", "-c", script], environment, tmp_path) == "flux1-schnell-fp8\n"
+    assert json.loads(cache.read_text())["endpoint"] == environment["SOGNI_REST_ENDPOINT"]
+
+
+@pytest.mark.integration
+@needs("zsh")
+def test_zsh_completes_what_is_typed(environment: dict[str, str], tmp_path: Path) -> None:
+    output(["sogni", "models"], environment, tmp_path)  # keeps the names
+    # An interactive zsh on a terminal of its own. Its `sogni` prints the completed line when Enter is pressed.
+    script = r"""
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell 'autoload -Uz compinit && compinit -D -u; eval "$(sogni completion zsh)"'
+zpty -w shell 'sogni() { print -r "li""ne: $*" }'
+for typed in 'sogni mod' 'sogni image --tok' 'sogni image --model flux1-s'; do
+    zpty -w shell $typed$'\t'
+    zpty -r shell seen $'*line: *\r\n*'
+    print -r -- ${${seen##*line: }%%$'\r\n'*}
+done
+zpty -d shell
+"""
+    lines = output(["zsh", "-f", "-c", script], environment, tmp_path).splitlines()
+    assert lines == ["models", "image --token", "image --model flux1-schnell-fp8"]
+
+
+@pytest.mark.integration
+@needs("fish")
+def test_fish_completes_what_is_typed(environment: dict[str, str], tmp_path: Path) -> None:
+    output(["sogni", "models"], environment, tmp_path)  # keeps the names
+    script = tmp_path / ".config/fish/completions/sogni.fish"
+    script.parent.mkdir(parents=True)
+    script.write_text(output(["sogni", "completion", "fish"], environment, tmp_path))
+    typed = ("sogni mod", "sogni image --tok", "sogni image --model flux1-s")
+    shown = "; ".join(f"complete -C {shlex.quote(line)}" for line in typed)
+    environment["XDG_CONFIG_HOME"] = str(tmp_path / ".config")
+    lines = output(["fish", "-c", shown], environment, tmp_path).splitlines()
+    assert [line.partition("\t")[0] for line in lines if line] == ["models", "--token", "flux1-schnell-fp8"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

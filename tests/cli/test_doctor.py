@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 from click.testing import Result
 
+from sogni.cli import doctor
 from sogni.cli.doctor import clock
 from sogni.emulator import LocalSupernet
 
@@ -27,6 +29,7 @@ def test_a_working_setup(sogni: Run, supernet: LocalSupernet) -> None:
     result = sogni("doctor", "--json")
     assert (result.exit_code, json.loads(result.stdout)["ok"]) == (0, True)
     found = states(result)
+    found.pop("extras", None)
     assert not {"note", "bad"} & {state for listed in found.values() for state in listed}
     assert {"key", "REST host", "socket host", "clock", "credentials", "balance", "socket"} <= set(found)
     assert supernet.api_key not in result.stdout
@@ -35,6 +38,7 @@ def test_a_working_setup(sogni: Run, supernet: LocalSupernet) -> None:
 def test_every_problem_comes_with_advice(sogni: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOGNI_API_KEY", "wrong-key")
     monkeypatch.setenv("SOGNI_APIKEY", "misspelt")
+    monkeypatch.setenv("SOGNI_MAX_COST", "5")
     result = sogni("doctor")
     assert result.exit_code == 3
     lines = result.stdout.splitlines()
@@ -42,6 +46,7 @@ def test_every_problem_comes_with_advice(sogni: Run, monkeypatch: pytest.MonkeyP
         if line.startswith(("bad", "note")):
             assert lines[position + 1].strip().startswith("-> "), line
     assert any("SOGNI_APIKEY is set, but nothing reads it; did you mean 'SOGNI_API_KEY'?" in line for line in lines)
+    assert sum("nothing reads it" in line for line in lines) == 1
     assert not {"wrong-key", "misspelt"} & set(result.stdout.split())
 
 
@@ -54,6 +59,20 @@ def test_a_host_that_cannot_be_reached(sogni: Run, monkeypatch: pytest.MonkeyPat
     found = {it["name"]: it for it in json.loads(result.stdout)["findings"]}
     assert "Connection refused" in found["REST host"]["detail"]
     assert (found["REST host"]["state"], found["socket host"]["state"]) == ("bad", "ok")
+    assert not {"credentials", "balance", "socket"} & set(found)
+
+
+def test_extras_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {"all", "dev"}.isdisjoint(doctor.missing_extras())
+    monkeypatch.setattr(doctor, "version", not_installed)
+    expected = ["async", "cli", "django", "emulator", "fsspec", "notebook", "vision", "wallet", "yaml"]
+    assert set(expected) <= set(doctor.missing_extras())
+    monkeypatch.setattr(doctor, "requires", not_installed)
+    assert doctor.missing_extras() == []
+
+
+def not_installed(package: str) -> str:
+    raise PackageNotFoundError(package)
 
 
 def test_invalid_settings(sogni: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from sogni.cli import preview
+from sogni.cli.batch import MAX_PREVIEWS
 from tests.cli.terminal import Screen, Start
 from tests.tables import each_row
 
@@ -35,6 +36,15 @@ def test_a_saved_image_is_shown(start: Start, announced: dict[str, str], sequenc
     screen = Screen(start, *COMMAND, env_extra=announced)
     assert screen.end() == 0
     assert image_in(re.findall(sequence, screen.written)).size == (preview.PIXELS, preview.PIXELS)
+
+
+def test_a_small_batch_shows_its_images(start: Start, tmp_path: Path) -> None:
+    for count, shown in ((2, 2), (MAX_PREVIEWS + 1, 0)):
+        (tmp_path / f"{count}.txt").write_text("".join(f"fox {number}\n" for number in range(count)))
+        arguments = ("--model", "flux1-schnell-fp8", "--steps", "1", "--width", "256", "--height", "256")
+        screen = Screen(start, "batch", f"{count}.txt", *arguments, env_extra={"KITTY_WINDOW_ID": "1"})
+        assert screen.end() == 0
+        assert len(re.findall(rb"\x1b_Ga=T", screen.written)) == shown
 
 
 def test_nothing_is_drawn_where_it_is_not_announced_or_wanted(start: Start) -> None:

@@ -38,6 +38,14 @@ def test_saved_files_are_opened(sogni: Run, opener: Path, supernet: LocalSuperne
     assert all(Path(line.rstrip()).exists() for line in opened)
 
 
+def test_a_batch_opens_its_report_or_else_its_directory(sogni: Run, opener: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a fox\n")
+    for report in (["--report", "report.html"], []):
+        assert sogni("batch", "list.txt", "--output-dir", "out", "--open", *report).exit_code == 0
+    opened = (tmp_path / "opened.txt").read_text().splitlines()
+    assert [line.rstrip() for line in opened] == [str(tmp_path / "report.html"), str(tmp_path / "out")]
+
+
 def test_files_that_cannot_be_opened_are_reported(
     sogni: Run, opener: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
