@@ -13,6 +13,7 @@ import hmac
 import importlib.metadata
 import inspect
 import json
+import math
 import secrets
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
@@ -59,7 +60,7 @@ ACTIONS: Mapping[str, str] = {
 """The methods of ``LocalSupernet`` that can be called, by path."""
 
 
-FACTOR = Limit("a positive number", lambda it: it > 0, {"exclusiveMinimum": 0})
+FACTOR = Limit("a positive number", lambda it: 0 < it < math.inf, {"exclusiveMinimum": 0})
 
 
 class ToolCall(TypedDict):
@@ -381,9 +382,13 @@ def _query(request: web.Request) -> dict[str, Any]:
     return {key: int(it) if it.isdecimal() and it.isascii() else it for key, it in request.query.items()}
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
 async def _body(request: web.Request) -> dict[str, Any]:
     try:
-        given = json.loads(await request.read() or b"{}")
+        given = json.loads(await request.read() or b"{}", parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise RefusedRequestError(400, f"The body must be JSON: {error}") from None
     if not isinstance(given, dict):

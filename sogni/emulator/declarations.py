@@ -51,7 +51,7 @@ class Limit:
 
 COUNT = Limit("an integer of at least 1", lambda it: it >= 1, {"minimum": 1})
 POSITION = Limit("an integer of at least 0", lambda it: it >= 0, {"minimum": 0})
-SECONDS = Limit("a non-negative number of seconds", lambda it: it >= 0, {"minimum": 0})
+SECONDS = Limit("a non-negative number of seconds", lambda it: 0 <= it < math.inf, {"minimum": 0})
 HEADER = Limit("printable ASCII", lambda it: str(it).isascii() and str(it).isprintable())
 
 
@@ -92,8 +92,7 @@ def allows(hint: Any, value: object) -> bool:
     if origin is not None:
         return isinstance(value, list | tuple) and all(allows(arguments[0], it) for it in value)
     if hint in (int, float):
-        number = isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
-        return number and math.isfinite(value)  # type: ignore[arg-type]
+        return isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
     if hint is Decimal:
         return _is_amount(value)
     return hint is Any or isinstance(value, hint)

@@ -20,7 +20,7 @@ from sogni.emulator import connections as frames
 from sogni.emulator.account.accounts import Account
 from sogni.emulator.chat.socket_jobs import SocketJobs
 from sogni.emulator.connections import Connection
-from sogni.emulator.faults import LostRequest, RefusedUpgrade, SocketDrop
+from sogni.emulator.faults import LostRequest, RefusedUpgrade
 from sogni.emulator.projects.orders import Network
 from sogni.emulator.projects.projects import Project, recovered_record
 from sogni.emulator.recorder import RecordedFrame, RecordedUpgrade, query_without_secrets, without_secrets
@@ -262,7 +262,7 @@ class SocketEndpoint:
         if early:
             self.state.recorder.violation(frame.type, "arrived before authenticated was sent, and was dropped")
         if lost is not None and lost.drop:
-            connection.cut(SocketDrop())
+            connection.end(None)
         if dropped:
             return
         handler = self.handlers.get(frame.type)

@@ -94,7 +94,9 @@ def test_upgrades_are_refused_a_number_of_times(wire: Wire, supernet: LocalSuper
     wire.connect()
 
 
-def test_a_lost_request_leaves_no_trace_but_the_dropped_frame(wire: Wire, supernet: LocalSupernet) -> None:
+def test_a_lost_request_leaves_no_trace_but_the_dropped_frame(
+    wire: Wire, supernet: LocalSupernet, caplog: pytest.LogCaptureFixture
+) -> None:
     supernet.faults.lose_request()
     request = job_request()
     wire.connect().create(request)
@@ -103,6 +105,7 @@ def test_a_lost_request_leaves_no_trace_but_the_dropped_frame(wire: Wire, supern
     assert wire.get(f"/v2/projects/{request['jobID']}").status_code == 404
     frame = next(it for it in supernet.requests if isinstance(it, RecordedFrame))
     assert (frame.data, frame.dropped) == (request, True)
+    assert caplog.records == []
     wire.connect().finish(wire.create(request))
 
 
