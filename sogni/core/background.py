@@ -9,13 +9,14 @@ from __future__ import annotations
 from functools import partial
 from typing import assert_never
 
-from sogni.core import outbox
+from sogni.core import outbox, tracing
 from sogni.core.account.flows import fetch_account, refresh_subscription
 from sogni.core.catalogue.flows import name_models
 from sogni.core.catalogue.state import named_models
 from sogni.core.credentials import Refresh
 from sogni.core.failsafe import Settle, failing_project, failure_data, guarded
 from sogni.core.flow import Flow, State, change, pause
+from sogni.core.projects.project import ProjectState
 from sogni.core.projects.recovery import (
     apply_snapshot_record,
     check_liveness,
@@ -76,6 +77,26 @@ def flow_of(task: outbox.BackgroundTask) -> Flow[None]:
             return guarded(exchange(refresh), partial(_unrefreshed, refresh))
         case _:
             assert_never(task)
+
+
+def traced_flow_of(task: outbox.BackgroundTask, state: State) -> Flow[None]:
+    """Return the flow that runs a background task, as a part of its project, or else of what started it."""
+    if tracing.observer is None:
+        return flow_of(task)
+    project = state.projects.by_id.get(getattr(task, "project_id", ""))
+    if project is None or project.trace is None:
+        return tracing.within(tracing.observer.current(), flow_of(task))
+    flow = tracing.within(project.trace.context, flow_of(task))
+    return _with_record(project, flow) if isinstance(task, outbox.SyncProject) else flow
+
+
+def _with_record(project: ProjectState, flow: Flow[None]) -> Flow[None]:
+    """Read the record of a project, for whose cost its trace waits."""
+    try:
+        yield from flow
+    finally:
+        if project.settled:
+            project.end_trace()
 
 
 def _failing_unsigned_results(project_id: str) -> Settle:

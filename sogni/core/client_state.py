@@ -259,6 +259,14 @@ class ClientState:
             self.projects.check(now)
         return move
 
+    def end_traces(self) -> None:
+        """End the traces of what has not ended, because the client does. The caller holds no lock."""
+        for project in list(self.projects.by_id.values()):
+            project.end_trace()
+        for chat in list(self.chats.by_id.values()):
+            if chat.trace is not None:
+                chat.trace.end(chat)
+
     # -- models ----------------------------------------------------------------
 
     def models_named(self, models: list[AvailableModel], number: int) -> None:

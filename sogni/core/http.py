@@ -130,6 +130,8 @@ class HttpCall:
     """Id of the operation this call begins, empty if it has none; attribution headers are sent with it."""
     attribution: Attribution | None = None
     """Attribution of this call, which takes precedence over that of the client."""
+    context: Any = field(default=None, eq=False, repr=False)
+    """What the request belongs to, for an observer; None for that of the thread or task that sends it."""
 
     @property
     def target(self) -> str:

@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Hashable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -269,7 +270,7 @@ class Delivery(NamedTuple):
 class Outbox:
     """Waiters to wake, events to deliver and background tasks to start, in order."""
 
-    __slots__ = ("deliveries", "epoch", "last_delivery", "records", "tasks", "woken")
+    __slots__ = ("calls", "deliveries", "epoch", "last_delivery", "tasks", "woken")
 
     def __init__(self) -> None:
         self.epoch: float = 0.0
@@ -279,7 +280,7 @@ class Outbox:
         self.woken: list[Hashable] = []
         self.deliveries: list[Delivery] = []
         self.tasks: list[BackgroundTask] = []
-        self.records: list[tuple[int, str, tuple[Any, ...]]] = []
+        self.calls: list[Callable[[], Any]] = []
 
     def wall(self, now: float) -> float:
         """Return the time of day at `now` of the monotonic clock, in seconds since 1970."""
@@ -299,15 +300,19 @@ class Outbox:
         return logger.isEnabledFor(level)
 
     def log(self, level: int, message: str, *arguments: Any) -> None:
-        """Queue a log record. It is written after the lock is released, because a handler may do anything."""
+        """Queue a log record."""
         if self.logs(level):
-            self.records.append((level, message, arguments))
+            self.later(logger.log, level, message, *arguments)
 
-    def write_log(self) -> None:
-        """Write the queued log records; the caller holds no lock."""
-        records, self.records = self.records, []
-        for level, message, arguments in records:
-            logger.log(level, message, *arguments)
+    def later(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Queue a call until the lock is released: log handlers and processors of spans may do anything."""
+        self.calls.append(partial(function, *arguments))
+
+    def make_calls(self) -> None:
+        """Make the queued calls; the caller holds no lock."""
+        calls, self.calls = self.calls, []
+        for call in calls:
+            call()
 
     def start(self, task: BackgroundTask) -> None:
         """Queue a background task."""

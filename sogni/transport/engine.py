@@ -20,7 +20,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sogni.core import flow as steps
-from sogni.core.background import flow_of
+from sogni.core import tracing
+from sogni.core.background import traced_flow_of
 from sogni.core.client_state import ClientState
 from sogni.core.connection.messages import encode_frame
 from sogni.core.connection.state import Closed, ReaderMove
@@ -199,8 +200,8 @@ class Engine(Live):
                         if self._stuck:
                             self._waker.set()
         finally:
-            if out.records:
-                out.write_log()
+            if out.calls:
+                out.make_calls()
 
     @property
     def _stuck(self) -> bool:
@@ -234,7 +235,7 @@ class Engine(Live):
     def _start_tasks(self, tasks: list[BackgroundTask]) -> None:
         load_libraries()
         for task in tasks:
-            self._background.begin(flow_of(task), urgent=getattr(task, "urgent", False))
+            self._background.begin(traced_flow_of(task, self.state), urgent=getattr(task, "urgent", False))
 
     # -- steps -----------------------------------------------------------------
 
@@ -338,14 +339,21 @@ class Engine(Live):
                 if reader.called_off:
                     self._reader = None
 
-    def _limited(self, call: HttpCall, send: Callable[[Http, HttpCall], Any]) -> Any:
+    def _limited(self, step: Any, send: Callable[[HttpCall], Any]) -> Any:
         """Send a call as soon as one of the client's connections is free."""
-        with self._connections.slot(call) as granted:
-            return send(self.http, granted)
+        with self._connections.slot(step.call) as granted:
+            return self._exchange(step, granted, send)
+
+    def _exchange(self, step: Any, call: HttpCall, send: Callable[[HttpCall], Any]) -> Any:
+        observer = tracing.observer
+        if observer is None:
+            return send(call)
+        with observer.exchange(step, call, self.settings) as exchange:
+            return exchange.answered(send(exchange.call))
 
     def _together(self, step: steps.Together) -> Any:
         load_libraries()
-        return drive_together(step.flows, self.perform)
+        return drive_together(tracing.carried(step.flows), self.perform)
 
     # -- calls by the reader ---------------------------------------------------
 
@@ -397,8 +405,8 @@ class Engine(Live):
             logger.debug("received %s", ", ".join(kind for kind, _ in frames))
         if tasks:
             self._start_tasks(tasks)
-        if state.out.records:
-            state.out.write_log()
+        if state.out.calls:
+            state.out.make_calls()
         return move
 
     def socket_lost(self, closed: Closed) -> None:
@@ -438,7 +446,7 @@ class Engine(Live):
                 self.state.stop_connection()
                 self._flush()
                 self.state.waiter_registry.wake_all()
-        self.state.out.write_log()
+        self.state.out.make_calls()
         if self._http is not None:
             self._http.end_streams()
         self._background.end()
@@ -462,6 +470,7 @@ class Engine(Live):
             logger.warning("a callback is still running; the client was closed without waiting for it")
         if self._http is not None:
             self._http.close()
+        self.state.end_traces()
         _release(self._slots)
 
     def renew_after_fork(self) -> None:
@@ -518,15 +527,15 @@ def _release_resources(
 
 
 _PERFORMERS: dict[type, Callable[[Engine, Any], Any]] = {
-    steps.Http: lambda engine, step: engine._limited(step.call, lambda http, call: http.send(call)),
+    steps.Http: lambda engine, step: engine._limited(step, engine.http.send),
     steps.WriteFrame: Engine._write_frame,
-    steps.Upload: lambda engine, step: engine._limited(step.call, lambda http, call: http.upload(call, step.source)),
+    steps.Upload: lambda engine, step: engine._limited(step, lambda call: engine.http.upload(call, step.source)),
     steps.Download: lambda engine, step: engine._limited(
-        step.call, lambda http, call: http.download(call, step.path_for, overwrite=step.overwrite)
+        step, lambda call: engine.http.download(call, step.path_for, overwrite=step.overwrite)
     ),
-    steps.Spool: lambda engine, step: engine._limited(step.call, lambda http, call: http.spool(call, step.name)),
-    steps.OpenStream: lambda engine, step: engine.http.open_stream(step.call),
-    steps.OpenEvents: lambda engine, step: engine.http.open_events(step.call),
+    steps.Spool: lambda engine, step: engine._limited(step, lambda call: engine.http.spool(call, step.name)),
+    steps.OpenStream: lambda engine, step: engine._exchange(step, step.call, engine.http.open_stream),
+    steps.OpenEvents: lambda engine, step: engine._exchange(step, step.call, engine.http.open_events),
     steps.ReadPiece: lambda engine, step: step.body.read(step.timeout),
     steps.OpenMedia: lambda engine, step: open_source(step.name, step.value),
     steps.Pause: pause,

@@ -21,11 +21,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 from sogni.core import flow as steps
-from sogni.core.background import flow_of
+from sogni.core import tracing
+from sogni.core.background import traced_flow_of
 from sogni.core.client_state import ClientState
 from sogni.core.connection.messages import decode_frame, encode_frame
 from sogni.core.connection.state import Closed, ReaderMove
 from sogni.core.flow import Flow, Pause, Step, Until, evaluate, timeout_error, topics_of
+from sogni.core.http import HttpCall
 from sogni.core.outbox import CLOSED, SOCKET, WaiterRegistry
 from sogni.errors import ClientClosedError, SogniConnectionError
 from sogni.live import Live
@@ -190,6 +192,7 @@ class Engine(Live):
 
     def _move_to_another_loop(self) -> None:
         self._finalizer()
+        self._state.end_traces()
         self._reset(forked=False)
 
     def _reset(self, *, forked: bool) -> None:
@@ -251,7 +254,8 @@ class Engine(Live):
             if self._closing or loop is None or loop.is_closed():
                 raise ClientClosedError("the client is closed")
             if isinstance(step, steps.Download):
-                return await http.limited(step.call, http.download, step.path_for, overwrite=step.overwrite)
+                send = _exchanging(self, step, http.download)
+                return await http.limited(step.call, send, step.path_for, overwrite=step.overwrite)
             if isinstance(step, steps.Pause):
                 return await asyncio.sleep(_jittered(step))
             if type(step) in _PURE:
@@ -305,10 +309,12 @@ class Engine(Live):
         if out.tasks:
             if loop is not None:
                 for task in out.tasks:
-                    self._resources.background.begin(flow_of(task), loop, urgent=getattr(task, "urgent", False))
+                    self._resources.background.begin(
+                        traced_flow_of(task, state), loop, urgent=getattr(task, "urgent", False)
+                    )
             out.tasks.clear()
-        if out.records:
-            out.write_log()
+        if out.calls:
+            out.make_calls()
 
     # -- steps -----------------------------------------------------------------
 
@@ -356,7 +362,10 @@ class Engine(Live):
             return
         assert resources.loop is not None
         resources.reader = resources.loop.create_task(
-            Endable(partial(read_loop, weakref.ref(self), resources.waker)), name="sogni-reader"
+            Endable(partial(read_loop, weakref.ref(self), resources.waker)),
+            name="sogni-reader",
+            # Frames do not belong to the call that happened to connect.
+            context=None if tracing.observer is None else tracing.observer.detached(),
         )
         quiet_when_dropped(resources.reader)
 
@@ -409,7 +418,7 @@ class Engine(Live):
             except Exception as error:
                 logger.warning("a %sframe was ignored: %s", kind and f"{kind} ", error)
         out = state.out
-        if out.woken or out.deliveries or out.tasks or out.records:
+        if out.woken or out.deliveries or out.tasks or out.calls:
             self._flush()
 
     def tick(self) -> str | None:
@@ -450,6 +459,7 @@ class Engine(Live):
             self.changed(_stop)
             self._state.waiter_registry.wake_all()
         await self._resources.close(Deadline(self.settings.timeouts.close))
+        self._state.end_traces()
 
     def release(self) -> None:
         """Release the client's resources at exit."""
@@ -529,6 +539,19 @@ def _jittered(step: Pause) -> float:
     return step.seconds * random.uniform(1 - step.jitter, 1 + step.jitter)
 
 
+def _exchanging(engine: Engine, step: Any, send: Callable[..., Awaitable[R]]) -> Callable[..., Awaitable[R]]:
+    """Return `send`, which sends the call of a step, observed if there is an observer."""
+    observer, settings = tracing.observer, engine.settings
+    if observer is None:
+        return send
+
+    async def observed(call: HttpCall, *arguments: Any, **options: Any) -> Any:
+        with observer.exchange(step, call, settings) as exchange:
+            return exchange.answered(await send(exchange.call, *arguments, **options))
+
+    return observed
+
+
 async def _pause(engine: Engine, step: Pause) -> None:
     """Wait in this task, until the client is closed at the latest."""
     signal, waiter_registry = asyncio.Event(), engine.state.waiter_registry
@@ -558,15 +581,19 @@ _IMMEDIATE: dict[type, Callable[[Engine, Any], Any]] = {
 _PURE = frozenset({steps.RetriesOf, steps.Clock})
 """Steps that neither read nor change the state."""
 _AWAITED: dict[type, Callable[[Engine, Any], Awaitable[Any]]] = {
-    steps.Http: lambda engine, step: engine.http.limited(step.call, engine.http.send),
+    steps.Http: lambda engine, step: engine.http.limited(step.call, _exchanging(engine, step, engine.http.send)),
     steps.WriteFrame: Engine._write_frame,
-    steps.Upload: lambda engine, step: engine.http.limited(step.call, engine.http.upload, step.source),
-    steps.Download: lambda engine, step: engine.http.limited(
-        step.call, engine.http.download, step.path_for, overwrite=step.overwrite
+    steps.Upload: lambda engine, step: engine.http.limited(
+        step.call, _exchanging(engine, step, engine.http.upload), step.source
     ),
-    steps.Spool: lambda engine, step: engine.http.limited(step.call, engine.http.spool, step.name),
-    steps.OpenStream: lambda engine, step: engine.http.open_stream(step.call),
-    steps.OpenEvents: lambda engine, step: engine.http.open_events(step.call),
+    steps.Download: lambda engine, step: engine.http.limited(
+        step.call, _exchanging(engine, step, engine.http.download), step.path_for, overwrite=step.overwrite
+    ),
+    steps.Spool: lambda engine, step: engine.http.limited(
+        step.call, _exchanging(engine, step, engine.http.spool), step.name
+    ),
+    steps.OpenStream: lambda engine, step: _exchanging(engine, step, engine.http.open_stream)(step.call),
+    steps.OpenEvents: lambda engine, step: _exchanging(engine, step, engine.http.open_events)(step.call),
     steps.ReadPiece: lambda engine, step: step.body.read(step.timeout),
     steps.OpenMedia: _open_media,
     steps.Pause: _pause,

@@ -71,6 +71,6 @@ def test_log_records_are_written_later_in_their_order(caplog: pytest.LogCaptureF
     out.log(logging.INFO, "first %s", 1)
     out.log(logging.WARNING, "second")
     assert caplog.messages == []
-    out.write_log()
-    out.write_log()
+    out.make_calls()
+    out.make_calls()
     assert caplog.messages == ["first 1", "second"]

@@ -20,6 +20,7 @@ MODULES = (
     *(f"{package}.batch" for package in PACKAGES),
     "sogni.emulator",
     "sogni.errors",
+    "sogni.telemetry",
     "sogni.testing",
 )
 _DESCRIPTORS = (property, classmethod, staticmethod)

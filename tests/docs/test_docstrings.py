@@ -62,6 +62,8 @@ def test_examples_run(module, place, text, supernet, monkeypatch, tmp_path):
     monkeypatch.setenv("SOGNI_REST_ENDPOINT", supernet.rest_endpoint)
     monkeypatch.setenv("SOGNI_SOCKET_ENDPOINT", supernet.socket_endpoint)
     monkeypatch.chdir(tmp_path)
+    if module == "sogni.telemetry":
+        pytest.importorskip("opentelemetry", reason="opentelemetry is not installed")
     supernet.reset()
     if PASSWORD in text:
         supernet.add_account("ada", PASSWORD)

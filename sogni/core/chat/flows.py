@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from sogni.core import tracing
 from sogni.core.attribution import check_header_override, check_override, workload
 from sogni.core.chat.images import prepared
 from sogni.core.chat.requests import (
@@ -40,6 +41,7 @@ from sogni.core.outbox import CONNECTION
 from sogni.core.requests import get_json, get_unwrapped_json, request
 from sogni.core.time_limit import limited
 from sogni.core.tools.functions import tools_given
+from sogni.core.tracing import Trace
 from sogni.errors import ConnectionRejectedError, SogniConnectionError, SogniTimeoutError
 from sogni.models.chat import (
     ChatCompletionChunk,
@@ -85,6 +87,13 @@ def begin_completion(model: str, messages: Sequence[Any], options: Mapping[str, 
     frame could not be written, and the credentials' error if the service rejects them.
     """
     check_names(options, FIELDS)
+    if tracing.observer is None:
+        return (yield from _begin(model, messages, options, None))
+    trace = tracing.observer.chat(model, messages, options)
+    return (yield from tracing.traced(trace, _begin(model, messages, options, trace)))
+
+
+def _begin(model: str, messages: Sequence[Any], options: Mapping[str, Any], trace: Trace | None) -> Flow[ChatState]:
     form = answer_format(options.get("response_format"))
     tools, _ = tools_given(options.get("tools"))
     attribution = check_override(options.get("attribution"))
@@ -99,6 +108,7 @@ def begin_completion(model: str, messages: Sequence[Any], options: Mapping[str, 
         payload |= workload(state.settings.attribution, attribution, job_id)
         chat = ChatState(job_id, state.out, form.kind)
         chat.being_sent = True
+        chat.trace = trace
         state.chats.by_id[job_id] = chat
         return state.chats.by_id, chat, payload
 
@@ -161,7 +171,9 @@ def forget_on_timeout(waiting: Flow[R], job_id: Callable[[], str]) -> Flow[R]:
     try:
         return (yield from waiting)
     except SogniTimeoutError as error:
-        yield from change(lambda state, _: state.chats.by_id.pop(job_id(), None))
+        chat = yield from change(lambda state, _: state.chats.by_id.pop(job_id(), None))
+        if chat is not None and chat.trace is not None:
+            chat.trace.failed(error)
         raise error
 
 
@@ -216,7 +228,17 @@ def hosted_completion(
     if stream:
         raise invalid_value("stream", stream, (False, None), _STREAM)
     timeout = check_seconds("timeout", timeout)
-    return (yield from limited(_completion(model, messages, options, timeout), timeout))
+    flow = _completion(model, messages, options, timeout)
+    if tracing.observer is not None:
+        flow = _ending(tracing.observer.chat(model, messages, options), flow)
+    return (yield from limited(flow, timeout))
+
+
+def _ending(trace: Trace, flow: Flow[R]) -> Flow[R]:
+    """Run a flow that is a whole operation."""
+    outcome = yield from tracing.traced(trace, flow)
+    trace.end(outcome)
+    return outcome
 
 
 def _completion(
@@ -248,4 +270,7 @@ def run_hosted_tool(
     settings = yield from change(lambda state, _: state.settings)
     source = app_source or settings.app_source
     call = hosted_tool_call(tool, arguments, app_source=source, timeout=timeout, **settings.with_token(options))
-    return (yield from limited(get_unwrapped_json(HostedToolExecution, call), timeout))
+    flow = get_unwrapped_json(HostedToolExecution, call)
+    if tracing.observer is not None:
+        flow = _ending(tracing.observer.tool(tool), flow)
+    return (yield from limited(flow, timeout))

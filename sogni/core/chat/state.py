@@ -13,6 +13,7 @@ from typing import Any
 from sogni.core.checks import extra_fields, string_or_none
 from sogni.core.failures import chat_error, details_of
 from sogni.core.outbox import EndLostChats, Listeners, Outbox
+from sogni.core.tracing import Trace
 from sogni.errors import ChatError, ProtocolError
 from sogni.models.chat import (
     ChatCompletionChunk,
@@ -74,6 +75,8 @@ class ChatState:
         """Whether a flow will send the request on the next connection."""
         self.lost_at: float | None = None
         """When the job lost its connection; None once there is news of it again."""
+        self.trace: Trace | None = None
+        """Of the operation that began it, if it is observed."""
         self._pieces: list[str] = []
         self._calls: dict[int, _PartialToolCall] = {}
 
@@ -194,9 +197,14 @@ class ChatState:
                 self._notify_done()
 
     def _notify_done(self) -> None:
+        self._end_trace()
         result = self.final_result
         if self.when_done is not None and result is not None:
             self.when_done(result)
+
+    def _end_trace(self) -> None:
+        if self.trace is not None:
+            self.out.later(self.trace.end, self)
 
     def failed(self, failure: ChatFailure, payload: Mapping[str, Any] | None = None) -> None:
         """Fail the job, by `llmJobError` with its payload or by the end of the connection."""
@@ -207,12 +215,14 @@ class ChatState:
         self._calls.clear()
         self.done = True
         self.out.wake(self)
+        self._end_trace()
 
     def leave(self) -> None:
         """Stop reading: the service continues and charges, but nothing more is stored."""
         self.done = True
         self.chunks.clear()
         self.out.wake(self)
+        self._end_trace()
 
 
 def _usage_of(payload: Mapping[str, Any]) -> tuple[TokenUsage | None, ProtocolError | None]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from sogni.core import tracing
 from sogni.core.attribution import workload
 from sogni.core.catalogue.flows import checked_options, shared_options, size_presets
 from sogni.core.catalogue.loras import check_loras
@@ -44,6 +45,7 @@ from sogni.core.projects.transfers import fetch_url, result_url, spool_result, u
 from sogni.core.projects.uploads import UploadItem
 from sogni.core.projects.waiting import raise_for_outcome, wait_for_project
 from sogni.core.requests import FAILURES, get_json
+from sogni.core.tracing import Trace
 from sogni.errors import CostLimitError, JobError, ValidationError, brief
 from sogni.models.catalogue import ModelOptions, SizePreset
 from sogni.models.params import ProjectParams
@@ -204,6 +206,22 @@ def create_project(
     """
     limit = cost_limit(max_cost)
     checked = checked_params(given, fields)
+    work = partial(_create, checked, limit, announce, unattended=unattended, claim=claim)
+    if tracing.observer is None:
+        return (yield from work(None))
+    trace = tracing.observer.project(checked.params)
+    return (yield from tracing.traced(trace, work(trace)))
+
+
+def _create(
+    checked: Checked[Any],
+    limit: Decimal | None,
+    announce: Callable[[str], None] | None,
+    trace: Trace | None,
+    *,
+    unattended: bool,
+    claim: Claim | None,
+) -> Flow[ProjectState]:
     params = checked.params
     kind = kind_of(params)
     uploads = kind.uploads(params)
@@ -223,6 +241,8 @@ def create_project(
             sizes = {item.field: source.size for group in sources for item, source in group}
             project_id = yield from claim.take(params, sizes)
             if claim.project is not None:
+                if trace is not None:
+                    trace.end(claim.project)
                 return claim.project
         payload = kind.request(checked, project_id=project_id, app_source=settings.app_source)
         if settings.attribution is not None or params.attribution is not None:
@@ -237,7 +257,7 @@ def create_project(
         yield from upload_media(project_id, sources)
     finally:
         _close(sources)
-    return (yield from submit(project_id, params, payload, unattended=unattended))
+    return (yield from submit(project_id, params, payload, unattended=unattended, trace=trace))
 
 
 def _settings_to_connect(model_id: str | None, state: State, now: float) -> tuple[Settings, ModelOptions | None]:
@@ -293,7 +313,9 @@ def open_source(name: str, media: Any) -> Flow[Any]:
     return (yield from open_media(name, media))
 
 
-def submit(project_id: str, params: Any, payload: dict[str, Any], *, unattended: bool = False) -> Flow[ProjectState]:
+def submit(
+    project_id: str, params: Any, payload: dict[str, Any], *, unattended: bool = False, trace: Trace | None = None
+) -> Flow[ProjectState]:
     """Track a project and write its request; if that fails, it is no longer tracked."""
     perhaps_sent = False
 
@@ -309,6 +331,7 @@ def submit(project_id: str, params: Any, payload: dict[str, Any], *, unattended:
         )
         project.request = payload
         project.being_sent = True
+        project.trace = trace
         state.projects.track(project, now)
         return project, prepared
 

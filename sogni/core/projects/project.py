@@ -23,6 +23,7 @@ from sogni.core.outbox import Feed, Listeners, Outbox
 from sogni.core.projects.job import ENDED, JobState, error_data, percent, read_number, read_provenance
 from sogni.core.projects.params import params_from_snapshot
 from sogni.core.projects.queue import NO_QUEUE, QueueInfo, read_preparation
+from sogni.core.tracing import Trace
 from sogni.models.converter import read_time
 from sogni.models.params import ProjectParams
 from sogni.models.projects import (
@@ -219,6 +220,7 @@ class ProjectState:
         "steps",
         "tally",
         "totals",
+        "trace",
         "work_began",
     )  # fmt: skip
 
@@ -275,6 +277,8 @@ class ProjectState:
         self.settled_at: float = 0.0
         self.signing: bool = False
         """Whether result URLs are being requested."""
+        self.trace: Trace | None = None
+        """Of the operation that created it, if it is observed."""
         self._user_object: ref[Any] | None = None
         self._last_progress = -1
         self._history: list[Event[Any]] = []
@@ -499,6 +503,14 @@ class ProjectState:
             self.out.log(INFO, "project %s %s after %.1f s: %d of %d results%s", *what)
         self._feeds.clear()
         self.out.wake(self)
+        if self.trace is not None and (self.totals is not None or self.status != "completed"):
+            # Otherwise the record follows, with the cost.
+            self.out.later(self.end_trace)
+
+    def end_trace(self) -> None:
+        """End the trace, without the lock. If the project has not settled, it ends now, because the client does."""
+        if self.trace is not None:
+            self.trace.end(self, self.out.wall(self.settled_at) if self.settled else None)
 
     def _emit(self, name: str, value: Any) -> None:
         if name in _TRANSIENT:
@@ -689,6 +701,8 @@ class ProjectState:
         self.totals = totals
         pairs = zip(totals._fields, before, totals, strict=True)
         self._updated({name for name, old, new in pairs if old != new}, now)
+        if self.trace is not None and self.settled:
+            self.out.later(self.end_trace)
 
     def apply_job_times(self, job: JobState, found: JobRecord, now: float) -> None:
         """Apply when a job started and ended, by its record."""
