@@ -177,12 +177,20 @@ class ForkServer:
         return Process(pid, ending, streams)
 
 
+def import_all(package: str) -> None:
+    """Import a package with all its modules; pytest rewrites its plugins itself, and frameworks first need settings."""
+    for module in pkgutil.iter_modules(import_module(package).__path__, f"{package}."):
+        if module.name in ("sogni.contrib", "sogni.testing"):
+            continue
+        if module.ispkg:
+            import_all(module.name)
+        else:
+            import_module(module.name)
+
+
 def main() -> None:
     for package in ("sogni", "sogni_async"):
-        for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):
-            # pytest rewrites its plugins when it imports them, and frameworks first need settings.
-            if module.name != "sogni.testing" and not module.name.startswith("sogni.contrib."):
-                import_module(module.name)
+        import_all(package)
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as tests:

@@ -314,3 +314,11 @@ class Connections:
     def end_all(self, code: int | None, reason: str = "") -> None:
         for connection in self.all():
             connection.end(code, reason)
+
+    def abort_all(self) -> None:
+        """Cut every connection at once, whatever is still queued, and count from 1 again."""
+        for connection in self.all():
+            connection.ended = True
+            connection.wire.abort()
+        self._live.clear()
+        self.count = 0

@@ -120,7 +120,7 @@ async def _read_body(state: State, request: web.Request, record: RecordedRequest
 async def _answer(state: State, host: Host, request: web.Request, handler: Handler) -> web.StreamResponse:
     fault = state.faults.take(HttpFault, request.method, request.path)
     if fault is None:
-        return await _routed(host, request, handler)
+        return await _routed(state, host, request, handler)
     if fault.delay:
         await asyncio.sleep(fault.delay)
     if fault.hang:
@@ -130,7 +130,7 @@ async def _answer(state: State, host: Host, request: web.Request, handler: Handl
             request.transport.abort()
         return web.Response(status=500)
     REQUEST_CONTEXT.get().truncate = fault.truncate
-    response = await _routed(host, request, handler) if _ordinary(fault) else _faulty(fault)
+    response = await _routed(state, host, request, handler) if _ordinary(fault) else _faulty(fault)
     if fault.truncate and isinstance(response, web.Response):
         return await _truncated(request, response)
     return response
@@ -148,12 +148,14 @@ def _faulty(fault: HttpFault) -> web.Response:
     return web.Response(status=status, body=fault.payload, headers={**headers, "Content-Type": fault.content_type})
 
 
-async def _routed(host: Host, request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _routed(state: State, host: Host, request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPNotFound:
         message = f"No such route: {request.method} {request.path}"
+        state.recorder.violation(f"{request.method} {request.path}", "there is no such route")
     except web.HTTPMethodNotAllowed as refused:
+        state.recorder.violation(f"{request.method} {request.path}", "there is no such route")
         message = f"{request.method} is not allowed on {request.path}"
         return error(405, message, headers={"Allow": refused.headers["Allow"]})
     return error(404, message) if host == "rest" else text_error(404, message)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
@@ -108,9 +108,16 @@ _LOG = logging.getLogger("sogni.emulator.http")
 _LOG.addFilter(_not_caused_by_peer)
 
 
+_CLOSING_TIME = 0.01
+"""Seconds that handlers get to end once their connection is gone, before they are canceled."""
+
+
 @define(eq=False)
 class _Listener:
     runner: web.AppRunner
+    host: str
+    port: int
+    site: web.SockSite
     listening: socket.socket
     address: str
 
@@ -126,6 +133,7 @@ class Server:
         self._thread = threading.Thread(target=self._run, name="sogni-emulator", daemon=True)
         # Not Thread.is_alive: after an interrupted join, Python reports a running thread as ended.
         self._ended = threading.Event()
+        self._listeners: list[_Listener] = []
         self.pace: Pace = setup.pace
         self.pool: WorkerPool | None = None
         self.tools: ToolRunner | None = None
@@ -174,6 +182,13 @@ class Server:
                 done.set_exception(error)
 
         self.post(run)
+        return self._result(done)
+
+    def disconnect(self) -> None:
+        """Close all connections, stop all work, and listen on other ports, unless they are fixed."""
+        self._result(asyncio.run_coroutine_threadsafe(self._disconnect(), self._loop))
+
+    def _result(self, done: Future[T]) -> T:
         while not done.done() and self._thread.is_alive():
             # A server that is being closed may never run the function.
             wait([done], timeout=_PATIENCE)
@@ -208,7 +223,7 @@ class Server:
             self._ended.set()
 
     async def _serve(self) -> None:
-        listeners: list[_Listener] = []
+        listeners = self._listeners
         executor = ThreadPoolExecutor(2, "sogni-emulator-render")
         thinkers = ThreadPoolExecutor(4, "sogni-emulator-llm")
         archive = Archive(self._setup.data)
@@ -222,11 +237,10 @@ class Server:
             setup = self._setup
             listeners.append(await self._listen(self._rest_app(state), setup.rest_port, setup.host))
             listeners.append(await self._listen(self._socket_app(state, endpoint), setup.socket_port, setup.host))
+            self._publish_addresses(state)
             if setup.control is not None:
                 listeners.append(await self._listen(self._control_app(setup.control), setup.control_port, LOOPBACK))
                 self.control_address = listeners[-1].address
-            self.rest_endpoint = state.rest_endpoint = f"http://{listeners[0].address}"
-            self.socket_endpoint = f"ws://{listeners[1].address}"
             self.pace.running.set()
             pool.start()
             self._resume_unfinished()
@@ -234,20 +248,8 @@ class Server:
             await self._stop.wait()
             state.connections.end_all(1001, "The server is going away")
         finally:
-            if self.durable_services is not None:
-                await self.durable_services.engine.stop()
-            if self.language is not None:
-                await self.language.stop()
-            if self.worlds is not None:
-                await self.worlds.stop()
-            if self.pool is not None:
-                await self.pool.stop()
-            # A closed asyncio server loses the connections it has accepted and not yet given a transport, and `cleanup`
-            # those that are registered while it runs: first accept no more.
-            with suppress(NotImplementedError):  # Windows' loop has no readers.
-                for listener in listeners:
-                    self._loop.remove_reader(listener.listening)
-            await _turns(_TURNS_TO_REGISTER)
+            await self._stop_services()
+            await self._stop_accepting(listeners)
             for listener in listeners:
                 await listener.runner.cleanup()
             await _turns(_TURNS_TO_CLOSE)
@@ -257,6 +259,52 @@ class Server:
                 store.close()
             archive.close()
             _clear_handler_cache()
+
+    async def _stop_services(self) -> None:
+        if self.durable_services is not None:
+            await self.durable_services.engine.stop()
+        if self.language is not None:
+            await self.language.stop()
+        if self.worlds is not None:
+            await self.worlds.stop()
+        if self.pool is not None:
+            await self.pool.stop()
+
+    async def _stop_accepting(self, listeners: Sequence[_Listener]) -> None:
+        # A closed asyncio server loses the connections it has accepted and not yet given a transport, and `cleanup`
+        # those that are registered while it runs: first accept no more.
+        with suppress(NotImplementedError):  # Windows' loop has no readers.
+            for listener in listeners:
+                self._loop.remove_reader(listener.listening)
+        await _turns(_TURNS_TO_REGISTER)
+
+    async def _disconnect(self) -> None:
+        state = self._ready.result()
+        # Not that of the control API, whose clients steer the emulator.
+        listeners = self._listeners[:2]
+        servers = [server for listener in listeners if (server := listener.runner.server) is not None]
+        await self._stop_accepting(listeners)
+        for listener in listeners:
+            await listener.site.stop()
+        # First of all: a handler that waits for frames ends with its WebSocket.
+        state.connections.abort_all()
+        for server in servers:
+            server.pre_shutdown()
+        await asyncio.sleep(0)
+        for server in servers:
+            await server.shutdown(_CLOSING_TIME)
+        await self._stop_services()
+        for listener in listeners:
+            opened = await self._open_site(listener.runner, listener.port, listener.host)
+            listener.site, listener.listening, listener.address = opened
+        self._publish_addresses(state)
+        if self.pool is not None:
+            self.pool.start()
+
+    def _publish_addresses(self, state: State) -> None:
+        rest, socket_host = self._listeners[:2]
+        self.rest_endpoint = state.rest_endpoint = f"http://{rest.address}"
+        self.socket_endpoint = f"ws://{socket_host.address}"
 
     def _build(self, state: State, thinkers: ThreadPoolExecutor) -> tuple[SocketEndpoint, WorkerPool]:
         """Create the services, with the data saved by an earlier emulator."""
@@ -370,17 +418,21 @@ class Server:
         return app
 
     async def _listen(self, app: web.Application, port: int, host: str) -> _Listener:
+        runner = web.AppRunner(app, access_log=None, logger=_LOG, handle_signals=False, shutdown_timeout=0.2)
+        await runner.setup()
+        return _Listener(runner, host, port, *await self._open_site(runner, port, host))
+
+    async def _open_site(self, runner: web.AppRunner, port: int, host: str) -> tuple[web.SockSite, socket.socket, str]:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family, backlog=512)
-        runner = web.AppRunner(app, access_log=None, logger=_LOG, handle_signals=False, shutdown_timeout=0.2)
         try:
-            await runner.setup()
-            await web.SockSite(runner, listening).start()
+            site = web.SockSite(runner, listening)
+            await site.start()
         except BaseException:
             listening.close()
             raise
         name = f"[{host}]" if family == socket.AF_INET6 else host
-        return _Listener(runner, listening, f"{name}:{listening.getsockname()[1]}")
+        return site, listening, f"{name}:{listening.getsockname()[1]}"
 
 
 async def _turns(count: int) -> None:

@@ -14,6 +14,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -21,11 +22,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from attrs import frozen
 
-from sogni.emulator.account.accounts import Account, Balance, Token, load_account
+from sogni.emulator.account.accounts import Account, Balance, Token, load_account, new_api_key
 from sogni.emulator.account.memberships import Membership, UnlockPath
 from sogni.emulator.account.sessions import Accounts, make_sessions
 from sogni.emulator.account.wallets import address_of
 from sogni.emulator.announcements import Announcement
+from sogni.emulator.assertions import Expected, failure, missing, surprises, unwanted
 from sogni.emulator.chat.script import ChatScript
 from sogni.emulator.clock import Clock, Setting, make_pace
 from sogni.emulator.control import Control
@@ -65,6 +67,12 @@ _TOKEN_RATE = 60.0
 _BANNER_LIFETIME = 3600.0
 _BALANCE_KEYS: tuple[Token | Literal["free_spark"], ...] = ("spark", "sogni", "free_spark")
 _DEFAULT_BALANCE = Balance(spark=Decimal(10_000), sogni=Decimal(10_000))
+
+
+def _raise_failure(message: str | None) -> None:
+    __tracebackhide__ = True
+    if message is not None:
+        raise AssertionError(message)
 
 
 @frozen
@@ -165,6 +173,9 @@ class LocalSupernet(Live):
         directory = None if data is None else Path(data)
         self._account = load_account(directory, api_key, owned, pace)
         sessions = make_sessions(pace, access_lifetime, refresh_lifetime, testnet=testnet)
+        self._lifetimes = access_lifetime, refresh_lifetime
+        # The key of a data directory outlives the emulator.
+        self._fixed_key = api_key is not None or directory is not None
         self._accounts = Accounts(testnet=testnet, sessions=sessions)
         self._accounts.add(self._account)
         self._control = Control(self) if control else None
@@ -294,6 +305,83 @@ class LocalSupernet(Live):
     def violations(self) -> list[Violation]:
         """Protocol violations by clients, whether tolerated or refused."""
         return self._recorder.violations()
+
+    def assert_requested(
+        self, what: str, /, *, times: int | None = None, timeout: float = 5.0, **fields: Any
+    ) -> list[Arrival]:
+        """Assert that a request has arrived; the error shows the nearest one, and the fields that differ.
+
+        Args:
+            what: Type of the frame, such as "jobRequest" or "llmJobRequest"; or method and path of the HTTP request,
+                such as "POST /v1/chat/completions", in which ``*`` stands for anything and the method may be missing.
+            times: How often it has arrived; None means at least once.
+            timeout: Seconds to wait for what is still on its way. Default 5.
+            **fields: Fields that it must have, at any depth of the payload, body or query; names may be written as on
+                the wire (`modelID`) or in snake case (`model_id`). Mappings may have further keys; a compiled regular
+                expression is searched in the value.
+
+        Returns:
+            The requests that match, oldest first.
+
+        Raises:
+            AssertionError: It has not arrived, or not as often.
+            ValueError: There is no such frame. The message suggests the nearest one.
+
+        Example:
+            >>> client.account.me().username
+            'local-artist'
+            >>> [request.status for request in supernet.assert_requested("GET /v1/account/me", times=1)]
+            [200]
+        """
+        __tracebackhide__ = True
+        expected = Expected(what, fields, times)
+        with suppress(TimeoutError):
+            self.wait_for(lambda: not missing([expected], self.requests), timeout)
+        _raise_failure(failure(expected, arrivals := self.requests))
+        return expected.matching(arrivals)
+
+    def assert_not_requested(self, what: str, /, **fields: Any) -> None:
+        """Assert that a request has not arrived so far. See `assert_requested`.
+
+        Args:
+            what: Type of the frame, or method and path of the HTTP request.
+            **fields: Fields that it must not have all at once.
+
+        Raises:
+            AssertionError: It has arrived.
+            ValueError: There is no such frame. The message suggests the nearest one.
+
+        Example:
+            >>> supernet.assert_not_requested("jobRequest")
+        """
+        __tracebackhide__ = True
+        _raise_failure(unwanted(Expected(what, fields), self.requests))
+
+    def assert_only_requested(self, *expected: str | tuple[str, Mapping[str, Any]], timeout: float = 5.0) -> None:
+        """Assert that these requests have arrived, and no others that change or cost anything.
+
+        Reading, signing in, uploading files and preparing the socket need not be listed.
+
+        Args:
+            timeout: Seconds to wait for what is still on its way. Default 5.
+            *expected: What each is, as for `assert_requested`; or a pair of that and its fields, of which `times` says
+                how often it has arrived. Without it, at least once.
+
+        Raises:
+            AssertionError: Something else has arrived, or something is missing.
+            ValueError: There is no such frame. The message suggests the nearest one.
+
+        Example:
+            >>> project = client.projects.create(
+            ...     type="image", model_id="krea2_turbo_fp8_scaled", positive_prompt="a lighthouse"
+            ... )
+            >>> supernet.assert_only_requested(("jobRequest", {"positivePrompt": "a lighthouse", "times": 1}))
+        """
+        __tracebackhide__ = True
+        entries = [Expected.of(entry) for entry in expected]
+        with suppress(TimeoutError):
+            self.wait_for(lambda: not missing(entries, self.requests), timeout)
+        _raise_failure(surprises(entries, self.requests))
 
     @property
     def projects(self) -> list[ProjectRecord]:
@@ -663,12 +751,13 @@ class LocalSupernet(Live):
         server.call(server.pace.running.set)
 
     def reset(self) -> None:
-        """Reset the emulator, for tests that share one. Connections stay open.
+        """Reset the emulator, for tests that share one. Connections stay open; see also `renew`.
 
         Removes faults, scripted answers, recorded requests, projects, files and URLs, saved uploads, completions,
         workflows and their saved data, world builds, announcements, sessions, and every account except that of the API
-        key, whose history is cleared and whose initial balance is restored. Work in progress is canceled, workers are
-        resumed, the clock shows the real time again, and IDs start over if there is a `seed`. Takes a few milliseconds.
+        key, whose history is cleared and whose initial balance is restored. Token lifetimes are those of the start.
+        Work in progress is canceled, workers are resumed, the clock shows the real time again, and IDs start over if
+        there is a `seed`. Takes a few milliseconds.
 
         Example:
             >>> supernet.reset()
@@ -692,10 +781,28 @@ class LocalSupernet(Live):
             self._accounts.keep_only(self._account)
 
         running.server.call(clean)
+        self._accounts.sessions.access_lifetime, self._accounts.sessions.refresh_lifetime = self._lifetimes
         self.account.forget_past()
         owned = self._owned
         self.account.set_balance(spark=owned.spark, sogni=owned.sogni, free_spark=owned.free_spark)
         self._recorder.clear()
+
+    def renew(self) -> None:
+        """Reset the emulator, close all connections, and change the API key and the ports unless they were given.
+
+        Clients that somebody forgot to close cannot return, so that every test finds a new emulator.
+
+        Example:
+            >>> with LocalSupernet(step_time=0) as shared:
+            ...     key = shared.api_key
+            ...     shared.renew()
+            ...     shared.api_key == key
+            False
+        """
+        self._now.server.disconnect()
+        if not self._fixed_key:
+            self._account.api_key = new_api_key()
+        self.reset()
 
     def freeze_connections(self) -> None:
         """Freeze every open WebSocket: nothing is read, written or answered, not even a ping."""

@@ -19,7 +19,7 @@ import pytest
 import requests
 from aiohttp import web
 
-from sogni.emulator import Balance, Faults, LocalSupernet
+from sogni.emulator import Balance, ChatScript, Faults, LocalSupernet, RecordedRequest, RecordedUpgrade
 from tests.emulator.wire import Wire, job_request, key_frame
 
 
@@ -223,6 +223,48 @@ def test_a_reset_gives_the_next_test_a_fresh_emulator(wire: Wire, supernet: Loca
     assert not supernet.violations
     assert supernet.account.balance == before
     wire.finish(wire.create())
+
+
+def test_renewing_locks_earlier_clients_out(wire: Wire, supernet: LocalSupernet) -> None:
+    supernet.faults.http("/v1/account/me", hang=True)
+    key, endpoint, address = supernet.api_key, supernet.rest_endpoint, supernet.socket_endpoint
+    wire.connect().receive()
+    with ThreadPoolExecutor(1) as threads:
+        hanging = threads.submit(requests.get, f"{endpoint}/v1/account/me", timeout=30)
+        supernet.assert_requested("GET /v1/account/me", timeout=30)
+        supernet.renew()
+        with pytest.raises(requests.exceptions.ConnectionError):
+            hanging.result(timeout=30)
+    assert wire.close_code() == 0
+    assert supernet.connection_count == 0
+    assert {key, endpoint, address}.isdisjoint((supernet.api_key, supernet.rest_endpoint, supernet.socket_endpoint))
+    with pytest.raises(requests.exceptions.ConnectionError):
+        requests.get(endpoint, timeout=30)
+    assert supernet.requests == []
+    with Wire(supernet) as another:
+        another.finish(another.connect().create())
+        assert [it.connection for it in supernet.requests if isinstance(it, RecordedUpgrade)] == [1]
+
+
+def test_a_reset_restores_settings_and_keeps_a_given_key() -> None:
+    with LocalSupernet(step_time=0, api_key="given") as supernet:
+        supernet.set_token_lifetimes(access=-1)
+        supernet.chat.kept_seconds = 0.1
+        supernet.renew()
+        assert (supernet.api_key, supernet.chat.kept_seconds) == ("given", ChatScript().kept_seconds)
+        with supernet.client() as client:
+            client.account.login(supernet.account.username, str(supernet.account.password))
+            assert client.account.me().username == supernet.account.username
+
+
+def test_files_do_not_survive_a_reset(wire: Wire, supernet: LocalSupernet) -> None:
+    project = wire.connect().create()
+    wire.upload(project, "startingImage", b"content")
+    wire.finish(project)
+    (upload,) = supernet.assert_requested("PUT /storage/*", times=1)
+    supernet.reset()
+    assert isinstance(upload, RecordedRequest)
+    assert requests.get(supernet.rest_endpoint + upload.path, timeout=30).status_code == 403
 
 
 def test_clients_are_made_with_key_and_endpoints(supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch) -> None:

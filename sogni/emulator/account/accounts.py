@@ -540,6 +540,11 @@ _LOCAL_ADDRESS = "0x6CFfaEF6418B57748d56AD59F3726c73Ad5C2636"
 FIRST_SID = 1001
 
 
+def new_api_key() -> str:
+    """Draw the key of an initial account."""
+    return f"local-{secrets.token_urlsafe(24)}"
+
+
 def make_account(
     *,
     api_key: str | None = None,
@@ -550,7 +555,7 @@ def make_account(
 ) -> Account:
     """Create the initial account of an emulator. It has an API key, a user name and a password."""
     return Account(
-        api_key=api_key or f"local-{secrets.token_urlsafe(24)}",
+        api_key=api_key or new_api_key(),
         password=LOCAL_PASSWORD,
         username=LOCAL_USERNAME,
         email="local-artist@example.test",

@@ -214,9 +214,10 @@ class ChatScript:
         self._rules: list[ChatRule] = []
 
     def clear(self) -> None:
-        """Remove all rules."""
+        """Remove all rules, and restore `kept_seconds`."""
         with self._lock:
             self._rules.clear()
+        self.kept_seconds = ChatScript.kept_seconds
 
     @property
     def pending(self) -> tuple[ChatRule, ...]:

@@ -309,11 +309,16 @@ class WorkerPool:
         self._tasks = [asyncio.create_task(self._work(f"local-worker-{n + 1}")) for n in range(self.count)]
 
     async def stop(self) -> None:
+        """Stop all workers and forget what waits for them."""
         if self._position_task is not None:
             self._position_task.cancel()
+            self._position_task = None
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._queue.clear()
+        self._waiting.clear()
+        self._seconds = self._waiting_seconds = 0.0
 
     def add(self, project: Project) -> None:
         """Queue a project and notify its client of its position."""

@@ -1,0 +1,241 @@
+"""pytest plugin with fixtures for a local Supernet and its clients.
+
+Requires the extra `emulator`, and `async` for the asyncio client. Every pytest run loads the plugin once the package is
+installed, so it imports nothing but pytest until a fixture or the marker `sogni` is used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Generator, Iterator, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import sogni_async
+    from sogni import SogniClient
+    from sogni.emulator import Faults, LocalSupernet
+    from sogni.testing.emulators import Emulators
+    from sogni.testing.markers import Request
+
+__all__ = ["Fault", "fault", "sogni_async_client", "sogni_client", "sogni_supernet"]
+
+_MARKER = (
+    "sogni(step_time=0, faults=[], expect=None, strict=False, **options): options of the emulator of a test, its "
+    "faults, what must arrive at it, and whether violations of the protocol fail the test"
+)
+
+
+class Fault:
+    """A fault that an emulator will get, as `fault` makes it.
+
+    Args:
+        name: Name of the method of `sogni.emulator.Faults`.
+        args: Its positional arguments. Default: none.
+        fields: Its keywords. Default: none.
+
+    Attributes:
+        name: Name of the method.
+        args: Its positional arguments.
+        fields: Its keywords.
+    """
+
+    __slots__ = ("args", "fields", "name")
+
+    def __init__(self, name: str, args: tuple[Any, ...] = (), fields: Mapping[str, Any] | None = None) -> None:
+        self.name = name
+        self.args = args
+        self.fields: Mapping[str, Any] = fields or {}
+
+    def __repr__(self) -> str:
+        arguments = [*map(repr, self.args), *(f"{name}={value!r}" for name, value in self.fields.items())]
+        return f"fault.{self.name}({', '.join(arguments)})"
+
+
+class _Faults:
+    """Stands for the fault plan of an emulator that does not run yet."""
+
+    def __getattr__(self, name: str) -> Callable[..., Fault]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return lambda *args, **fields: Fault(name, args, fields)
+
+
+if TYPE_CHECKING:
+    fault: Faults
+else:
+    fault = _Faults()
+"""Faults for the marker ``sogni``, with the methods of `sogni.emulator.Faults`.
+
+Example:
+    ``@pytest.mark.sogni(faults=[fault.http("/v1/account/me", status=503)])``
+"""
+
+_SUPERNET: pytest.StashKey[tuple[LocalSupernet, Request]] = pytest.StashKey()
+_WRONG: pytest.StashKey[str] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the settings of the plugin."""
+    parser.addini(
+        "sogni_strict",
+        "fail tests whose requests break the protocol or use unknown routes, and those whose faults are never used",
+        type="bool",
+        default=False,
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker."""
+    config.addinivalue_line("markers", _MARKER)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse markers that ask for something that there is not, before the first test runs."""
+    wrong = []
+    for item in items:
+        if item.get_closest_marker("sogni") is not None:
+            try:
+                _request_of(item)
+            except ValueError as error:
+                item.stash[_WRONG] = str(error)
+                wrong.append(f"{item.nodeid}: {error}")
+    # The workers of pytest-xdist cannot report it; there, the tests fail.
+    if wrong and not hasattr(config, "workerinput"):
+        raise pytest.UsageError(*wrong)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail a test whose marker is wrong."""
+    if (message := item.stash.get(_WRONG, None)) is not None:
+        pytest.fail(message, pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Fail a test that passes although something arrived that its marker does not allow."""
+    result = yield
+    found = item.stash.get(_SUPERNET, None)
+    if found is not None and (problem := found[1].problem(found[0])) is not None:
+        pytest.fail(problem, pytrace=False)
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to the report of a failed test what has arrived."""
+    report = yield
+    found = item.stash.get(_SUPERNET, None)
+    if report.when == "call" and report.failed and found is not None and (requests := found[0].requests):
+        from sogni.emulator.assertions import listing
+
+        report.sections.append(("requests at sogni_supernet", "\n".join(listing(requests))))
+    return report
+
+
+def _request_of(item: pytest.Item) -> Request:
+    from sogni.testing.markers import MarkerError, Request
+
+    try:
+        return Request.of(item.iter_markers("sogni"), strict=bool(item.config.getini("sogni_strict")))
+    except MarkerError as error:
+        raise MarkerError(f"the marker sogni: {error}") from None
+
+
+@pytest.fixture(scope="session")
+def _sogni_emulators() -> Iterator[Emulators]:
+    from sogni.testing.emulators import Emulators
+
+    emulators = Emulators()
+    yield emulators
+    emulators.close()
+
+
+@pytest.fixture
+def sogni_supernet(request: pytest.FixtureRequest) -> Iterator[LocalSupernet]:
+    """A local Supernet without simulated delays, with fresh state for every test.
+
+    The tests of a session use the same emulator one after the other, unless the marker ``sogni`` asks for other
+    options. After each, it is reset: connections are closed, and key and ports change.
+
+    Args:
+        request: The request of pytest.
+
+    Yields:
+        The running emulator.
+    """
+    wanted = _request_of(request.node)
+    emulators: Emulators = request.getfixturevalue("_sogni_emulators")
+    with emulators.lend(wanted.options) as supernet:
+        wanted.prepare(supernet)
+        request.node.stash[_SUPERNET] = (supernet, wanted)
+        try:
+            yield supernet
+        finally:
+            del request.node.stash[_SUPERNET]
+
+
+@pytest.fixture
+def sogni_client(sogni_supernet: LocalSupernet) -> Iterator[SogniClient]:
+    """A blocking client connected to `sogni_supernet`.
+
+    Args:
+        sogni_supernet: The emulator.
+
+    Yields:
+        The client.
+    """
+    with sogni_supernet.client() as client:
+        yield client
+
+
+@pytest.fixture
+def sogni_async_client(
+    sogni_supernet: LocalSupernet, request: pytest.FixtureRequest
+) -> Iterator[sogni_async.SogniClient]:
+    """An asyncio client for `sogni_supernet`, not yet connected. It is closed at the end of the test, in its loop.
+
+    Works with every plugin that runs coroutine functions as tests, in all modes.
+
+    Args:
+        sogni_supernet: The emulator.
+        request: The request of pytest.
+
+    Yields:
+        The client.
+    """
+    client = sogni_supernet.async_client()
+    _close_after(request.node, client)
+    yield client
+    if not client.closed:
+        _close_without_loop(client)
+
+
+def _close_after(item: Any, client: Any) -> None:
+    """Wrap a coroutine test so that it closes the client: afterwards a plain fixture cannot reach its loop."""
+    test = getattr(item, "obj", None)
+    if not inspect.iscoroutinefunction(test):
+        return
+
+    run: Callable[..., Any] = test
+
+    @wraps(run)
+    async def closing(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await run(*args, **kwargs)
+        finally:
+            await client.close()
+
+    item.obj = closing
+
+
+def _close_without_loop(client: Any) -> None:
+    """Close a client that no coroutine test has closed, in a new loop."""
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(client.close())
+    finally:
+        loop.close()
