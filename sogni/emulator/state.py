@@ -22,8 +22,8 @@ from sogni.emulator.catalogue.models import Catalogue, Media
 from sogni.emulator.clock import Pace
 from sogni.emulator.connections import Connection, Connections
 from sogni.emulator.faults import Faults
+from sogni.emulator.media.kinds import MediaKind
 from sogni.emulator.persistence import Archive
-from sogni.emulator.projects.orders import MediaKind
 from sogni.emulator.projects.personal_loras import PersonalLoras
 from sogni.emulator.projects.projects import Project, Projects
 from sogni.emulator.projects.saved_uploads import SavedUploads

@@ -1,20 +1,18 @@
 """Rules of single families of video models: HappyHorse, Wan 3 and MiniMax H3.
 
-Each reads the keys that only its family has, and returns what the order needs of them.
+Each reads the keys that only its family has, and returns the roles of uploads beyond the asset matrix.
 """
 # Protocol notes: projects-5x §3.2, §4.4 to §4.6.
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
-from urllib.parse import urlsplit
 
 from attrs import frozen
 
 from sogni.emulator.catalogue.models import Model
 from sogni.emulator.catalogue.video_families import CARRIES_REFERENCE_AUDIO
-from sogni.emulator.fields import Fields
+from sogni.emulator.fields import Fields, is_https
 
 _ANCHORS = frozenset({"referenceImage", "referenceImageEnd"})
 
@@ -40,7 +38,7 @@ def refuse_uploads(frame: Fields, given: Given, names: frozenset[str], model: Mo
 _HAPPYHORSE_IMAGES = {"t2v": (0, 0), "i2v": (1, 1), "r2v": (1, 9)}
 
 
-def happyhorse(frame: Fields, model: Model, given: Given) -> dict[str, Any]:
+def happyhorse(frame: Fields, model: Model, given: Given) -> list[str]:
     """Image references only."""
     refuse_uploads(frame, given, given.uploads - {"referenceImage"}, model)
     for key in ("referenceVideoURLs", "referenceAudioURLs"):
@@ -50,7 +48,7 @@ def happyhorse(frame: Fields, model: Model, given: Given) -> dict[str, Any]:
     low, high = _HAPPYHORSE_IMAGES[str(given.workflow)]
     if not low <= images <= high:
         frame.refuse("reference images", f"are {images}; {model.id} takes {low} to {high}")
-    return {}
+    return []
 
 
 # Wan 3
@@ -61,7 +59,7 @@ _WAN3_URLS = {"referenceImageURLs": 10, "referenceVideoURLs": 5, "referenceAudio
 _WAN3_SEED = 2_147_483_647
 
 
-def wan3(frame: Fields, model: Model, given: Given) -> dict[str, Any]:
+def wan3(frame: Fields, model: Model, given: Given) -> list[str]:
     """Frame anchors or loose references, and a document or a link for the standard model."""
     enhanced = "spicy" in model.id
     frame.text("ratio", allowed=_RATIOS)
@@ -88,17 +86,16 @@ def wan3(frame: Fields, model: Model, given: Given) -> dict[str, Any]:
         frame.refuse("hasReferenceImage", "must not be sent together with loose references")
     if not anchored and not loose and not str(frame.raw("positivePrompt") or "").strip():
         frame.refuse("positivePrompt", "is missing, and there is no reference")
-    return {}
+    return []
 
 
 def _document(frame: Fields, key: str, model: Model, enhanced: bool) -> bool:
     url = frame.text(key)
     if url is None:
         return False
-    parts = urlsplit(url)
     if enhanced:
         frame.refuse(key, f"is not supported by {model.id}")
-    elif parts.scheme != "https" or not parts.netloc:
+    elif not is_https(url):
         frame.refuse(key, f"must be an https URL, got {url!r}")
     return True
 
@@ -121,7 +118,7 @@ EXTENDS = frozenset(
 """The models that continue a reference video."""
 
 
-def minimax_h3(frame: Fields, model: Model, given: Given) -> dict[str, Any]:
+def minimax_h3(frame: Fields, model: Model, given: Given) -> list[str]:
     """Numbered references, keyframes, audio guides and extended videos."""
     _h3_audio(frame, model, given)
     roles = _h3_references(frame, model, given)
@@ -132,8 +129,7 @@ def minimax_h3(frame: Fields, model: Model, given: Given) -> dict[str, Any]:
     packed = frame.text("referenceVideoCompression", allowed=("vpack",)) is not None
     if packed and ("_2stage" in model.id or not any(role.startswith("referenceVideo") for role in roles)):
         frame.refuse("referenceVideoCompression", "requires a reference video and a one-stage r2v model")
-    keyframes = [f"keyframeImage{number}" for number in range(1, len(places) + 1)]
-    return {"more_uploads": (*roles, *keyframes), "keyframes": tuple(places)}
+    return [*roles, *(f"keyframeImage{number}" for number in range(1, len(places) + 1))]
 
 
 def _h3_audio(frame: Fields, model: Model, given: Given) -> None:
@@ -200,7 +196,7 @@ def _h3_keyframes(frame: Fields, model: Model, given: Given) -> list[int]:
     return places
 
 
-FAMILY_RULES: Mapping[str, Callable[[Fields, Model, Given], dict[str, Any]]] = {
+FAMILY_RULES: Mapping[str, Callable[[Fields, Model, Given], list[str]]] = {
     "HappyHorse": happyhorse,
     "Wan 3": wan3,
     "MiniMax H3": minimax_h3,

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from attrs import frozen
 
 from sogni.emulator.account.accounts import Token
 from sogni.emulator.catalogue.models import Media, Model
-from sogni.emulator.fields import Fields
-from sogni.emulator.projects.estimates import Quote, stages_of
+from sogni.emulator.projects.estimates import stages_of
 from sogni.emulator.projects.storage import Producer
 
 Network = Literal["fast", "relaxed"]
@@ -118,15 +116,10 @@ class VideoOrder(Order):
     video_start: float
     first_frame: bool
     last_frame: bool
-    subjects: tuple[tuple[float, float], ...]
-    """Points on the subject that animate-replace replaces, as sent: shares of the image or pixels."""
-    control: Control | None
     return_last_frame: bool
     upscale: Upscale | None
     more_uploads: tuple[str, ...] = ()
     """Uploads beyond the asset matrix, by role: numbered references and keyframe images."""
-    keyframes: tuple[int, ...] = ()
-    """The frames at which the keyframe images are shown, in the order of the images."""
 
 
 @frozen(kw_only=True)
@@ -171,35 +164,3 @@ class Product:
     produce: Producer
     content_type: str
     last_frame: Producer | None = None
-
-
-class MediaKind(Protocol):
-    """One kind of media, registered under its ``Media`` name."""
-
-    def check(self, request: Fields, frame: Fields, model: Model, network: Network) -> Order | None:
-        """Read a request; problems are added to the findings of the readers. None if no order can be built."""
-        ...
-
-    def uploads(self, order: Any) -> list[str]:
-        """Return the upload roles that the request flags."""
-        ...
-
-    def quote(self, order: Any) -> Quote:
-        """Return the price of the project."""
-        ...
-
-    def wrong_uploads(self, inputs: Mapping[str, Path]) -> str | None:
-        """Return a message about an upload whose first bytes do not fit its role, or None."""
-        ...
-
-    def broken_input(self, inputs: Mapping[str, Path]) -> str | None:
-        """Return a message about an upload that a worker cannot read, or None. Runs in a thread."""
-        ...
-
-    def result(self, order: Any, seed: int, inputs: Mapping[str, Path]) -> Product:
-        """Return the result for a seed."""
-        ...
-
-    def preview(self, order: Any, seed: int, inputs: Mapping[str, Path], done: float) -> Product | None:
-        """Return a preview of the result after a share of the work, 0 to 1."""
-        ...

@@ -7,64 +7,51 @@ Only the payload is checked here, not balances and uploads. Each kind of media c
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from sogni.emulator.account.accounts import Token
 from sogni.emulator.attribution import check_attribution_fields
 from sogni.emulator.catalogue.loras import LORAS, Lora, check_loras
-from sogni.emulator.catalogue.models import Catalogue, Media, Model, Options
+from sogni.emulator.catalogue.models import Catalogue, Media, Model
 from sogni.emulator.fields import Fields, Finding
-from sogni.emulator.projects.orders import MediaKind, Network, Order
+from sogni.emulator.projects.orders import Control, Network, Order
 
+if TYPE_CHECKING:
+    from sogni.emulator.media.kinds import MediaKind
+
+_EMPTY = ("Sketch", "SegmentedSubject", "Face", "Both", "Depth", "", "SegmentedBackground", "Segmented", "Pose")
 REQUEST_TEMPLATE: Mapping[str, Any] = {
     "selectedUpscalingModel": "OFF",
-    "cnVideoFramesSketch": [],
-    "cnVideoFramesSegmentedSubject": [],
-    "cnVideoFramesFace": [],
-    "cnVideoFramesBoth": [],
-    "cnVideoFramesDepth": [],
-    "cnVideoFrames": [],
-    "cnVideoFramesSegmentedBackground": [],
-    "cnVideoFramesSegmented": [],
-    "cnVideoFramesPose": [],
+    **{f"cnVideoFrames{name}": [] for name in _EMPTY},
     "siVideoFrames": [],
-    "doCanvasBlending": False,
-    "animationIsOn": False,
-    "canvasIsOn": False,
+    **dict.fromkeys(("doCanvasBlending", "animationIsOn", "canvasIsOn"), False),
     "frameRate": 24,
     "generatedVideoSeconds": 10,
 }
-
 KEY_FRAME_TEMPLATE: Mapping[str, Any] = {
-    "stepsIsEnabled": True,
-    "siRotation": 0,
-    "siDragOffsetIsEnabled": True,
-    "siZoomScaleIsEnabled": True,
-    "isEnabled": True,
-    "processing": "CPU, GPU",
-    "useLastImageAsGuideImageInAnimation": True,
-    "guidanceScaleIsEnabled": True,
-    "siImageBackgroundColor": "black",
-    "cnDragOffset": [0, 0],
-    "cnRotation": 0,
-    "siZoomScale": 1,
-    "cnRotationIsEnabled": True,
-    "startingImageZoomPanIsOn": False,
-    "siRotationIsEnabled": True,
-    "cnImageBackgroundColor": "clear",
-    "strengthIsEnabled": True,
+    **dict.fromkeys(
+        (
+            *("stepsIsEnabled", "siDragOffsetIsEnabled", "siZoomScaleIsEnabled", "isEnabled", "cnRotationIsEnabled"),
+            *("useLastImageAsGuideImageInAnimation", "guidanceScaleIsEnabled", "siRotationIsEnabled"),
+            *("strengthIsEnabled", "cnZoomScaleIsEnabled", "cnDragOffsetIsEnabled"),
+        ),
+        True,
+    ),
+    **dict.fromkeys(
+        ("startingImageZoomPanIsOn", "useLastImageAsCNImageInAnimation", "controlNetZoomPanIsOn"),
+        False,
+    ),
+    **dict.fromkeys(("siRotation", "cnRotation", "frameIndex"), 0),
+    **dict.fromkeys(("siZoomScale", "cnZoomScale"), 1),
     "siDragOffset": [0, 0],
-    "useLastImageAsCNImageInAnimation": False,
-    "controlNetZoomPanIsOn": False,
-    "cnZoomScaleIsEnabled": True,
+    "cnDragOffset": [0, 0],
     "currentControlNets": None,
-    "cnDragOffsetIsEnabled": True,
-    "frameIndex": 0,
     "startingImage": None,
-    "cnZoomScale": 1,
+    "processing": "CPU, GPU",
+    "siImageBackgroundColor": "black",
+    "cnImageBackgroundColor": "clear",
 }
 
 INVALID_REQUEST = 400
@@ -134,7 +121,7 @@ def check_request(
         return Checked(None, findings, NOT_AVAILABLE, message)
     _check_top_level(request, model)
     check_loras(request, frame, model, loras)
-    order = kind.check(request, frame, model, network)
+    order = kind.check(Reading(request, frame, model, network, catalogue))
     request.leftover()
     frame.leftover()
     if order is None or any(finding.refused for finding in findings):
@@ -178,95 +165,114 @@ SEED_LIMIT = 2**32 - 1
 
 
 @frozen
-class Amounts:
-    """The basic values of a request."""
+class Reading:
+    """A request that is being read: its two levels, and what its values depend on."""
 
-    count: int
-    previews: int
-    output_format: str
-    steps: int
-    seed: int | None
+    request: Fields
+    frame: Fields
+    model: Model
+    network: Network
+    catalogue: Catalogue
 
+    @property
+    def tier(self) -> Mapping[str, Any]:
+        return self.catalogue.tiers[self.model.tier]
 
-def amounts(
-    request: Fields,
-    frame: Fields,
-    model: Model,
-    catalogue: Catalogue,
-    *,
-    formats: tuple[str, ...],
-    max_count: int,
-    max_previews: int = 0,
-    lowest_seed: int = 0,
-) -> Amounts | None:
-    """Read the basic values; return None if a required one is missing or invalid."""
-    count = request.whole("numberOfImages", required=True, minimum=1, maximum=max_count)
-    previews = request.whole("previews", required=True, minimum=0, maximum=max_previews)
-    output_format = request.text("outputFormat", required=True, allowed=formats)
-    steps = limited(frame, "steps", "steps", model, catalogue, whole=True)
-    limited(frame, "guidanceScale", "guidance", model, catalogue)
-    seed = frame.number("seed", null=True, minimum=lowest_seed, maximum=SEED_LIMIT, whole=True)
-    if count is None or previews is None or output_format is None:
-        return None
-    requested = catalogue.default(model, "steps") if steps is None else steps
-    return Amounts(count, previews, output_format, int(requested), None if seed is None or seed < 0 else int(seed))
+    def common(
+        self, *, formats: Sequence[str], max_count: int, max_previews: int = 0, lowest_seed: int = 0
+    ) -> dict[str, Any] | None:
+        """Read the values that orders of all media share; return None if a required one is missing or invalid."""
+        request = self.request
+        count = request.whole("numberOfImages", required=True, minimum=1, maximum=max_count)
+        previews = request.whole("previews", required=True, minimum=0, maximum=max_previews)
+        output_format = request.text("outputFormat", required=True, allowed=tuple(formats))
+        steps = self.limited("steps", whole=True)
+        self.limited("guidanceScale", "guidance")
+        seed = self.frame.number("seed", null=True, minimum=lowest_seed, maximum=SEED_LIMIT, whole=True)
+        if count is None or previews is None or output_format is None:
+            return None
+        steps = int(self.catalogue.default(self.model, "steps") if steps is None else steps)
+        return {
+            "project_id": str(request.raw("jobID")).upper(),
+            "model": self.model,
+            "media": self.model.media,
+            "count": count,
+            "previews": previews,
+            "token": request.raw("tokenType") or "sogni",
+            "network": self.network,
+            "output_format": output_format,
+            "disable_safety": bool(request.raw("disableSafety")),
+            "app_source": request.raw("appSource"),
+            "steps": steps,
+            "performed_steps": steps,
+            "seed": None if seed is None or seed < 0 else int(seed),
+            "request": dict(request.values),
+        }
 
+    def limited(self, key: str, name: str = "", *, whole: bool = False) -> float | None:
+        """Read a number that the model's tier limits, there perhaps under another name."""
+        limits = self.catalogue.range(self.model, name or key)
+        # External providers ignore such settings.
+        if limits is None or self.model.external:
+            return self.frame.number(key, null=True, minimum=0)
+        return self.frame.number(key, null=True, minimum=limits[0], maximum=limits[1], whole=whole)
 
-def common_values(request: Fields, model: Model, media: Media, network: Network, amounts: Amounts) -> dict[str, Any]:
-    """Return the values that orders of all media share."""
-    return {
-        "project_id": str(request.raw("jobID")).upper(),
-        "model": model,
-        "media": media,
-        "count": amounts.count,
-        "previews": amounts.previews,
-        "token": cast(Token, request.raw("tokenType") or "sogni"),
-        "network": network,
-        "disable_safety": bool(request.raw("disableSafety")),
-        "app_source": request.raw("appSource"),
-        "steps": amounts.steps,
-        "seed": amounts.seed,
-        "request": dict(request.values),
-    }
+    def prompts(self, *, negative: bool, required: bool = False) -> dict[str, Any]:
+        """Read the prompts; ``negative`` says whether the model takes a negative one, ``required`` whether always."""
+        if self.frame.has("negativePrompt") and not negative:
+            self.frame.note("negativePrompt", f"is not accepted by {self.model.id}")
+        needs = {"negative": negative and required, "style": True}
+        kinds = ("positive", "negative", "style")
+        texts = [self.frame.text(f"{it}Prompt", required=needs.get(it, False)) or "" for it in kinds]
+        return dict(zip(("prompt", "negative_prompt", "style_prompt"), texts, strict=True))
 
+    def control(self, names: Sequence[str], usual: float, *, of_image: bool) -> Control | None:
+        """Read the ControlNet; those of images have more settings."""
+        entries = self.frame.raw("currentControlNetsJob")
+        if entries is None:
+            return None
+        if not isinstance(entries, list) or len(entries) != 1:
+            self.frame.refuse("currentControlNetsJob", "must be a list of exactly one object")
+            return None
+        net = self.frame.object("currentControlNetsJob", entries[0], "[0]")
+        if net is None:
+            return None
+        name = net.text("name", required=True, allowed=tuple(names))
+        has_image = False
+        if of_image:
+            net.text("cnImageState", required=True, allowed=("original",))
+            has_image = bool(net.flag("hasImage", required=True))
+        strength = net.number("controlStrength", minimum=0, maximum=1)
+        if of_image:
+            net.whole("controlMode", minimum=0, maximum=2)
+            net.number("controlGuidanceStart", minimum=0, maximum=1)
+            net.number("controlGuidanceEnd", minimum=0, maximum=1)
+            net.flag("preprocess")
+        net.leftover()
+        return None if name is None else Control(name, usual if strength is None else strength, has_image)
 
-def limited(
-    frame: Fields, key: str, name: str, model: Model, catalogue: Catalogue, *, whole: bool = False
-) -> float | None:
-    """Read a number that the model's tier limits under ``name``."""
-    limits = catalogue.range(model, name)
-    # External providers ignore such settings.
-    if limits is None or model.external:
-        return frame.number(key, null=True, minimum=0)
-    return frame.number(key, null=True, minimum=limits[0], maximum=limits[1], whole=whole)
+    def sampling(self, *, comfy: bool | None = None) -> None:
+        """Read sampler and scheduler; ``comfy`` says which form the request has, if not the media and the keys do.
 
-
-def sampling(frame: Fields, model: Model, catalogue: Catalogue, *, comfy: bool | None = None) -> None:
-    """Read sampler and scheduler; ``comfy`` says which form the request has, if not the media and the keys do.
-
-    Comfy requests have keys of their own; in legacy requests, ``scheduler`` holds the sampler and ``timeStepSpacing``
-    the scheduler.
-    """
-    # Protocol notes: projects-4.2 §5.1.
-    if comfy is None:
-        comfy = frame.has("comfySampler") or model.media != "image"
-    keys = ("comfySampler", "comfyScheduler") if comfy else ("scheduler", "timeStepSpacing")
-    _choice(frame, keys[0], catalogue.samplers(model))
-    _choice(frame, keys[1], catalogue.schedulers(model))
-    if comfy:
-        for key in ("scheduler", "timeStepSpacing"):
+        Comfy requests have keys of their own; in legacy requests, ``scheduler`` holds the sampler and
+        ``timeStepSpacing`` the scheduler.
+        """
+        # Protocol notes: projects-4.2 §5.1.
+        frame = self.frame
+        if comfy is None:
+            comfy = frame.has("comfySampler") or self.model.media != "image"
+        keys = ("comfySampler", "comfyScheduler") if comfy else ("scheduler", "timeStepSpacing")
+        options = self.catalogue.samplers(self.model), self.catalogue.schedulers(self.model)
+        for key, option in zip(keys, options, strict=True):
+            value = frame.text(key, required=True, null=True)
+            if value is not None and not option.accepts(value):
+                frame.refuse(key, f"must be one of {', '.join(sorted(option.allowed))}, got {value!r}")
+        for key in ("scheduler", "timeStepSpacing") if comfy else ():
             if not frame.has(key) or frame.raw(key) is not None:
                 frame.refuse(key, "must be null if comfySampler is set")
 
-
-def _choice(frame: Fields, key: str, options: Options) -> None:
-    value = frame.text(key, required=True, null=True)
-    if value is not None and not options.accepts(value):
-        frame.refuse(key, f"must be one of {', '.join(sorted(options.allowed))}, got {value!r}")
-
-
-def receipt(frame: Fields) -> None:
-    """Read the receipt that links a result to a generated world."""
-    # Protocol notes: projects-5x §2.2.
-    if frame.has("worldGenerationReceipt"):
-        frame.object("worldGenerationReceipt", frame.raw("worldGenerationReceipt"))
+    def receipt(self) -> None:
+        """Read the receipt that links a result to a generated world."""
+        # Protocol notes: projects-5x §2.2.
+        if self.frame.has("worldGenerationReceipt"):
+            self.frame.object("worldGenerationReceipt", self.frame.raw("worldGenerationReceipt"))

@@ -9,7 +9,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from aiohttp import hdrs, web
 from attrs import define, field
@@ -18,15 +18,7 @@ from sogni.emulator.account.accounts import Account, Token
 from sogni.emulator.catalogue.models import Media, Model
 from sogni.emulator.catalogue.video_families import family_of
 from sogni.emulator.middleware import REQUEST_CONTEXT, authorized, send_half
-from sogni.emulator.projects.estimates import (
-    AudioWork,
-    ImageWork,
-    Timing,
-    VideoWork,
-    audio_record,
-    estimate_record,
-    video_record,
-)
+from sogni.emulator.projects.estimates import Work
 from sogni.emulator.projects.projects import Project, finished_record, live_record, recent_jobs
 from sogni.emulator.projects.request_checks import check_project_id
 from sogni.emulator.projects.saved_uploads import SAVED
@@ -341,7 +333,7 @@ def _add_recovery_routes(app: web.Application, state: State) -> None:
 # Estimates, on the socket host (projects-4.2 §16, projects-5x §16)
 
 
-_Read = Callable[[State, Sequence[str], web.Request, Timing], dict[str, Any]]
+_Read = Callable[[State, Sequence[str], web.Request], Work]
 
 
 class _UnusableError(ValueError):
@@ -362,29 +354,29 @@ def _add(app: web.Application, state: State, path: str, read: _Read) -> None:
     async def estimate(request: web.Request, account: Account) -> web.Response:
         try:
             segments = request.match_info["tail"].split("/")
-            record = read(state, segments, request, Timing(state.clock(), state.start_seconds(), state.clock))
+            token, work = _token(segments[0]), read(state, segments, request)
         except _UnusableError as problem:
             state.recorder.violation(f"GET {request.path}", str(problem))
             return text_error(400, str(problem))
-        return web.json_response(record)
+        return web.json_response(work.estimate(state.catalogue, token, state.clock, state.start_seconds()))
 
     app.router.add_get(f"{path}/{{tail:.*}}", authorized(state, "socket", estimate))
 
 
-def _image(state: State, segments: Sequence[str], request: web.Request, timing: Timing) -> dict[str, object]:
-    """Return an image estimate: ten path segments in v2, three more in v3."""
+def _image(state: State, segments: Sequence[str], request: web.Request) -> Work:
+    """Read an image estimate: ten path segments in v2, three more in v3."""
     if len(segments) not in (10, 13):
         raise _UnusableError(f"the path of an estimate must have 10 or 13 segments, got {len(segments)}")
-    token, network, model_id = segments[:3]
+    network, model_id = segments[1:3]
     model = state.catalogue.models.get(model_id)
     if model is None:
         raise _UnusableError(f"unknown model: {model_id}")
-    if token not in ("spark", "sogni") or network not in ("fast", "relaxed"):
-        raise _UnusableError(f"unknown token type or network: {token}, {network}")
+    if network not in ("fast", "relaxed"):
+        raise _UnusableError(f"unknown network: {network}")
     count, steps, previews, control, denoise, width, height = (_number(text) for text in segments[3:10])
     # The sampler's segment is "_" or empty if there is none.
     context = _number(segments[12]) if len(segments) == 13 else 0.0
-    work = ImageWork(
+    return Work(
         model=model,
         count=max(1, int(count)),
         steps=int(steps) or int(state.catalogue.default(model, "steps")),
@@ -397,43 +389,40 @@ def _image(state: State, segments: Sequence[str], request: web.Request, timing: 
         network=network,
         quality=request.query.get("gptImageQuality"),
     )
-    return estimate_record(work, cast(Token, token), timing)
 
 
-def _video(state: State, segments: Sequence[str], request: web.Request, timing: Timing) -> dict[str, object]:
-    """Return a video estimate: six path segments, or eight with steps and number of results."""
+def _video(state: State, segments: Sequence[str], request: web.Request) -> Work:
+    """Read a video estimate: six path segments, or eight with steps and number of results."""
     if len(segments) not in (6, 8):
         raise _UnusableError(f"the path of a video estimate must have 6 or 8 segments, got {len(segments)}")
     model = _served(state, segments[1], "video")
     width, height, frames, fps, *more = (_number(text) for text in segments[2:])
     steps, count = more or (0, 1)
-    catalogue = state.catalogue
-    work = VideoWork(
+    default = state.catalogue.default
+    return Work(
         model=model,
         count=max(1, int(count)),
-        steps=int(steps) or int(catalogue.default(model, "steps")),
-        width=int(width or catalogue.default(model, "width")),
-        height=int(height or catalogue.default(model, "height")),
+        steps=int(steps) or int(default(model, "steps")),
+        width=int(width or default(model, "width")),
+        height=int(height or default(model, "height")),
         frames=int(frames) or family_of(model.id).default_frames,
-        fps=fps or catalogue.default(model, "fps"),
+        fps=fps or default(model, "fps"),
         has_video_input=request.query.get("hasVideoInput") == "1",
     )
-    return video_record(work, catalogue, _token(segments[0]), timing)
 
 
-def _audio(state: State, segments: Sequence[str], _: web.Request, timing: Timing) -> dict[str, object]:
-    """Return a music estimate: five path segments."""
+def _audio(state: State, segments: Sequence[str], _: web.Request) -> Work:
+    """Read a music estimate: five path segments."""
     if len(segments) != 5:
         raise _UnusableError(f"the path of an audio estimate must have 5 segments, got {len(segments)}")
-    model = _served(state, segments[1], "audio")
+    model, default = _served(state, segments[1], "audio"), state.catalogue.default
     duration, steps, count = (_number(text) for text in segments[2:])
-    work = AudioWork(
+    return Work(
         model=model,
         count=max(1, int(count)),
-        steps=int(steps) or int(state.catalogue.default(model, "steps")),
-        duration=duration or state.catalogue.default(model, "duration"),
+        steps=int(steps) or int(default(model, "steps")),
+        duration=duration or default(model, "duration"),
     )
-    return audio_record(work, state.catalogue, _token(segments[0]), timing)
 
 
 def _served(state: State, model_id: str, media: Media) -> Model:

@@ -63,11 +63,6 @@ def test_color_words_color_the_image(word: str, channel: int) -> None:
     assert max(sums) == sums[channel]
 
 
-def test_a_color_in_the_negative_prompt_is_avoided() -> None:
-    prompt = evolve(PLAIN, prompt="red and blue")
-    assert mean(draw(evolve(prompt, negative_prompt="red")))[0] < mean(draw(prompt))[0]
-
-
 def test_a_starting_image_shows_in_proportion(checkerboard: Path) -> None:
     with Image.open(checkerboard) as start:
         distances = [

@@ -13,7 +13,7 @@ from PIL import Image
 
 from sogni.emulator import LocalSupernet
 from sogni.emulator.media.codecs import write_video
-from sogni.emulator.media.speech import Speech
+from sogni.emulator.media.music import Speech
 from tests.emulator.media.helpers import as_image, clip, distance, make, opened, picture, tone, video_request
 from tests.emulator.wire import Payload, Wire, job_request, key_frame, new_id, of_type
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 from pathlib import Path
 from typing import Any
@@ -94,33 +93,6 @@ def test_video_to_video_follows_its_video(wire: Wire, tmp_path: Path) -> None:
     assert len(shown) == 25
     assert max(shown[:11]) + 60 < min(shown[13:])
     assert video.samples is not None
-
-
-def test_a_mask_limits_what_is_painted_anew(wire: Wire, tmp_path: Path) -> None:
-    half, buffer = Image.new("L", (64, 64), 0), io.BytesIO()
-    half.paste(255, (0, 0, 32, 64))
-    half.save(buffer, "PNG")
-    assets = {"referenceVideo": clip(tmp_path / "clip.mp4"), "referenceMask": buffer.getvalue()}
-    video = make(wire, f"{LTX}_v2v_distilled", assets, frames=33, currentControlNetsJob=[{"name": "inpaint"}])
-    last = opened(video).frames[-1]
-    left, right = (last.crop((x, 0, x + 200, 640)) for x in (0, 440))
-    assert brightness(left) < brightness(right) - 5
-
-
-def test_animation_starts_from_the_image_and_takes_up_the_video(wire: Wire, tmp_path: Path) -> None:
-    assets = {"referenceImage": RED, "referenceVideo": clip(tmp_path / "clip.mp4")}
-    frames = opened(make(wire, f"{WAN}_animate-move_lightx2v", assets, frames=33)).frames
-    assert distance(frames[0], as_image(RED)) < 10
-    assert brightness(frames[-1]) > brightness(frames[12]) + 60
-
-
-def test_replacement_puts_the_image_where_the_points_are(wire: Wire, tmp_path: Path) -> None:
-    assets = {"referenceImage": RED, "referenceVideo": clip(tmp_path / "clip.mp4")}
-    points = '[{"x":0.25,"y":0.5}]'
-    last = opened(make(wire, f"{WAN}_animate-replace_lightx2v", assets, frames=33, sam2Coordinates=points)).frames[-1]
-    red, green, _ = last.getpixel((60, 300))
-    assert red > 100 > green
-    assert min(last.getpixel((440, 300))) > 240
 
 
 @pytest.mark.parametrize("model", [f"{WAN}_s2v_lightx2v", f"{LTX}_ia2v_distilled"])

@@ -44,43 +44,14 @@ def box(x0: float, x1: float, label: str = "positive") -> dict[str, Any]:
     return {"x0": x0, "y0": 0, "x1": x1, "y1": 1, "label": label}
 
 
-def test_without_a_prompt_the_mask_covers_what_stands_out(picture: Path) -> None:
-    assert masked(picture) == (True, True, False)
-    assert masked(picture, text="squares") == (True, True, False)
-
-
-def test_a_point_selects_its_connected_area(picture: Path) -> None:
+def test_the_mask_covers_points_and_boxes_else_the_middle(picture: Path) -> None:
+    assert masked(picture) == (True, True, True)
+    assert masked(picture, text="squares") == (True, True, True)
     assert masked(picture, points=[point(0.25)]) == (True, False, False)
     assert masked(picture, points=[point(0.25), point(0.75)]) == (True, True, False)
-    assert masked(picture, points=[point(0.5)]) == (False, False, True)
     assert masked(picture, points=[point(0.25), point(0.75), point(0.25, "negative")]) == (False, True, False)
-
-
-def test_a_box_selects_its_content(picture: Path) -> None:
-    assert masked(picture, boxes=[box(0.5, 1)]) == (False, True, False)
-    assert masked(picture, boxes=[box(0, 0.5), box(0.5, 1)]) == (True, True, False)
-    assert masked(picture, boxes=[box(0.5, 1, "negative")], text="squares") == (True, False, False)
-
-
-def test_the_threshold_is_the_required_contrast(tmp_path: Path) -> None:
-    image = Image.new("RGB", (40, 40), "white")
-    ImageDraw.Draw(image).rectangle((5, 5, 14, 14), fill="black")
-    ImageDraw.Draw(image).rectangle((25, 25, 34, 34), fill="#aaaaaa")
-    image.save(tmp_path / "greys.png")
-    found = []
-    for threshold in (0.2, 0.8):
-        work = Segmentation(prompt={**WHOLE, "threshold": threshold}, cut_out=False)
-        segment(work, tmp_path / "greys.png", tmp_path / "mask.png")
-        with Image.open(tmp_path / "mask.png") as mask:
-            found.append([mask.getpixel(place) for place in ((10, 10), (30, 30))])
-    assert found == [[255, 255], [255, 0]]
-
-
-def test_an_even_image_has_an_empty_mask(tmp_path: Path) -> None:
-    Image.new("RGB", (30, 20), "#336699").save(tmp_path / "even.png")
-    segment(Segmentation(prompt=None, cut_out=False), tmp_path / "even.png", tmp_path / "mask.png")
-    with Image.open(tmp_path / "mask.png") as mask:
-        assert mask.getextrema() == (0, 0)
+    assert masked(picture, boxes=[box(0.6, 1)]) == (False, True, False)
+    assert masked(picture, boxes=[box(0.6, 1, "negative")], text="squares") == (True, False, True)
 
 
 def test_a_cut_out_is_the_masked_image(picture: Path) -> None:

@@ -284,7 +284,7 @@ def test_an_image_becomes_a_block(tools: Tools) -> None:
     assert (magic, version, length, kind) == (b"glTF", 2, len(content), b"JSON")
     document = json.loads(content[20 : 20 + size])
     data = content[28 + size :]
-    assert (len(document["meshes"][0]["primitives"]), len(document["images"])) == (6, 2)
+    assert (len(document["meshes"][0]["primitives"]), len(document["images"])) == (4, 2)
     assert document["buffers"][0]["byteLength"] == len(data)
     view = document["bufferViews"][document["images"][0]["bufferView"]]
     picture = Image.open(io.BytesIO(data[view["byteOffset"] : view["byteOffset"] + view["byteLength"]]))
