@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,26 +80,66 @@ def broker(tmp_path: Path) -> Iterator[str]:
         server.terminate()
 
 
-def test_celery_runs_tasks_in_workers_with_redis(tmp_path: Path, run_program: Run, broker: str) -> None:
+@pytest.fixture
+def celery(tmp_path: Path, broker: str, supernet: LocalSupernet) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
+    """Starts a worker of an example with two processes, in an environment that is set for the test, too."""
     pytest.importorskip("celery")
-    with LocalSupernet(step_time=0) as supernet:
-        environment = {
-            "CELERY_BROKER_URL": broker,
-            "SOGNI_API_KEY": supernet.api_key,
-            "SOGNI_REST_ENDPOINT": supernet.rest_endpoint,
-            "SOGNI_SOCKET_ENDPOINT": supernet.socket_endpoint,
-        }
-        command = [sys.executable, "-m", "celery", "--app", "celery_images", "--quiet", "worker", "--concurrency", "2"]
-        paths = os.pathsep.join(map(str, (ROOT, EXAMPLES)))
-        everything = {**os.environ, "PYTHONPATH": paths, **environment}
-        with (tmp_path / "worker.log").open("w") as log:
+    environment = {
+        "CELERY_BROKER_URL": broker,
+        "SOGNI_API_KEY": supernet.api_key,
+        "SOGNI_REST_ENDPOINT": supernet.rest_endpoint,
+        "SOGNI_SOCKET_ENDPOINT": supernet.socket_endpoint,
+    }
+    paths = os.pathsep.join(map(str, (ROOT, EXAMPLES)))
+    with ExitStack() as held, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+
+        def start(example: str) -> subprocess.Popen[bytes]:
+            command = [sys.executable, "-m", "celery", "--app", example, "--quiet", "worker", "--concurrency", "2"]
+            log = held.enter_context((tmp_path / "worker.log").open("w"))
+            everything = {**os.environ, "PYTHONPATH": paths}
             worker = subprocess.Popen(command, cwd=tmp_path, env=everything, stdout=log, stderr=log)
-            try:
-                lines = run_program("celery_images.py", "a fox", "an owl", **environment)
-            finally:
-                worker.terminate()
-                worker.wait(30)
+            held.callback(worker.wait, 30)
+            held.callback(worker.terminate)
+            return worker
+
+        yield start
+
+
+@pytest.fixture
+def supernet() -> Iterator[LocalSupernet]:
+    with LocalSupernet(step_time=0) as started:
+        yield started
+
+
+def test_celery_runs_tasks_in_workers_with_redis(tmp_path: Path, run_program: Run, celery: Any) -> None:
+    celery("celery_images")
+    lines = run_program("celery_images.py", "a fox", "an owl")
     assert [size(tmp_path / line) for line in lines] == [(1024, 1024)] * 2
+
+
+def children(process: int) -> list[int]:
+    return list(map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split()))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the processes of the worker in /proc")
+def test_celery_repeats_what_a_killed_worker_had(
+    tmp_path: Path, run_program: Run, celery: Any, supernet: LocalSupernet
+) -> None:
+    supernet.pause_workers()
+    worker = celery("celery_batch")
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(run_program, "celery_batch.py", *(f"animal {number}" for number in range(6)))
+        # Each of the two processes waits for its first image.
+        supernet.wait_for(lambda: len(supernet.projects) == 2 or running.done(), timeout=60)
+        os.kill(children(worker.pid)[0], signal.SIGKILL)
+        supernet.resume_workers()
+        lines = running.result()
+    assert [size(tmp_path / line) for line in lines] == [(1024, 1024)] * 6
+    assert [project["status"] for project in supernet.projects] == ["completed"] * 6
+    costs = (Decimal(project["costActual"]["costInToken"]) for project in supernet.projects)
+    assert sum(costs) == 10_000 - supernet.account.balance.spark
 
 
 def test_dask_distributes_prompts_over_processes(tmp_path: Path, run_program: Run) -> None:
