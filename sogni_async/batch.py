@@ -57,8 +57,9 @@ from sogni.local.batch_worker import (
     close_idle_clients,
     run_assignment,
 )
-from sogni.local.storage import only_directory
+from sogni.local.storage import batch_directory
 from sogni.models.batches import BatchItem, BatchReport, BatchStatus
+from sogni.redaction import secret_url
 from sogni_async.api.projects import wait
 from sogni_async.client import SogniClient
 from sogni_async.transport.driver import in_thread
@@ -104,7 +105,8 @@ async def run(
     Args:
         source: Path of a file (CSV, JSON Lines, JSON, YAML, or a prompt on each line), or params objects, mappings of
             their fields, or prompts.
-        directory: Directory for the results, created if missing.
+        directory: Directory for the results, created if missing; or, if there is a `journal`, the URL of a storage such
+            as ``s3://bucket/prefix`` (extra ``sogni[fsspec]``).
         client: Client that creates the projects. Default: a new one with the settings of the environment.
         concurrency: Maximum number of projects that run at once, at least 1; with an executor, of requests that it has
             at once. Default 8.
@@ -134,7 +136,7 @@ async def run(
         TypeError: An argument has the wrong type. Nothing has been sent.
         SogniError: No more projects can be created; raised once the running projects have finished.
         OSError: A file cannot be read or written.
-        ImportError: A YAML file needs ruamel.yaml, which is not installed.
+        ImportError: A YAML file needs ruamel.yaml, or a URL fsspec or the library for its protocol, which is missing.
 
     Example:
         >>> from sogni_async import batch
@@ -144,6 +146,7 @@ async def run(
         >>> (report.done, report.failed, report.kept)
         (2, 0, 0)
     """
+    directory = secret_url(directory)
     _check_executor(executor)
     integer("concurrency", concurrency, low=1)
     integer("retry_failed", retry_failed, low=0)
@@ -152,8 +155,8 @@ async def run(
     requests, findings = await in_thread(partial(batch_requests, rows, defaults or {}, common={}))
     if not skip_bad_rows:
         refuse_lines(findings)
-    target = only_directory(directory)
-    journal_path = target / f"{name}.journal.jsonl" if journal is None else Path(journal)
+    target = batch_directory(directory, journal)
+    journal_path = Path(target, f"{name}.journal.jsonl") if journal is None else Path(journal)
     items: list[BatchItem] = []
     started = time.monotonic()
     used = SogniClient() if client is None else client
@@ -230,7 +233,7 @@ class Batch:
         client: Client that creates the projects.
         requests: The requests, in order.
         journal: Journal of the batch, opened.
-        directory: Directory for the results.
+        directory: Directory for the results, or the URL of a storage.
         name: Pattern of the file names, see `Project.save`.
         overwrite: Replace existing files. Default False.
         concurrency: Maximum number of projects that run at once. Default 8.
@@ -247,7 +250,7 @@ class Batch:
         requests: Sequence[BatchRequest],
         journal: BatchJournal,
         *,
-        directory: Path,
+        directory: Path | str,
         name: str = DEFAULT,
         overwrite: bool = False,
         concurrency: int = 8,
@@ -387,7 +390,8 @@ class Batch:
         new: list[BatchRequest] = []
         for request in self._requests:
             entry = self._journal[request.key]
-            if entry.files and all(path.exists() for path in entry.files):
+            # Objects of a storage are not looked up.
+            if entry.files and all(isinstance(it, str) or it.exists() for it in entry.files):
                 items.append(_item(request, "kept", project_id=entry.project, paths=list(entry.files)))
             else:
                 (sent if entry.project else new).append(request)
@@ -479,7 +483,7 @@ class Batch:
     async def _settled(self, project: Project) -> BatchItem | None:
         """Save the results of a finished project and return its item, or None if the request is repeated."""
         request = self.running.pop(project)
-        files: list[Path] = []
+        files: list[Any] = []
         error: SogniError | OSError | None = None
         try:
             await project.wait(strict=True)
@@ -564,7 +568,7 @@ class Batch:
             params=absolute_media(request.params),
             project_id=project_id,
             idempotency_key=key,
-            directory=os.path.abspath(self._directory),
+            directory=self._directory if isinstance(self._directory, str) else os.path.abspath(self._directory),
             name=self._name,
             overwrite=self._overwrite,
         )
@@ -606,8 +610,9 @@ class Batch:
             lost.__cause__ = error
             outcome = Outcome(error=lost)
         if outcome.project_id is not None:
-            files = [self._directory / path.name for path in outcome.files]  # workers get an absolute directory
-            return await self._concluded(request, evolve(outcome, files=files))
+            if isinstance(self._directory, Path):  # workers get an absolute one
+                outcome = evolve(outcome, files=[self._directory / path.name for path in outcome.files])
+            return await self._concluded(request, outcome)
         assert isinstance(outcome.error, SogniError)
         if not isinstance(outcome.error, WorkerError):
             return self._not_created(request, outcome.error)

@@ -38,7 +38,7 @@ from sogni.errors import ConflictError, CostLimitError, InsufficientBalanceError
 from sogni.local.batch_files import FIELDS, field_name, field_value, read_rows
 from sogni.local.batch_journal import BatchJournal
 from sogni.local.batch_reports import check_report, item_document, write_report
-from sogni.local.storage import only_directory
+from sogni.local.storage import batch_directory
 from sogni.models.batches import BatchItem, BatchReport
 
 if TYPE_CHECKING:
@@ -116,7 +116,8 @@ def _set_fields(context: click.Context, parameter: click.Parameter, given: Seque
     "--journal",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Record the batch in this file. Default: named after FILE, in the output directory.",
+    help="Record the batch in this file; required with the URL of a storage. Default: in the output directory, named "
+    "after FILE.",
 )
 @click.option(
     "--report",
@@ -191,7 +192,7 @@ def batch(
         raise click.UsageError(
             "--name must contain {project_id} or {job_id}, so that projects have different file names"
         )
-    directory = only_directory(target.directory)
+    directory = batch_directory(target.directory, journal)
     report_path = None if report is None else check_report(report)
     limit = cost_limit(max_cost)
     rows = read_rows(file, read_input(file, timeout))
@@ -200,7 +201,7 @@ def batch(
     requests, findings = batch_requests(rows, {**options, **common}, common=shared)
     if not skip_bad_rows:
         refuse_lines(findings)
-    path = journal or directory / f"{'batch' if file == '-' else Path(file).stem}.journal.jsonl"
+    path = journal or Path(directory, f"{'batch' if file == '-' else Path(file).stem}.journal.jsonl")
     with connection.client(timeout) as client, ExitStack() as held:
         from sogni.batch import Batch
 

@@ -29,6 +29,7 @@ from attrs import field, frozen
 
 from sogni.errors import ConflictError, ValidationError
 from sogni.local.files import lock, unlock
+from sogni.local.storage import is_url
 
 _LINE_START = b'{"service": '
 """Start of every line, also of an incomplete one. Any other file is rejected and left unchanged."""
@@ -40,14 +41,14 @@ _SYNC_SECONDS = 1.0
 
 @frozen(kw_only=True)
 class Entry:
-    """State of a request: the id and the idempotency key of its project, and the saved files.
+    """State of a request: the id and the idempotency key of its project, and the saved files or URLs of objects.
 
     Journals of former versions have no keys.
     """
 
     project: str | None = None
     idempotency_key: str | None = None
-    files: tuple[Path, ...] = field(default=())
+    files: tuple[Path | str, ...] = field(default=())
 
 
 class BatchJournal:
@@ -110,7 +111,7 @@ class BatchJournal:
         """Record that a project is about to be sent."""
         self._append(key, project=project_id, idempotency_key=idempotency_key)
 
-    def saved(self, key: str, files: Iterable[Path]) -> None:
+    def saved(self, key: str, files: Iterable[Path | str]) -> None:
         """Record the saved results of a request."""
         self._append(key, files=[_relative(path, self.path.parent) for path in files])
 
@@ -157,7 +158,7 @@ class BatchJournal:
         idempotency_key: str | None = None,
         files: Iterable[str] = (),
     ) -> None:
-        saved = tuple(self.path.parent / name for name in files)
+        saved = tuple(name if is_url(name) else self.path.parent / name for name in files)
         before = self._entries.get((service, request), Entry())
         if not (saved or project or idempotency_key):
             self._failures[service, request] += 1
@@ -201,8 +202,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_journals)
 
 
-def _relative(path: Path, directory: Path) -> str:
-    """Return a path relative to the journal, so that both can be moved together."""
+def _relative(path: Path | str, directory: Path) -> str:
+    """Return a path relative to the journal, so that both can be moved together, or a URL as it is."""
+    if isinstance(path, str):
+        return path
     try:
         return os.path.relpath(path, directory)
     except ValueError:  # Windows: on different drives

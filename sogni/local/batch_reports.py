@@ -108,7 +108,7 @@ def _cells(item: BatchItem) -> dict[str, str]:
         "cost": "" if item.cost is None else f"{item.cost:f}",
         "token": item.token_type or "",
         "project": item.project_id or "",
-        "files": os.pathsep.join(map(str, item.paths)),
+        "files": (" " if any(isinstance(it, str) for it in item.paths) else os.pathsep).join(map(str, item.paths)),
         "error": "" if item.error is None else str(item.error),
     }
 
@@ -153,8 +153,10 @@ def _html(path: Path, report: BatchReport) -> Iterator[str]:
     yield "</tbody></table></body></html>\n"
 
 
-def _medium(file: Path, directory: Path) -> str:
-    """Return a link to a file, with a thumbnail of an image or a player."""
+def _medium(file: Path | str, directory: Path) -> str:
+    """Return a link to a file, with a thumbnail of an image or a player; of an object, its URL."""
+    if isinstance(file, str):
+        return f"<small>{html.escape(file)}</small> "
     link = html.escape(_link(file, directory), quote=True)
     name = html.escape(file.name, quote=True)
     try:

@@ -15,7 +15,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -50,7 +49,7 @@ class Sealed:
 
 @frozen(kw_only=True)
 class Assignment:
-    """One request of a batch. Paths are absolute, because workers may run in other directories.
+    """One request of a batch. Paths are absolute, because workers may run elsewhere; `directory` may also be a URL.
 
     `client` are the arguments of the client, pickled: assignments with the same ones share a client. A project that has
     no idempotency key exists.
@@ -67,7 +66,7 @@ class Assignment:
 
 @frozen(kw_only=True)
 class Outcome:
-    """What became of a request. Without a project there is an error.
+    """What became of a request. Without a project there is an error. `files` are paths, or URLs of objects.
 
     `status` is that of the project; None if there is none.
     """
@@ -75,7 +74,7 @@ class Outcome:
     error: SogniError | OSError | None = None
     status: str | None = None
     project_id: str | None = None
-    files: list[Path] = field(factory=list)
+    files: list[Any] = field(factory=list)
     cost: Any = None
     token_type: TokenType | None = None
 
@@ -126,7 +125,7 @@ def _worker_error(error: Exception) -> WorkerError:
 def _outcome(client: Any, assignment: Assignment) -> Outcome:
     project = _project(client, assignment)
     error: SogniError | OSError | None = None
-    files: list[Path] = []
+    files: list[Any] = []
     try:
         project.wait(strict=True)
     except ProjectError as failure:

@@ -82,14 +82,21 @@ def is_url(text: str) -> bool:
     return _URL.fullmatch(text) is not None
 
 
-def only_directory(directory: str | os.PathLike[str]) -> Path:
-    """Return a directory, also that of a ``file://`` URL. Raises ValidationError for other URLs."""
+def batch_directory(directory: str | os.PathLike[str], journal: object) -> Path | str:
+    """Return where a batch saves: a directory, also that of a ``file://`` URL, or another URL, if a journal is given.
+
+    Raises ValidationError for an invalid URL or one without a journal, and ImportError without fsspec or what it needs.
+    """
     url = _matched("directory", directory)
     if url is None:
         return Path(directory)
     if url[1].lower() in _LOCAL:
         return _local_path("directory", url[0])
-    raise invalid_value("directory", url[0], "a directory, because the journal of a batch is a local file")
+    if journal is None:
+        allowed = "a directory, because the journal of a batch is a local file; pass a journal to save to a URL"
+        raise invalid_value("directory", url[0], allowed)
+    _opened("directory", directory, None)
+    return url[0]
 
 
 def directory_or_storage(directory: str | os.PathLike[str], options: Any) -> Directory:

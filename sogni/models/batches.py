@@ -22,7 +22,7 @@ class BatchItem:
     Attributes:
         request: Fields of the project.
         status: `"done"`: all results are saved. `"failed"`: see `error`. `"kept"`: an earlier run saved the results.
-        paths: Paths of the saved results, also of a request of which only some results failed.
+        paths: Paths of the saved results, or URLs of objects, also of a request of which only some results failed.
         error: Why results are missing; None if all of them are saved.
         cost: What the project cost in this run, in `token_type`; None if it is unknown, or an earlier run paid.
         token_type: The token that paid; None if it is unknown.
@@ -32,7 +32,7 @@ class BatchItem:
 
     request: Mapping[str, Any] = field(repr=False)
     status: BatchStatus
-    paths: list[Path] = field(factory=list)
+    paths: list[Path] | list[Any] = field(factory=list)
     error: SogniError | None = None
     cost: Decimal | None = None
     token_type: TokenType | None = None

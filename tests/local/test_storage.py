@@ -12,9 +12,9 @@ from sogni.errors import ValidationError
 from sogni.local.storage import (
     StorageOptions,
     UrlStorage,
+    batch_directory,
     directory_or_storage,
     next_number,
-    only_directory,
     path_or_object,
 )
 from tests.storages import empty_memory
@@ -58,10 +58,12 @@ def test_a_file_url_is_a_directory(tmp_path: Path) -> None:
     assert path_or_object(f"FILE://localhost{tmp_path}/cat", None)(".png") == tmp_path / "cat.png"
 
 
-def test_what_needs_a_directory_takes_no_other_url(tmp_path: Path) -> None:
-    assert [only_directory(it) for it in ("out", tmp_path, f"file://{tmp_path}")] == [Path("out"), tmp_path, tmp_path]
+def test_a_batch_needs_a_directory_or_a_journal(tmp_path: Path) -> None:
+    given = ("out", tmp_path, f"file://{tmp_path}")
+    assert [batch_directory(it, None) for it in given] == [Path("out"), tmp_path, tmp_path]
     with pytest.raises(ValidationError, match=r"^directory must be a directory"):
-        only_directory("memory://out")
+        batch_directory("memory://out", None)
+    assert batch_directory("memory://out", "journal") == "memory://out"
 
 
 @each_row(

@@ -173,6 +173,25 @@ async def test_workers_save_what_the_batch_reports(
     assert batch_worker._clients == {}
 
 
+@pytest.mark.parametrize("distributed", [False, True])
+async def test_results_are_saved_to_a_url_if_there_is_a_journal(
+    sdk: Sdk, client: Any, supernet: LocalSupernet, workers: Workers, tmp_path: Path, distributed: bool
+) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    place = f"memory://{tmp_path.name}"
+    options = {"client": client, "executor": workers if distributed else None, "report": tmp_path / "r.html"}
+    with pytest.raises(sdk.ValidationError, match="pass a journal to save to a URL"):
+        await run(sdk, ["a fox"], place, **options)
+    for number in range(2):
+        report = await run(sdk, ["a fox"], place, journal=tmp_path / "journal", **options)
+        ((url,),) = [it.paths for it in report.items]
+        assert (report.kept, url.startswith(f"{place}/")) == (number, True)
+        assert url in (tmp_path / "r.html").read_text()
+    memory = fsspec.filesystem("memory")
+    assert (memory.info(url)["size"] > 0, requested(supernet)) == (True, 1)
+    memory.rm(place, recursive=True)
+
+
 async def test_a_lost_worker_is_repeated_and_pays_once(
     sdk: Sdk, client: Any, supernet: LocalSupernet, workers: Workers, tmp_path: Path
 ) -> None:
