@@ -11,7 +11,7 @@ import pytest
 
 from sogni.emulator import LocalSupernet
 from sogni.emulator.account.accounts import Balance, Token, make_account
-from sogni.emulator.tools.runner import TOOLS, Payments
+from sogni.emulator.tools.runner import TOOLS, Payments, Tool
 from tests.emulator.chat import test_chat_runs as runs
 from tests.emulator.chat.test_hosted_chat import hosted
 from tests.emulator.wire import Wire
@@ -196,7 +196,7 @@ def test_a_tool_that_breaks_fails_its_step_alone(
     async def broken(work: Any) -> Any:
         raise KeyError("nobody expected this")
 
-    monkeypatch.setitem(cast(Any, TOOLS), "analyze_image", broken)
+    monkeypatch.setitem(cast(Any, TOOLS), "analyze_image", Tool(broken))
     record = run(wire, still(), step("look", "analyze_image", takes("still", "imageIndex", "image_index")))
     assert (record["status"], record["error"]["code"]) == ("partial_failure", "TOOL_FAILED")
     assert [entry["status"] for entry in record["steps"]] == ["completed", "failed"]

@@ -19,15 +19,15 @@ from attrs import define, field
 from sogni.core.tools.hosted import tool_names
 from sogni.emulator.account.accounts import Account, Token
 from sogni.emulator.chat.completions import Completer, Turn
-from sogni.emulator.chat.double import call_arguments, makes, takes, wanted_calls
+from sogni.emulator.chat.double import call_arguments, wanted_calls
 from sogni.emulator.chat.messages import images_of
 from sogni.emulator.chat.requests import ChatRequest, DeclinedError
 from sogni.emulator.chat.script import Completion
 from sogni.emulator.responses import RefusedError
 from sogni.emulator.tools import text_tools
 from sogni.emulator.tools.media_library import KINDS, Kind, Media, MediaLibrary, ToolError, UserNeededError
-from sogni.emulator.tools.runner import ToolCall, ToolRunner
-from sogni.emulator.workflows.plans import STEP_TOOLS
+from sogni.emulator.tools.runner import TOOLS, ToolCall, ToolRunner
+from sogni.emulator.tools.text_tools import dependency
 from sogni.emulator.workflows.service import StartRequest, WorkflowService
 
 
@@ -73,27 +73,17 @@ def plan_of(chat_request: ChatRequest) -> dict[str, Any] | None:
     A step works on the result of the last one before it that makes what it takes.
     """
     wanted = wanted_calls(chat_request)
-    if len(wanted) < 2 or not all(name in STEP_TOOLS for name, _ in wanted):
+    if len(wanted) < 2 or not all(name in TOOLS for name, _ in wanted):
         return None
     steps: list[dict[str, Any]] = []
     for number, (name, part) in enumerate(wanted, 1):
-        kind, argument = takes(name)
-        sources = [step["id"] for step in steps if makes(step["toolName"]) == kind]
-        arguments = call_arguments(chat_request, name, part)
+        tool, arguments = TOOLS[name], call_arguments(chat_request, name, part)
         step: dict[str, Any] = {"id": f"step-{number}", "toolName": name, "arguments": arguments}
+        sources = [step["id"] for step in steps if tool.takes and TOOLS[step["toolName"]].makes == tool.takes]
         if sources:
-            step["dependsOn"] = [
-                {
-                    "sourceStepId": source,
-                    "sourceArtifactIndex": 0,
-                    "targetArgument": argument,
-                    "mediaType": kind,
-                    "transform": f"{kind}_index",
-                    "required": True,
-                }
-                for source in (sources if name == "stitch_video" else sources[-1:])
-            ]
-            arguments.pop(argument, None)
+            used = sources if name == "stitch_video" else sources[-1:]
+            step["dependsOn"] = [dependency(source, tool.argument, str(tool.takes)) for source in used]
+            arguments.pop(tool.argument, None)
         steps.append(step)
     return {"title": chat_request.conversation.question[:120], "steps": steps}
 
@@ -275,7 +265,7 @@ class Agent:
     async def _outcome(self, session: Session, call: CallDict) -> tuple[dict[str, Any], list[Media]]:
         name = call["function"]["name"]
         arguments = arguments_of(call)
-        if name in text_tools.TOOLS:
+        if name in text_tools.TEXT_TOOLS:
             return {"success": True, "toolName": name, **text_tools.run(name, arguments)}, []
         outcome = await self.tools.run(self.tool_call(session, call))
         return outcome.wire(self.tools.url), [*outcome.media]

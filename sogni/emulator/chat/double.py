@@ -19,48 +19,13 @@ from sogni.emulator.chat.messages import Conversation, Message, size_of, text_of
 from sogni.emulator.chat.requests import ChatRequest
 from sogni.emulator.chat.script import Answer, Call
 from sogni.emulator.chat.structured import Filler, json_answer
+from sogni.emulator.tools.runner import TOOLS
 
 _IDENTITY = "I am the Sogni emulator, not a language model."
 _THOUGHT = "I do not think: I am the Sogni emulator."
 _ECHOED = 100
 _MOST_PARTS = 16
 _THEN = re.compile(r"[\s,;.]{0,2}\b(?:and )?then\b[\s,]{0,2}", re.I)
-_TAKES: Mapping[str, tuple[str, str]] = {
-    "generate_video": ("image", "referenceImageIndices"),
-    "edit_image": ("image", "sourceImageIndex"),
-    "apply_style": ("image", "sourceImageIndex"),
-    "refine_result": ("image", "sourceImageIndex"),
-    "animate_photo": ("image", "sourceImageIndex"),
-    "change_angle": ("image", "sourceImageIndex"),
-    "upscale_image": ("image", "sourceImageIndex"),
-    "remove_background": ("image", "sourceImageIndex"),
-    "segment_image": ("image", "sourceImageIndex"),
-    "image_to_3d": ("image", "sourceImageIndex"),
-    "orbit_video": ("image", "sourceImageIndex"),
-    "dance_montage": ("image", "sourceImageIndex"),
-    "upscale_video": ("video", "sourceVideoIndex"),
-    "video_to_video": ("video", "videoSourceIndex"),
-    "extend_video": ("video", "videoIndex"),
-    "replace_video_segment": ("video", "videoIndex"),
-    "overlay_video": ("video", "sourceVideoIndex"),
-    "add_subtitles": ("video", "sourceVideoIndex"),
-    "stitch_video": ("video", "videoIndices"),
-    "sound_to_video": ("audio", "audioSourceIndex"),
-}
-
-
-def takes(tool: str) -> tuple[str, str]:
-    """Return the kind of media that a hosted tool works on, and the argument with its number; empty if none."""
-    return _TAKES.get(tool, ("", ""))
-
-
-def makes(tool: str) -> str:
-    """Return the kind of media that a hosted tool makes."""
-    if tool in ("generate_music", "generate_speech"):
-        return "audio"
-    if tool == "image_to_3d":
-        return "model"
-    return "video" if re.search("video|animate|montage|subtitles", tool) else "image"
 
 
 def answer_to(chat_request: ChatRequest) -> Answer:
@@ -138,21 +103,21 @@ def call_arguments(chat_request: ChatRequest, name: str, part: str) -> dict[str,
 
 def _media(name: str, conversation: Conversation) -> dict[str, object]:
     """Return the argument of a hosted tool that names the newest medium, or all of them if it takes several."""
-    kind, argument = takes(name)
-    if not kind:
+    tool = TOOLS.get(name)
+    if tool is None or tool.takes is None:
         return {}
     numbers: list[int] = []
     for result in map(_ToolResult.of, (it for it in conversation.messages if it.get("role") == "tool")):
-        if result.kind == kind:
+        if result.kind == tool.takes:
             start = len(numbers) if result.start_index is None else result.start_index
             numbers += range(start, start + len(result.urls))
-    if not numbers and kind == "image" and conversation.images:
+    if not numbers and tool.takes == "image" and conversation.images:
         numbers = [-1]
     if not numbers:
         return {}
     if name == "stitch_video":
-        return {argument: numbers}
-    return {argument: numbers[-1:] if argument.endswith("Indices") else numbers[-1]}
+        return {tool.argument: numbers}
+    return {tool.argument: numbers[-1:] if tool.argument.endswith("Indices") else numbers[-1]}
 
 
 @frozen

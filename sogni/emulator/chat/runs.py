@@ -576,7 +576,7 @@ class ChatRuns:
 
     async def _cost(self, run: ChatRun, call: CallDict) -> Decimal:
         """Return the cost of a tool call; an invalid call costs nothing and fails later."""
-        if call["function"]["name"] in text_tools.TOOLS:
+        if call["function"]["name"] in text_tools.TEXT_TOOLS:
             return Decimal(0)
         try:
             return await self.agent.tools.estimate(self.agent.tool_call(run.session, call))

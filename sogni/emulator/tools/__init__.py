@@ -1,7 +1,7 @@
 """The hosted tools of the service's agent and of durable workflows, run by this emulator's workers.
 
-``runner`` runs one tool and ``renderer`` renders and cuts media; ``image_tools``, ``video_tools``, ``editing_tools``,
-``analysis_tools`` and ``text_tools`` implement the tools. Import the public names from here.
+``runner`` has the table of tools and runs one, ``media_tools`` and ``text_tools`` implement them, ``sizes`` selects
+models, sizes and lengths, ``renderer`` renders, ``editing`` joins. Import the public names from here.
 """
 
 from __future__ import annotations

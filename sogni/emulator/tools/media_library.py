@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import av
-from attrs import define, field, frozen
+from attrs import asdict, define, field, frozen
 from PIL import Image
 
 from sogni.emulator.projects.storage import Key
@@ -72,25 +72,14 @@ class Media:
         known = {key: value for key, value in facts.items() if value is not None}
         return {"id": self.id, "url": url, "type": self.kind, "mediaType": self.kind, "mimeType": self.mime, **known}
 
-    def saved(self) -> dict[str, object]:
+    def saved(self) -> dict[str, Any]:
         """Return JSON that ``restored`` reads."""
-        key = [self.key.project_id, self.key.item_id, self.key.role]
-        return {**self.wire(""), "key": key, "sound": self.sound}
+        return asdict(self)
 
 
-def restored(saved: dict[str, Any]) -> Media:
+def restored(saved: Mapping[str, Any]) -> Media:
     """Return saved media."""
-    return Media(
-        id=saved["id"],
-        kind=saved["type"],
-        key=Key(*saved["key"]),
-        mime=saved["mimeType"],
-        width=saved.get("width"),
-        height=saved.get("height"),
-        duration=saved.get("duration"),
-        sound=saved["sound"],
-        seed=saved.get("seed"),
-    )
+    return Media(**{**saved, "key": Key(**saved["key"])})
 
 
 @define(eq=False)

@@ -1,7 +1,7 @@
 """Rendering for hosted tools: project requests, fetched media, and estimates of their price.
 
-Renders are projects like any client's and checked in the same way. Tools work with a ``Renderer`` or
-with an ``Estimate``, which only adds up prices; the sequence of calls in a tool is therefore also its price list.
+Renders are projects like any client's and checked in the same way. An ``Estimate`` runs a tool without making anything:
+it only adds up the prices.
 """
 # Protocol notes: projects-4.2 §4.
 
@@ -15,7 +15,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiohttp
@@ -193,7 +193,7 @@ class Payer:
     """Whether results that the safety filter finds are withheld."""
 
 
-@frozen(kw_only=True)
+@frozen
 class Cut:
     """A file made from others: the function that writes it, and its properties."""
 
@@ -206,31 +206,9 @@ class Cut:
     sound: bool = False
 
 
-class AnyRenderer(Protocol):
-    """The operations available to tools."""
-
-    state: State
-
-    async def render(self, requested: RenderRequest) -> list[Media]:
-        """Render results and charge for them."""
-        ...
-
-    async def cut(self, cut: Cut) -> Media:
-        """Make a file from others."""
-        ...
-
-    async def path(self, media: Media) -> Path:
-        """Return the path of a file, which exists."""
-        ...
-
-    async def fetch(self, url: str, kind: Kind) -> Media:
-        """Return the media behind a URL or data URI."""
-        ...
-
-
 @define(eq=False)
 class Renderer:
-    """Does the work. Its methods belong to the server's event loop; cancellation cancels the project."""
+    """Does the work of tools. Its methods belong to the server's event loop; cancellation cancels the project."""
 
     state: State
     pool: WorkerPool
@@ -241,6 +219,7 @@ class Renderer:
     failures: list[ToolError] = field(factory=list)
 
     async def render(self, requested: RenderRequest) -> list[Media]:
+        """Render results and charge for them."""
         order = order_of(self.state, requested, self.payer)
         inputs = {_ROLES.get(role, role): await self.path(media) for role, media in requested.files.items()}
         project = self._start(order, inputs)
@@ -305,19 +284,11 @@ class Renderer:
         return results
 
     async def cut(self, cut: Cut) -> Media:
+        """Make a file from others."""
         item = self.state.ids.uuid()
         key = Key(APP_ID, item, "complete")
         self.state.store.put_later(key, cut.produce, cut.mime)
-        media = Media(
-            id=item,
-            kind=cut.kind,
-            key=key,
-            mime=cut.mime,
-            width=cut.width,
-            height=cut.height,
-            duration=cut.duration,
-            sound=cut.sound,
-        )
+        media = _cut_media(cut, item, key)
         try:
             await self.path(media)
         except (OSError, ValueError) as error:
@@ -325,37 +296,39 @@ class Renderer:
         return media
 
     async def path(self, media: Media) -> Path:
+        """Return the path of a file, which exists."""
         stored = self.state.store.find(media.key)
         if stored is None:
             raise ToolError("MEDIA_NOT_FOUND", f"The {media.kind} {media.id} is no longer available")
         return await self.state.store.ready(stored)
 
     async def fetch(self, url: str, kind: Kind) -> Media:
+        """Return the media behind a URL or data URI."""
         return await self.fetcher.fetch(url, kind)
 
 
 @define(eq=False)
-class Estimate:
+class Estimate(Renderer):
     """Adds up the price of the work; nothing is made, charged or read."""
-
-    state: State
-    payer: Payer
-    total: Decimal = Decimal(0)
 
     async def render(self, requested: RenderRequest) -> list[Media]:
         order = order_of(self.state, requested, self.payer)
-        self.total += self.state.kinds[order.media].quote(order).in_token(order.token)
+        self.spent += self.state.kinds[order.media].quote(order).in_token(order.token)
         return [described(order, Key(order.project_id, str(index), ""), 0) for index in range(order.count)]
 
     async def cut(self, cut: Cut) -> Media:
-        media = placeholder(cut.kind)
-        return evolve(media, width=cut.width, height=cut.height, duration=cut.duration, sound=cut.sound)
+        return _cut_media(cut, "", Key("", "", cut.kind))
 
     async def path(self, media: Media) -> Path:
         return Path()
 
     async def fetch(self, url: str, kind: Kind) -> Media:
         return placeholder(kind)
+
+
+def _cut_media(cut: Cut, id: str, key: Key) -> Media:
+    facts = {name: getattr(cut, name) for name in ("kind", "mime", "width", "height", "duration", "sound")}
+    return Media(id=id, key=key, **facts)
 
 
 def placeholder(kind: Kind) -> Media:

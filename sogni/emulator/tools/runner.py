@@ -7,67 +7,74 @@ Used by durable workflows and chat runs, which decide on the order of calls.
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import ROUND_UP, Decimal
+from functools import partial
 from typing import Any
 
 from attrs import define, field, frozen
 
-from sogni.core.tools.arguments import validate_tool_arguments
-from sogni.core.tools.hosted import tool_names
 from sogni.emulator.account.accounts import Account, Token
 from sogni.emulator.faults import ToolFault
 from sogni.emulator.rendering.workers import WorkerPool
 from sogni.emulator.state import State
-from sogni.emulator.tools import analysis_tools as looking_tools
-from sogni.emulator.tools import editing_tools as cutting_tools
-from sogni.emulator.tools import editing_tools as show_tools
-from sogni.emulator.tools import image_tools, video_tools
-from sogni.emulator.tools.media_library import Artifacts, Media, MediaLibrary, ToolError, UserNeededError
-from sogni.emulator.tools.renderer import AnyRenderer, Estimate, Fetcher, Payer, Renderer
-from sogni.emulator.tools.tool_context import Arguments, ToolContext
+from sogni.emulator.tools import media_tools, text_tools
+from sogni.emulator.tools.media_library import Artifacts, Kind, Media, MediaLibrary, ToolError, UserNeededError
+from sogni.emulator.tools.renderer import Estimate, Fetcher, Payer, Renderer
+from sogni.emulator.tools.tool_context import Arguments, ToolContext, checked_arguments
 
 _log = logging.getLogger(__name__)
-Tool = Callable[[ToolContext], Awaitable["Artifacts | list[Media]"]]
 
+
+@frozen
+class Tool:
+    """One tool: what runs it, the kind of its results, and the kind of media and the argument for what it works on."""
+
+    run: Callable[[ToolContext], Awaitable[Artifacts | list[Media]]]
+    makes: Kind | None = None
+    takes: Kind | None = None
+    argument: str = ""
+
+
+_IMAGE: tuple[Kind, str] = ("image", "sourceImageIndex")
+_VIDEO: tuple[Kind, str] = ("video", "sourceVideoIndex")
 TOOLS: Mapping[str, Tool] = {
-    "generate_image": image_tools.generate_image,
-    "edit_image": image_tools.edit_image,
-    "apply_style": image_tools.apply_style,
-    "restore_photo": image_tools.restore_photo,
-    "refine_result": image_tools.refine_result,
-    "change_angle": image_tools.change_angle,
-    "upscale_image": image_tools.upscale_image,
-    "remove_background": image_tools.remove_background,
-    "segment_image": image_tools.segment_image,
-    "image_to_3d": image_tools.image_to_3d,
-    "generate_video": video_tools.generate_video,
-    "sound_to_video": video_tools.sound_to_video,
-    "video_to_video": video_tools.video_to_video,
-    "generate_music": video_tools.generate_music,
-    "generate_speech": video_tools.generate_speech,
-    "animate_photo": show_tools.animate,
-    "orbit_video": show_tools.orbit_video,
-    "dance_montage": show_tools.dance_montage,
-    "stitch_video": cutting_tools.stitch_video,
-    "extend_video": cutting_tools.extend_video,
-    "replace_video_segment": cutting_tools.replace_video_segment,
-    "overlay_video": cutting_tools.overlay_video,
-    "add_subtitles": cutting_tools.add_subtitles,
-    "upscale_video": cutting_tools.upscale_video,
-    "analyze_image": looking_tools.analyze_image,
-    "analyze_video": looking_tools.analyze_video,
-    "extract_metadata": looking_tools.extract_metadata,
-    "ask_clarifying_question": looking_tools.ask_clarifying_question,
-    "finalize_response": looking_tools.finalize_response,
-    "create_asset_manifest": looking_tools.create_asset_manifest,
-    "inspect_asset": looking_tools.inspect_asset,
-    "label_asset": looking_tools.label_asset,
-    "map_assets_for_model": looking_tools.map_assets_for_model,
-    "validate_asset_references": looking_tools.validate_asset_references,
+    "generate_image": Tool(media_tools.generate_image, "image"),
+    "edit_image": Tool(media_tools.edit_image, "image", *_IMAGE),
+    "apply_style": Tool(partial(media_tools.edit_image, alone=True), "image", *_IMAGE),
+    "refine_result": Tool(partial(media_tools.edit_image, alone=True), "image", *_IMAGE),
+    "change_angle": Tool(partial(media_tools.edit_image, alone=True), "image", *_IMAGE),
+    "restore_photo": Tool(partial(media_tools.edit_image, original=True, alone=True), "image"),
+    "upscale_image": Tool(media_tools.upscale_image, "image", *_IMAGE),
+    "remove_background": Tool(media_tools.remove_background, "image", *_IMAGE),
+    "segment_image": Tool(media_tools.segment_image, "image", *_IMAGE),
+    "image_to_3d": Tool(media_tools.image_to_3d, "model", *_IMAGE),
+    "generate_music": Tool(media_tools.generate_music, "audio"),
+    "generate_speech": Tool(media_tools.generate_speech, "audio"),
+    "generate_video": Tool(media_tools.generate_video, "video", "image", "referenceImageIndices"),
+    "animate_photo": Tool(media_tools.animate_photo, "video", *_IMAGE),
+    "orbit_video": Tool(media_tools.orbit_video, "video", *_IMAGE),
+    "dance_montage": Tool(media_tools.dance_montage, "video", *_IMAGE),
+    "sound_to_video": Tool(media_tools.sound_to_video, "video", "audio", "audioSourceIndex"),
+    "video_to_video": Tool(media_tools.video_to_video, "video", "video", "videoSourceIndex"),
+    "stitch_video": Tool(media_tools.stitch_video, "video", "video", "videoIndices"),
+    "extend_video": Tool(media_tools.extend_video, "video", "video", "videoIndex"),
+    "replace_video_segment": Tool(media_tools.replace_video_segment, "video", "video", "videoIndex"),
+    "overlay_video": Tool(media_tools.overlay_video, "video", *_VIDEO),
+    "add_subtitles": Tool(media_tools.add_subtitles, "video", *_VIDEO),
+    "upscale_video": Tool(media_tools.upscale_video, "video", *_VIDEO),
+    "analyze_image": Tool(partial(text_tools.analyze, kind="image")),
+    "analyze_video": Tool(partial(text_tools.analyze, kind="video")),
+    "extract_metadata": Tool(text_tools.extract_metadata),
+    "ask_clarifying_question": Tool(text_tools.ask_clarifying_question),
+    "finalize_response": Tool(text_tools.finalize_response),
+    "create_asset_manifest": Tool(text_tools.create_asset_manifest),
+    "inspect_asset": Tool(text_tools.inspect_asset),
+    "label_asset": Tool(text_tools.label_asset),
+    "map_assets_for_model": Tool(text_tools.map_assets_for_model),
+    "validate_asset_references": Tool(text_tools.validate_asset_references),
 }
-FREE = frozenset(name for name, tool in TOOLS.items() if tool.__module__ in (looking_tools.__name__,))
+"""The tools that steps of a workflow may use. Those that make nothing are free."""
 
 
 @frozen(kw_only=True)
@@ -166,26 +173,27 @@ class ToolRunner:
 
     async def estimate_call(self, call: ToolCall) -> tuple[Decimal, list[Media]]:
         """Return the price of a call, and the media it would make as far as known."""
-        renderer = Estimate(self.state, Payer(account=call.account, token=call.token))
+        payer = Payer(account=call.account, token=call.token)
+        renderer = Estimate(self.state, self.pool, self.fetcher, payer)
         try:
             artifacts = await self._work(call, renderer)
         except UserNeededError:
             return Decimal(0), []
-        return renderer.total, list(artifacts.results)
+        return renderer.spent, list(artifacts.results)
 
     def url(self, media: Media) -> str:
         """Return the URL of a file."""
         return self.state.artifact_url(media.key)
 
-    async def _work(self, call: ToolCall, renderer: AnyRenderer) -> Artifacts:
+    async def _work(self, call: ToolCall, renderer: Renderer) -> Artifacts:
         tool = TOOLS.get(call.name)
         if tool is None:
             raise ToolError("UNKNOWN_TOOL", f"Unknown tool {call.name}")
-        if isinstance(renderer, Estimate) and call.name in FREE:
+        if isinstance(renderer, Estimate) and tool.makes is None:
             return Artifacts()
         checked = checked_arguments(call.name, call.arguments)
         try:
-            artifacts = await tool(ToolContext(renderer, Arguments(checked), call.library, call.seed))
+            artifacts = await tool.run(ToolContext(renderer, Arguments(checked), call.library, call.seed))
         except (ToolError, UserNeededError):
             raise
         except Exception as error:
@@ -193,28 +201,6 @@ class ToolRunner:
             _log.exception("the emulator could not run the tool %s", call.name)
             raise ToolError("TOOL_FAILED", f"{call.name} failed: {type(error).__name__}") from error
         return artifacts if isinstance(artifacts, Artifacts) else Artifacts(artifacts)
-
-
-def checked_arguments(name: str, arguments: Mapping[str, Any], bound: Collection[str] = ()) -> dict[str, object]:
-    """Return arguments under the names of the tool's schema, or raise ``ToolError`` if they do not fit it.
-
-    Arguments in ``bound`` are filled in later and not checked.
-    """
-    if name not in tool_names():
-        return dict(arguments)
-    if name == "add_subtitles" and arguments.get("auto_transcribe") and not {"cues", "srt"} & {*arguments, *bound}:
-        raise ToolError("USER_INPUT_INCOMPLETE", "auto_transcribe is reserved; give cues or srt")
-    # An unknown model is not an error (tools §5.2).
-    selectors = ("videoModel",) if name in ("generate_music", "generate_speech") else ("model", "videoModel")
-    checked = validate_tool_arguments(name, arguments, skip_enum_properties=selectors)
-    errors = [error for error in checked.errors if not _about(error, bound)]
-    if errors:
-        raise ToolError("INVALID_ARGUMENTS", f"{name}: {'; '.join(errors)}")
-    return checked.arguments
-
-
-def _about(error: str, names: Collection[str]) -> bool:
-    return any(re.search(rf"\b{re.escape(name)}\b", error) for name in names)
 
 
 def capacity_units(cost: Decimal) -> int:

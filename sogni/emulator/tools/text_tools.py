@@ -1,12 +1,13 @@
-"""Hosted tools that write text and plans: prompts, scripts, lyrics, workflows.
+"""Hosted tools that return texts, plans or findings: the six text tools, and the helpers of workflows.
 
-Results depend on the arguments alone. Plans are valid durable workflows; their cost is an estimate by kind of step.
+Texts are simple and depend on the arguments alone. Plans are valid durable workflows; their cost is an estimate by kind
+of step. Nothing here costs anything as a step.
 """
-# Protocol notes: tools §2.2, chat §14.5.
+# Protocol notes: tools §2.2, chat §14.5, workflows §2.2.
 
 from __future__ import annotations
 
-import re
+import asyncio
 import zlib
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -14,15 +15,12 @@ from typing import Any
 
 from sogni.core.tools.hosted import parameters_of, tool_names
 from sogni.emulator.catalogue.models import MODELS
-from sogni.emulator.tools.media_library import ToolError
-from sogni.emulator.tools.runner import checked_arguments
+from sogni.emulator.tools.media_library import KINDS, Artifacts, Kind, Media, ToolError, UserNeededError, probe
+from sogni.emulator.tools.tool_context import ToolContext, checked_arguments
 
-_MAX_SCENES = 12
+_MOST_SCENES = 12
 _SCENE_SECONDS = 5
 _UNITS = {"generate_image": 5, "generate_video": 60, "generate_music": 20, "stitch_video": 0}
-_SHOTS = ("wide establishing shot", "slow push-in", "close-up", "low-angle shot", "tracking shot", "aerial view")
-_MOODS = ("soft morning light", "golden hour", "blue hour", "overcast calm", "crisp midday light", "moonlight")
-_KEYS = ("C major", "G major", "D minor", "A minor", "F major", "E minor")
 
 Arguments = Mapping[str, Any]
 
@@ -33,109 +31,85 @@ def number_of(text: str) -> int:
 
 
 def run(name: str, arguments: Arguments) -> dict[str, object]:
-    """Run a tool, or raise ``ToolError`` if its arguments do not fit its schema."""
-    if name not in TOOLS:
-        raise ToolError("UNKNOWN_TOOL", f"{name} is not one of {', '.join(TOOLS)}")
-    return TOOLS[name](checked_arguments(name, arguments))
+    """Run a text tool, or raise ``ToolError`` if its arguments do not fit its schema."""
+    if name not in TEXT_TOOLS:
+        raise ToolError("UNKNOWN_TOOL", f"{name} is not one of {', '.join(TEXT_TOOLS)}")
+    return TEXT_TOOLS[name](checked_arguments(name, arguments))
 
 
 def enhance_prompt(arguments: Arguments) -> dict[str, object]:
-    """Return a prompt with light, camera and detail; ``compress`` and ``preserve`` shorten or keep it."""
-    prompt, target = str(arguments["prompt"]).strip(), str(arguments["target_output"])
-    mode, style = arguments.get("prompt_mode"), arguments.get("style_prompt")
-    details = [_pick(_MOODS, prompt), "sharp focus", "rich detail"]
-    if target == "video_prompt":
-        details = [_pick(_SHOTS, prompt), "steady natural motion", _pick(_MOODS, prompt)]
-    elif target == "edit_prompt":
-        details = ["keep everything else unchanged"]
-    if mode in ("preserve", "validate", "payload"):
-        enhanced = prompt
-    elif mode == "compress":
-        enhanced = " ".join(prompt.split()[:24])
-    else:
-        enhanced = ", ".join([prompt, *([str(style)] if style else []), *details])
     if arguments["destination_model"] not in _known_models():
         raise ToolError("INVALID_ARGUMENTS", f"Unknown destination_model {arguments['destination_model']!r}")
-    known = {key: arguments[key] for key in ("destination_model", "destination_tool") if arguments.get(key)}
-    return {"enhanced_prompt": enhanced, "original_prompt": prompt, "target_output": target, **known}
+    given = {key: arguments[key] for key in ("destination_model", "destination_tool") if arguments.get(key)}
+    prompt = str(arguments["prompt"]).strip()
+    return {
+        "enhanced_prompt": f"{prompt}, sharp focus, rich detail",
+        "original_prompt": prompt,
+        "target_output": arguments["target_output"],
+        **given,
+    }
 
 
 @cache
 def _known_models() -> frozenset[str]:
     """Return the ids of the catalogue and the names that tools know models by."""
-    names = {*MODELS}
-    for tool in tool_names():
-        known = parameters_of(tool)["properties"]
-        for selector in ("model", "videoModel"):
-            names |= set(known.get(selector, {}).get("enum", ()))
-    return frozenset(names)
+    names = ("model", "videoModel")
+    schemas = [parameters_of(tool)["properties"].get(name, {}) for tool in tool_names() for name in names]
+    return frozenset(MODELS).union(*(schema.get("enum", ()) for schema in schemas))
 
 
 def compose_lyrics(arguments: Arguments) -> dict[str, object]:
-    """Return two verses and a chorus about the prompt."""
-    topic = _topic(arguments["prompt"])
-    verse = f"[Verse]\nI walk along with {topic} on my mind\nAnd leave the noise of yesterday behind"
-    chorus = f"[Chorus]\nOh {topic}, shine on tonight\nOh {topic}, carry the light"
-    bridge = "[Bridge]\nAnd when the music fades away\nThe morning brings another day"
-    seconds = float(arguments.get("duration_seconds") or 60)
-    parts = [verse, chorus, verse.replace("yesterday", "the city"), chorus]
-    if seconds > 90:
-        parts[3:3] = [bridge]
-    return {
-        "title": topic.title(),
-        "lyrics": "\n\n".join(parts if seconds > 30 else parts[:2]),
-        "language": str(arguments.get("language") or "en"),
-        "music_prompt": str(arguments.get("music_prompt") or f"warm pop song about {topic}"),
-        "duration_seconds": seconds,
+    return _song(arguments, ("Verse", "Chorus", "Verse", "Chorus"), str(arguments["prompt"])) | {
+        "language": str(arguments.get("language") or "en")
     }
 
 
 def compose_instrumental(arguments: Arguments) -> dict[str, object]:
-    """Return a structure, a tempo and a key for instrumental music."""
-    topic, seconds = _topic(arguments["prompt"]), float(arguments.get("duration_seconds") or 60)
-    sections = ["Intro", "Theme", "Variation", "Build", "Theme", "Outro"]
-    each = seconds / len(sections)
+    sections = ("Intro", "Theme", "Variation", "Theme", "Outro")
+    song = _song(arguments, sections, "")
+    each = song["duration_seconds"] / len(sections)
+    structure = [{"section": section, "start_seconds": round(at * each, 2)} for at, section in enumerate(sections)]
+    return {**song, "structure": structure, "bpm": 120, "keyscale": "C major", "timesig": 4}
+
+
+def _song(arguments: Arguments, sections: tuple[str, ...], line: str) -> dict[str, Any]:
+    prompt = str(arguments["prompt"]).strip()
     return {
-        "title": topic.title(),
-        "music_prompt": str(arguments.get("music_prompt") or f"instrumental, {topic}, {_pick(_MOODS, topic)}"),
-        "structure": [
-            {"section": section, "start_seconds": round(at * each, 2)} for at, section in enumerate(sections)
-        ],
-        "lyrics": "\n\n".join(f"[{section}]" for section in sections),
-        "bpm": 80 + number_of(topic) % 60,
-        "keyscale": _pick(_KEYS, topic),
-        "timesig": 4,
-        "duration_seconds": seconds,
+        "title": prompt[:80],
+        "lyrics": "\n\n".join(f"[{section}]\n{line}".strip() for section in sections),
+        "music_prompt": str(arguments.get("music_prompt") or prompt),
+        "duration_seconds": float(arguments.get("duration_seconds") or 60),
     }
 
 
 def compose_script(arguments: Arguments) -> dict[str, object]:
-    """Return scenes with their shots, as text, Markdown or data."""
-    brief = str(arguments["brief"]).strip()
-    scenes = _scenes(arguments, brief)
-    form = arguments.get("return_format") or "script"
-    heading = "## Scene {scene}" if form == "markdown" else "SCENE {scene}"
-    script = "\n\n".join(
-        f"{heading.format(**scene)} ({scene['duration_seconds']:g} s)\n{scene['description']}" for scene in scenes
-    )
-    first = arguments.get("first_frame_description")
+    scenes = _scenes(arguments, 3)
+    heading = "## Scene" if arguments.get("return_format") == "markdown" else "SCENE"
+    parts = [f"{heading} {it['scene']} ({it['duration_seconds']:g} s)\n{it['description']}" for it in scenes]
     return {
-        "title": _topic(brief).title(),
+        "title": str(arguments["brief"])[:80],
         "script_type": str(arguments.get("script_type") or "video_prompt"),
-        "script": f"Opens on: {first}\n\n{script}" if first else script,
+        "script": "\n\n".join(parts),
         "scenes": scenes,
         "duration_seconds": sum(scene["duration_seconds"] for scene in scenes),
     }
 
 
+def _scenes(arguments: Arguments, otherwise: int) -> list[dict[str, Any]]:
+    count = max(1, min(_MOST_SCENES, int(arguments.get("scene_count") or otherwise)))
+    seconds = float(arguments.get("duration_seconds") or count * _SCENE_SECONDS)
+    topic = ", ".join(str(part) for part in (arguments["brief"], arguments.get("style")) if part)
+    scenes = range(1, count + 1)
+    return [{"scene": n, "description": f"Scene {n}: {topic}", "duration_seconds": seconds / count} for n in scenes]
+
+
 def compose_workflow(arguments: Arguments) -> dict[str, Any]:
     """Return a workflow plan: an image and a clip per scene, joined, with music if requested."""
-    brief = str(arguments["brief"]).strip()
-    steps = _steps(arguments, brief)
+    steps = _steps(arguments)
     budget = arguments.get("max_estimated_capacity_units")
     units = sum(_UNITS[step["toolName"]] for step in steps)
     return {
-        "title": _topic(brief).title(),
+        "title": str(arguments["brief"])[:80],
         "steps": steps,
         "estimated_capacity_units": units,
         "fits_budget": budget is None or units <= budget,
@@ -143,14 +117,55 @@ def compose_workflow(arguments: Arguments) -> dict[str, Any]:
     }
 
 
+def _steps(arguments: Arguments) -> list[dict[str, Any]]:
+    scenes, models = _scenes(arguments, 1), arguments.get("destination_models") or {}
+    shape = {"aspectRatio": arguments["aspect_ratio"]} if arguments.get("aspect_ratio") else {}
+    image = {"model": models["image"]} if isinstance(models.get("image"), str) else {}
+    video = {"videoModel": models["video"]} if isinstance(models.get("video"), str) else {}
+    steps: list[dict[str, Any]] = []
+    for scene in scenes:
+        number, text = scene["scene"], scene["description"]
+        still = {"prompt": text, **shape, **image}
+        clip = {"prompt": text, "duration": min(20.0, max(2.0, scene["duration_seconds"])), **shape, **video}
+        depends = [dependency(f"still-{number}", "referenceImageIndices", "image")]
+        steps.append({"id": f"still-{number}", "toolName": "generate_image", "arguments": still})
+        steps.append({"id": f"clip-{number}", "toolName": "generate_video", "arguments": clip, "dependsOn": depends})
+    depends = [dependency(f"clip-{scene['scene']}", "videoIndices", "video") for scene in scenes]
+    if arguments.get("include_audio"):
+        seconds = min(600.0, max(10.0, sum(scene["duration_seconds"] for scene in scenes)))
+        music = {"prompt": str(arguments["brief"]), "duration": seconds}
+        steps.append({"id": "music", "toolName": "generate_music", "arguments": music})
+        depends.append(dependency("music", "audioIndex", "audio"))
+    if len(scenes) > 1:
+        steps.append({"id": "film", "toolName": "stitch_video", "arguments": {}, "dependsOn": depends})
+    return steps
+
+
+def dependency(step: str, argument: str, kind: str) -> dict[str, object]:
+    """Return an entry of ``dependsOn`` that passes the first result of a step by number."""
+    return {
+        "sourceStepId": step,
+        "sourceArtifactIndex": 0,
+        "targetArgument": argument,
+        "mediaType": kind,
+        "transform": f"{kind}_index",
+        "required": True,
+    }
+
+
 def compose_workflow_template(arguments: Arguments) -> dict[str, object]:
     """Return a template whose stages use ``$inputs.<name>``, and a plan made from it."""
     existing = arguments.get("existing_template")
     base = dict(existing) if isinstance(existing, Mapping) else {}
-    plan = compose_workflow({**arguments, "brief": str(arguments["brief"])})
-    inputs = arguments.get("inputs") or base.get("inputs") or _inputs(arguments)
+    plan = compose_workflow(arguments)
+    brief = {"name": "brief", "type": "text", "required": True, "description": "What it is about"}
+    inputs = arguments.get("inputs") or base.get("inputs") or [{**brief, "default": str(arguments["brief"])}]
     text = next((entry["name"] for entry in inputs if entry.get("type") == "text"), None)
-    stages = [_stage(step, text) for step in plan["steps"]]
+    prompt = {} if text is None else {"prompt": f"$inputs.{text}"}
+    stages = [
+        {**step, "arguments": {**step["arguments"], **(prompt if "prompt" in step["arguments"] else {})}}
+        for step in plan["steps"]
+    ]
     draft = {
         **base,
         "name": str(arguments["name"]),
@@ -161,15 +176,11 @@ def compose_workflow_template(arguments: Arguments) -> dict[str, object]:
         "inputs": inputs,
         "stages": stages,
     }
-    return {
-        "template_draft": draft,
-        "plan": {"title": plan["title"], "steps": plan["steps"]},
-        "estimated_capacity_units": plan["estimated_capacity_units"],
-        "fits_budget": plan["fits_budget"],
-    }
+    estimates = {key: plan[key] for key in ("estimated_capacity_units", "fits_budget")}
+    return {"template_draft": draft, "plan": {"title": plan["title"], "steps": plan["steps"]}, **estimates}
 
 
-TOOLS: Mapping[str, Callable[[Arguments], dict[str, Any]]] = {
+TEXT_TOOLS: Mapping[str, Callable[[Arguments], dict[str, Any]]] = {
     "enhance_prompt": enhance_prompt,
     "compose_script": compose_script,
     "compose_lyrics": compose_lyrics,
@@ -181,91 +192,104 @@ TOOLS: Mapping[str, Callable[[Arguments], dict[str, Any]]] = {
 
 def summary_of(name: str, result: Mapping[str, Any]) -> str | None:
     """Return the sentence that accompanies a result, if there is one."""
-    if name == "compose_workflow":
-        fits = "fits" if result["fits_budget"] else "exceeds"
-        units = result["estimated_capacity_units"]
-        return f"A plan of {len(result['steps'])} steps, about {units} units; it {fits} the budget."
-    return None
+    if name != "compose_workflow":
+        return None
+    fits, units = "fits" if result["fits_budget"] else "exceeds", result["estimated_capacity_units"]
+    return f"A plan of {len(result['steps'])} steps, about {units} units; it {fits} the budget."
 
 
-def _pick(among: tuple[str, ...], text: str) -> str:
-    return among[number_of(text) % len(among)]
+# Helpers of workflows
 
 
-def _topic(text: object) -> str:
-    topic = re.sub(
-        r"^(?:please\s+)?(?:create|make|write|compose|generate|an?|the|song|video|about|of|\s)+\b",
-        "",
-        str(text),
-        flags=re.I,
-    )
-    return (topic.strip(" .!?") or str(text).strip())[:80]
+def _found(**facts: Any) -> Artifacts:
+    return Artifacts(facts=facts)
 
 
-def _count(arguments: Arguments, otherwise: int) -> int:
-    return max(1, min(_MAX_SCENES, int(arguments.get("scene_count") or otherwise)))
+async def analyze(work: ToolContext, kind: Kind) -> Artifacts:
+    medium = await work.any_medium(kind)
+    metadata = await _metadata(work, medium)
+    size = f" of {metadata['width']}x{metadata['height']} pixels" if "width" in metadata else ""
+    return _found(analysis=f"The {medium.kind} is {metadata['mimeType']}{size}.", metadata=metadata)
 
 
-def _scenes(arguments: Arguments, brief: str) -> list[dict[str, Any]]:
-    count = _count(arguments, 3)
-    seconds = float(arguments.get("duration_seconds") or count * _SCENE_SECONDS)
-    style = f", {arguments['style']}" if arguments.get("style") else ""
-    topic = f"{_topic(brief)}{style}"
-    return [
-        {
-            "scene": at + 1,
-            "description": f"{_SHOTS[at % len(_SHOTS)].capitalize()}: {topic}, {_MOODS[at % len(_MOODS)]}.",
-            "duration_seconds": round(seconds / count, 2),
-        }
-        for at in range(count)
-    ]
+async def extract_metadata(work: ToolContext) -> Artifacts:
+    return _found(metadata=await _metadata(work, await work.any_medium()))
 
 
-def _steps(arguments: Arguments, brief: str) -> list[dict[str, Any]]:
-    count = _count(arguments, 1)
-    total = float(arguments.get("duration_seconds") or count * _SCENE_SECONDS)
-    models = arguments.get("destination_models") or {}
-    steps: list[dict[str, Any]] = []
-    for scene in _scenes({**arguments, "scene_count": count}, brief):
-        number = scene["scene"]
-        shape = {"aspectRatio": arguments["aspect_ratio"]} if arguments.get("aspect_ratio") else {}
-        image = {"model": models["image"]} if isinstance(models.get("image"), str) else {}
-        video = {"videoModel": models["video"]} if isinstance(models.get("video"), str) else {}
-        still = {"prompt": scene["description"], **shape, **image}
-        steps.append({"id": f"still-{number}", "toolName": "generate_image", "arguments": still})
-        seconds = min(20.0, max(2.0, round(total / count, 2)))
-        clip = {"prompt": f"{scene['description']} Gentle motion.", "duration": seconds, **shape, **video}
-        depends = [_dependency(f"still-{number}", "referenceImageIndices", "image")]
-        steps.append({"id": f"clip-{number}", "toolName": "generate_video", "arguments": clip, "dependsOn": depends})
-    if arguments.get("include_audio"):
-        music = {"prompt": f"instrumental, {_topic(brief)}", "duration": min(600.0, max(10.0, total))}
-        steps.append({"id": "music", "toolName": "generate_music", "arguments": music})
-    if count > 1:
-        depends = [_dependency(f"clip-{at + 1}", "videoIndices", "video") for at in range(count)]
-        if arguments.get("include_audio"):
-            depends.append(_dependency("music", "audioIndex", "audio"))
-        steps.append({"id": "film", "toolName": "stitch_video", "arguments": {}, "dependsOn": depends})
-    return steps
-
-
-def _dependency(step: str, argument: str, kind: str) -> dict[str, object]:
-    return {
-        "sourceStepId": step,
-        "sourceArtifactIndex": 0,
-        "targetArgument": argument,
-        "mediaType": kind,
-        "transform": f"{kind}_index",
-        "required": True,
+async def _metadata(work: ToolContext, media: Media) -> dict[str, object]:
+    path, executor = await work.renderer.path(media), work.renderer.state.store.executor
+    facts = await asyncio.get_running_loop().run_in_executor(executor, probe, path, media.kind)
+    if facts is None:
+        raise ToolError("INVALID_MEDIA", f"The {media.kind} is unreadable")
+    found = {
+        "mediaType": media.kind,
+        "mimeType": media.mime,
+        "width": facts.width,
+        "height": facts.height,
+        "duration": None if facts.duration is None else round(facts.duration, 3),
+        "frameRate": None if facts.frame_rate is None else round(facts.frame_rate, 3),
+        "codecs": list(facts.codecs),
+        "hasAudio": facts.sound if media.kind == "video" else None,
+        "seed": media.seed,
     }
+    return {key: value for key, value in found.items() if value is not None}
 
 
-def _inputs(arguments: Arguments) -> list[dict[str, Any]]:
-    brief = str(arguments["brief"])
-    return [{"name": "brief", "type": "text", "required": True, "description": "What it is about", "default": brief}]
+def _asset(work: ToolContext, media: Media) -> dict[str, object]:
+    known = media in (*work.library.results, *work.library.uploads)
+    url = work.renderer.state.artifact_url(media.key)
+    return {**media.wire(url), "index": work.library.index(media) if known else None}
 
 
-def _stage(step: Mapping[str, Any], text: str | None) -> dict[str, Any]:
-    arguments = dict(step["arguments"])
-    if text is not None and "prompt" in arguments:
-        arguments["prompt"] = f"$inputs.{text}"
-    return {**step, "arguments": arguments}
+async def inspect_asset(work: ToolContext) -> Artifacts:
+    return _found(asset=_asset(work, await work.any_medium()))
+
+
+async def label_asset(work: ToolContext) -> Artifacts:
+    label = work.arguments.text("label", "name", "role")
+    if label is None:
+        raise ToolError("INVALID_ARGUMENTS", "label must be a string")
+    return _found(asset={**_asset(work, await work.any_medium()), "label": label})
+
+
+async def create_asset_manifest(work: ToolContext) -> Artifacts:
+    assets = [_asset(work, media) for media in (*work.library.uploads, *work.library.results)]
+    return _found(manifest={"count": len(assets), "assets": assets})
+
+
+async def map_assets_for_model(work: ToolContext) -> Artifacts:
+    """Return the number under which each medium is passed to a model."""
+    mapped = {
+        f"reference{kind.capitalize()}Indices": [
+            work.library.index(media) for media in (*work.library.of(kind), *work.library.uploaded(kind))
+        ]
+        for kind in KINDS
+    }
+    used = {name: numbers for name, numbers in mapped.items() if numbers}
+    return _found(model=work.arguments.text("model", "destination_model"), mapping=used)
+
+
+async def validate_asset_references(work: ToolContext) -> Artifacts:
+    """Return which numbers refer to no existing media."""
+    missing = []
+    for kind in KINDS:
+        for index in work.arguments.numbers(f"{kind}Indices", f"reference{kind.capitalize()}Indices"):
+            try:
+                work.library.pick(kind, index)
+            except ToolError as problem:
+                missing.append({"kind": kind, "index": index, "message": problem.message})
+    return _found(valid=not missing, missing=missing)
+
+
+async def ask_clarifying_question(work: ToolContext) -> Artifacts:
+    """Wait for the user, once: resuming the workflow is the answer."""
+    if work.arguments.flag("answered"):
+        return _found(answer=work.arguments.text("answer"))
+    question = work.arguments.text("question", "prompt", "message") or "Please say more about what you want."
+    options = work.arguments.raw("options", "choices")
+    details = {"question": question, **({"options": options} if options else {})}
+    raise UserNeededError("ask_clarifying_question", question, details)
+
+
+async def finalize_response(work: ToolContext) -> Artifacts:
+    return _found(response=work.arguments.text("response", "message", "content", "summary") or "Done.")

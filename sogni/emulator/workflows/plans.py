@@ -14,7 +14,8 @@ from typing import Any
 from sogni.emulator.account.accounts import Account
 from sogni.emulator.tools.media_library import KINDS, Media, MediaLibrary, ToolError
 from sogni.emulator.tools.renderer import placeholder
-from sogni.emulator.tools.runner import TOOLS, ToolCall, ToolRunner, checked_arguments
+from sogni.emulator.tools.runner import TOOLS, ToolCall, ToolRunner
+from sogni.emulator.tools.tool_context import checked_arguments
 from sogni.emulator.workflows.runs import INPUT_MEDIA, Run, Step
 
 STEP_TOOLS = frozenset(TOOLS)
