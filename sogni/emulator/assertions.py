@@ -28,7 +28,7 @@ _AUXILIARY = ("/storage/*", "/v1/account/*", "/v1/assets", "/v1/assets/*")
 """Requests that change nothing by themselves: uploads, and signing in."""
 _MOST_LISTED = 20
 _MOST_SHOWN = 4
-_TELLING = ("modelID", "model", "positivePrompt", "messages", "numberOfMedia")
+_TELLING = ("modelID", "model", "positivePrompt", "messages", "numberOfImages")
 _LONG = 60
 _WIDTH = 120
 

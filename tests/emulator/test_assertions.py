@@ -26,8 +26,8 @@ def rest(method: str, path: str, body: Any = None, **query: str) -> RecordedRequ
 ARRIVALS: list[Arrival] = [
     RecordedUpgrade({"appId": "an-app"}, {}, 1, 101),
     rest("GET", "/v1/account/me"),
-    job(numberOfMedia=2, isPrivate=True),
-    job("a castle", numberOfMedia=1),
+    job(numberOfImages=2, isPrivate=True),
+    job("a castle", numberOfImages=1),
     rest("POST", "/v1/chat/completions", {"model": "qwen", "messages": [{"role": "user", "content": "hi"}]}),
     rest("GET", "/v1/image/downloadUrl", jobId="A"),
 ]
@@ -42,11 +42,11 @@ ARRIVALS: list[Arrival] = [
         (2, "jobRequest", {"modelID": "flux1-schnell-fp8"}),
         (2, "jobRequest", {"model_id": re.compile("^flux1")}),
         (0, "jobRequest", {"model_id": re.compile("^krea")}),
-        (0, "jobRequest", {"numberOfMedia": re.compile("2")}),
-        (1, "jobRequest", {"positive_prompt": "a castle", "number_of_media": 1}),
-        (0, "jobRequest", {"positive_prompt": "a castle", "number_of_media": 2}),
-        (2, "jobRequest", {"numberOfMedia": ANY}),
-        (0, "jobRequest", {"numberOfMedia": True}),
+        (0, "jobRequest", {"numberOfImages": re.compile("2")}),
+        (1, "jobRequest", {"positive_prompt": "a castle", "number_of_images": 1}),
+        (0, "jobRequest", {"positive_prompt": "a castle", "number_of_images": 2}),
+        (2, "jobRequest", {"numberOfImages": ANY}),
+        (0, "jobRequest", {"numberOfImages": True}),
         (1, "jobRequest", {"isPrivate": True}),
         (0, "jobRequest", {"isPrivate": 1}),
         (2, "jobRequest", {"keyFrames": [{"modelID": "flux1-schnell-fp8"}]}),
@@ -74,12 +74,12 @@ def test_what_matches_says_nothing() -> None:
 
 
 def test_a_failure_shows_the_nearest_request_and_what_differs() -> None:
-    expected = Expected("jobRequest", {"positivePrompt": "a castle", "numberOfMedia": 4})
+    expected = Expected("jobRequest", {"positivePrompt": "a castle", "numberOfImages": 4})
     assert failure(expected, ARRIVALS) == (
-        "expected at least 1 time, arrived 0 times: jobRequest positivePrompt='a castle' numberOfMedia=4\n"
-        "the nearest is jobRequest modelID='flux1-schnell-fp8' positivePrompt='a castle' numberOfMedia=1\n"
-        "  - numberOfMedia: 4\n"
-        "  + numberOfMedia: 1"
+        "expected at least 1 time, arrived 0 times: jobRequest positivePrompt='a castle' numberOfImages=4\n"
+        "the nearest is jobRequest modelID='flux1-schnell-fp8' positivePrompt='a castle' numberOfImages=1\n"
+        "  - numberOfImages: 4\n"
+        "  + numberOfImages: 1"
     )
 
 
@@ -136,7 +136,7 @@ def test_a_surprise_is_compared_with_what_was_expected() -> None:
     castle = Expected.of(("jobRequest", {"positivePrompt": "a castle", "times": 1}))
     message = str(surprises([castle], ARRIVALS))
     assert message.splitlines() == [
-        "nothing expected jobRequest modelID='flux1-schnell-fp8' positivePrompt='a lighthouse' numberOfMedia=2",
+        "nothing expected jobRequest modelID='flux1-schnell-fp8' positivePrompt='a lighthouse' numberOfImages=2",
         "  - positivePrompt: 'a castle'",
         "  + keyFrames[0].positivePrompt: 'a lighthouse'",
         "nothing expected POST /v1/chat/completions model='qwen' messages=[{'role': 'user', 'content': 'hi'}] → 200",
