@@ -39,23 +39,8 @@ from sogni.emulator.projects.storage import Signer, Store
 from sogni.emulator.recorder import Recorder
 from sogni.emulator.rendering.service import ProjectService
 from sogni.emulator.rendering.workers import WorkerPool
-from sogni.emulator.routes.account import (
-    add_account_routes,
-    add_announcement_routes,
-    add_leaderboard_route,
-    add_subscription_routes,
-)
+from sogni.emulator.routes import account, loras, projects, saved_uploads, sign_in, worlds
 from sogni.emulator.routes.chat import add_llm_estimate_route
-from sogni.emulator.routes.loras import add_lora_routes
-from sogni.emulator.routes.projects import (
-    add_estimate_routes,
-    add_project_routes,
-    add_socket_host_routes,
-    add_storage_routes,
-)
-from sogni.emulator.routes.saved_uploads import add_saved_upload_routes
-from sogni.emulator.routes.sign_in import add_sign_in_routes, add_token_routes
-from sogni.emulator.routes.worlds import add_world_routes
 from sogni.emulator.services import ChatServices, DurableServices
 from sogni.emulator.socket import SocketEndpoint
 from sogni.emulator.state import URL_LIFETIME, IdSource, State
@@ -372,36 +357,27 @@ class Server:
         )
 
         def changed(account: Account) -> None:
-            archive.set_fact(f"balance {account.wallet_address}", account.settled())
+            archive.set_fact(f"balance {account.wallet_address}", account.funds.settled())
             state.publish_balance(account)
 
-        setup.accounts.on_balance_change(lambda account: self.post(lambda: changed(account)))
+        setup.accounts.on_balance_change(lambda owner: self.post(lambda: changed(owner)))
         return state
 
     def _rest_app(self, state: State) -> web.Application:
         app = web.Application(middlewares=[make_middleware(state, "rest")], client_max_size=_JSON_LIMIT)
-        add_account_routes(app, state)
-        add_sign_in_routes(app, state)
-        add_token_routes(app, state)
-        add_subscription_routes(app, state)
-        add_leaderboard_route(app, state)
-        add_announcement_routes(app, state)
+        for subject in (account, sign_in, projects, saved_uploads, loras):
+            subject.ROUTES.add_to(app, state)
         if self.language is not None:
             self.language.add_routes(app, state)
-        add_project_routes(app, state)
-        add_saved_upload_routes(app, state)
-        add_storage_routes(app, state)
-        add_lora_routes(app, state)
         if self.durable_services is not None:
             self.durable_services.add_routes(app, state)
         if self.worlds is not None:
-            add_world_routes(app, state, self.worlds)
+            worlds.ROUTES.add_to(app, state, self.worlds)
         return app
 
     def _socket_app(self, state: State, endpoint: SocketEndpoint) -> web.Application:
         app = web.Application(middlewares=[make_middleware(state, "socket")], client_max_size=_JSON_LIMIT)
-        add_socket_host_routes(app, state)
-        add_estimate_routes(app, state)
+        projects.SOCKET_HOST_ROUTES.add_to(app, state)
         add_llm_estimate_route(app, state)
 
         async def upgrade(request: web.Request) -> web.StreamResponse:

@@ -18,6 +18,7 @@ from attrs import define, field
 
 from sogni.emulator import connections as frames
 from sogni.emulator.account.accounts import Account
+from sogni.emulator.account.records import balance_frame, entitlement_frame, free_spark_fields
 from sogni.emulator.chat.socket_jobs import SocketJobs
 from sogni.emulator.connections import Connection
 from sogni.emulator.faults import LostRequest, RefusedUpgrade
@@ -63,7 +64,7 @@ def send_handshake(
     for project in active:
         if project.waiting_reason or project.job_reasons:
             connection.send("projectQueue", {"jobID": project.id, **project.reasons()})
-    connection.send("balanceUpdate", account.balance_frame())
+    connection.send("balanceUpdate", balance_frame(account))
     connection.send("swarmLLMModels", language_models)
     # The service withholds the model list from a client whose projects are running (transport §9).
     connection.models_withheld = bool(state.projects.active(account))
@@ -86,7 +87,7 @@ def _identity(connection: Connection, *, testnet: bool) -> dict[str, object]:
         "clientSID": connection.number,
         "addressSID": account.sid,
         "balanceVersion": 2,
-        "tokens": account.tokens(),
+        "tokens": account.funds.wire(),
         "isMainnet": not testnet,
         "accountWasMigrated": False,
         "hasUnclaimedAirdrop": False,
@@ -98,8 +99,8 @@ def _identity(connection: Connection, *, testnet: bool) -> dict[str, object]:
 def _entitlement(account: Account) -> dict[str, object]:
     """Return the entitlement fields; like older servers, none for an account that never had a subscription."""
     if account.membership is None:
-        return account.free_spark_fields()
-    return {"subscriptionEntitlement": account.entitlement_frame(), **account.free_spark_fields()}
+        return free_spark_fields(account)
+    return {"subscriptionEntitlement": entitlement_frame(account), **free_spark_fields(account)}
 
 
 MAX_MESSAGE = 64 * 1024 * 1024

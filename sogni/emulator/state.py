@@ -9,14 +9,18 @@ from __future__ import annotations
 import random
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from sogni.emulator.account.accounts import Account
-from sogni.emulator.account.sessions import Accounts
+from sogni.emulator.account.memberships import Term, Tier
+from sogni.emulator.account.records import balance_frame, entitlement_frame
+from sogni.emulator.account.sessions import Accounts, Nonces
+from sogni.emulator.account.wallets import Permits
 from sogni.emulator.announcements import Announcement, Announcements
 from sogni.emulator.catalogue.models import Catalogue, Media
 from sogni.emulator.clock import Pace
@@ -80,6 +84,12 @@ class State:
     archive: Archive = field(factory=Archive)
     connections: Connections = field(factory=Connections)
     announcements: Announcements = field(factory=Announcements)
+    nonces: Nonces = field(default=Factory(lambda self: Nonces(self.clock), takes_self=True))
+    permits: Permits = field(default=Factory(lambda self: Permits(self.clock, self.accounts.testnet), takes_self=True))
+    checkouts: dict[str, tuple[Account, Tier, Term]] = field(factory=dict)
+    """The open checkout pages, by number: who buys what."""
+    sync_calls: dict[int, deque[float]] = field(factory=dict)
+    """The times of the latest snapshots, by account."""
     start_seconds: Callable[[], float] = lambda: 0.0
     """Returns the seconds until a worker starts a project that arrives now."""
     rest_endpoint: str = ""
@@ -98,6 +108,10 @@ class State:
             self.saved_uploads,
             self.store,
             self.signer,
+            self.nonces,
+            self.permits,
+            self.checkouts,
+            self.sync_calls,
             self.catalogue.withdrawn,
             self.ids,
         ):
@@ -116,13 +130,13 @@ class State:
 
     def publish_balance(self, account: Account) -> None:
         for connection in self.connections.of(account):
-            connection.send("balanceUpdate", account.balance_frame())
+            connection.send("balanceUpdate", balance_frame(account))
 
     def publish_entitlement(self, account: Account) -> None:
         """Notify an account's clients of its subscription."""
         # Protocol notes: account §13.5.
         for connection in self.connections.of(account):
-            connection.send("subscriptionEntitlementUpdated", account.entitlement_frame())
+            connection.send("subscriptionEntitlementUpdated", entitlement_frame(account))
         self.recorder.notify()
 
     def publish_announcement(self, announcement: Announcement) -> None:

@@ -207,7 +207,7 @@ class WorldBuilds:
 
     def _confirm(self, build: WorldBuild) -> None:
         try:
-            build.account.reserve(build.token, build.price)
+            build.account.funds.reserve(build.token, build.price)
         except InsufficientFundsError as error:
             self._wait(build, "insufficient_credit", str(error), {"quote": build.quote()})
             return
@@ -291,7 +291,7 @@ class WorldBuilds:
             # Each task costs the same share, whatever becomes of its takes; what was not rendered is free.
             rendered = sum(_USD[task.hotspot["kind"]] for task in build.tasks if task.takes)
             spent = cents(rendered / USD_PER_TOKEN[build.token]) if build.price else build.price
-            build.account.settle(build.token, build.price, spent, description="World build")
+            build.account.funds.settle(build.token, build.price, spent, description="World build")
         build.happened(f"run_{status}", {"status": status}, ends=True)
         self.state.recorder.notify()
 

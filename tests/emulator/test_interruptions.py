@@ -97,8 +97,8 @@ def test_a_step_is_refunded_in_its_own_token() -> None:
     account, payments = make_account(spark=10, sogni=10), Payments()
     paid: tuple[tuple[Token, int], ...] = (("spark", 3), ("sogni", 2), ("spark", 1))
     for token, amount in paid:
-        account.reserve(token, Decimal(amount))
-        account.settle(token, Decimal(amount), Decimal(amount))
+        account.funds.reserve(token, Decimal(amount))
+        account.funds.settle(token, Decimal(amount), Decimal(amount))
         payments.add(token, Decimal(amount))
     assert payments.total == Decimal(6)
     payments.give_back(account, "Refund")

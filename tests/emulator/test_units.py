@@ -34,19 +34,19 @@ def test_an_invalid_envelope_is_refused(message: str) -> None:
 
 def test_a_reservation_holds_and_a_settlement_pays() -> None:
     account = make_account(spark=10)
-    account.reserve("spark", Decimal(6))
+    account.funds.reserve("spark", Decimal(6))
     assert account.balance.spark == 4
     with pytest.raises(InsufficientFundsError, match="costs 5 spark, the account has 4"):
-        account.reserve("spark", Decimal(5))
-    account.settle("spark", Decimal(6), Decimal(2))
+        account.funds.reserve("spark", Decimal(5))
+    account.funds.settle("spark", Decimal(6), Decimal(2))
     assert account.balance.spark == 8
 
 
 def test_setting_a_balance_leaves_reservations_alone() -> None:
     account = make_account(spark=10)
-    account.reserve("spark", Decimal(6))
+    account.funds.reserve("spark", Decimal(6))
     account.set_balance(spark=1)
-    account.settle("spark", Decimal(6), Decimal(6))
+    account.funds.settle("spark", Decimal(6), Decimal(6))
     assert account.balance.spark == 1
 
 
@@ -55,34 +55,34 @@ KREA = "krea2_turbo_fp8_scaled"
 
 def test_free_credits_are_spent_before_paid_ones() -> None:
     account = make_account(spark=10, sogni=0, free_spark=4)
-    assert account.reserve("spark", Decimal(6), model_id=KREA)
+    assert account.funds.reserve("spark", Decimal(6), model_id=KREA)
     assert account.balance == Balance(spark=8, free_spark=0)
-    account.settle("spark", Decimal(6), Decimal(1), free_credits=True)
+    account.funds.settle("spark", Decimal(6), Decimal(1), free_credits=True)
     assert account.balance == Balance(spark=10, free_spark=3)
 
 
 def test_other_models_leave_free_credits_alone() -> None:
     account = make_account(spark=10, sogni=0, free_spark=4)
-    assert not account.reserve("spark", Decimal(10), model_id="flux1-schnell-fp8")
+    assert not account.funds.reserve("spark", Decimal(10), model_id="flux1-schnell-fp8")
     with pytest.raises(InsufficientFundsError, match=f"the account has 0; its 4 free credits pay for {KREA} only"):
-        account.reserve("spark", Decimal(1))
-    account.settle("spark", Decimal(10), Decimal(10))
+        account.funds.reserve("spark", Decimal(1))
+    account.funds.settle("spark", Decimal(10), Decimal(10))
     assert account.balance == Balance(free_spark=4)
 
 
 def test_locked_free_credits_pay_for_nothing() -> None:
     account = make_account(spark=1, sogni=0, free_spark=4)
     account.free_spark_lock = (True, "purchase")
-    assert not account.reserve("spark", Decimal(1), model_id=KREA)
+    assert not account.funds.reserve("spark", Decimal(1), model_id=KREA)
     with pytest.raises(InsufficientFundsError, match="the account has 0; its 4 free credits are locked"):
-        account.reserve("spark", Decimal(1), model_id=KREA)
+        account.funds.reserve("spark", Decimal(1), model_id=KREA)
 
 
 def test_setting_free_credits_leaves_reservations_alone() -> None:
     account = make_account(spark=10, sogni=0, free_spark=4)
-    account.reserve("spark", Decimal(6), model_id=KREA)
+    account.funds.reserve("spark", Decimal(6), model_id=KREA)
     account.set_balance(free_spark=400)
-    account.settle("spark", Decimal(6), Decimal(6), free_credits=True)
+    account.funds.settle("spark", Decimal(6), Decimal(6), free_credits=True)
     assert account.balance == Balance(spark=8, free_spark=400)
 
 

@@ -15,13 +15,12 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Generic, Literal, TypeVar
 
 from attrs import define, field, frozen
 
-from sogni.emulator.account.accounts import FIRST_SID, Account, NotFreeError, token_balances
+from sogni.emulator.account.accounts import FIRST_SID, Account, Amount, NotFreeError
 
 
 def _encoded(data: bytes) -> str:
@@ -246,9 +245,9 @@ class Accounts:
         wallet_address: str,
         api_key: str | None = None,
         password: str | None = None,
-        spark: Decimal | int | str = 0,
-        sogni: Decimal | int | str = 0,
-        free_spark: Decimal | int | str = 0,
+        spark: Amount = 0,
+        sogni: Amount = 0,
+        free_spark: Amount = 0,
     ) -> Account:
         """Create and add an account, or raise ``NotFreeError``."""
         with self._lock:
@@ -262,9 +261,9 @@ class Accounts:
                 sid=self._count,
                 api_key=api_key,
                 password=password,
-                token_balances=token_balances(spark, sogni, free_spark),
                 clock=self.sessions.clock,
             )
+            account.funds.set(spark, sogni, free_spark)
             return self._append(account)
 
     def keep_only(self, account: Account) -> None:
@@ -284,7 +283,7 @@ class Accounts:
         with self._lock:
             self._listener = listener
             for account in self._accounts:
-                account.on_balance_change(listener)
+                account.listener = listener
 
     def identify(self, headers: Mapping[str, str]) -> Account | None:
         """Return the account behind a request's credentials, or None."""
@@ -305,8 +304,7 @@ class Accounts:
 
     def _append(self, account: Account) -> Account:
         self._accounts.append(account)
-        if self._listener is not None:
-            account.on_balance_change(self._listener)
+        account.listener = self._listener
         return account
 
     def _of_key(self, given: str) -> Account | None:

@@ -92,7 +92,7 @@ def make_lora(
 LORAS: Mapping[str, Lora] = {row["id"]: make_lora(**row) for row in table("loras")}
 
 
-def catalogue(model_id: str | None) -> dict[str, object]:
+def catalogue(model_id: str | None) -> dict[str, Any]:
     """Return the data of ``GET /v1/loras/comfy``."""
     loras = [lora for lora in LORAS.values() if model_id is None or model_id in lora.models]
     return {

@@ -67,7 +67,7 @@ class Bill:
             return cls(account, chat_request, ZERO, covered=True)
         maximum = estimate(chat_request).in_token(chat_request.token)
         try:
-            account.reserve(chat_request.token, maximum)
+            account.funds.reserve(chat_request.token, maximum)
         except InsufficientFundsError as error:
             raise DeclinedError("insufficient_balance", str(error).replace("the project", "the completion")) from error
         return cls(account, chat_request, maximum)
@@ -88,7 +88,7 @@ class Bill:
         if self._open:
             self._open = False
             if not self.covered:
-                self.account.settle(self.chat_request.token, self.reserved, spent, description="LLM")
+                self.account.funds.settle(self.chat_request.token, self.reserved, spent, description="LLM")
 
 
 def estimate(chat_request: ChatRequest) -> Price:

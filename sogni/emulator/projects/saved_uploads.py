@@ -16,15 +16,17 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from attrs import define, evolve, field, fields, frozen
+from attrs import asdict, define, evolve, field, fields, frozen
 
 from sogni.emulator.account.accounts import Account
-from sogni.emulator.fields import Fields, Finding
 from sogni.emulator.persistence import Archive
 from sogni.emulator.projects.storage import Key, Store
 from sogni.emulator.responses import NOT_FOUND, RefusedError
+
+if TYPE_CHECKING:
+    from sogni.emulator.routes.router import Body
 
 SAVED = "saved"
 """Takes the place of a project ID in the keys of saved uploads."""
@@ -64,17 +66,6 @@ class UploadLimits:
             value = getattr(self, attribute.name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise ValueError(f"{attribute.name} must be a non-negative integer, got {value!r}")
-
-
-def limits_in_wire_form(limits: UploadLimits) -> dict[str, int]:
-    return {
-        "entries": limits.entries,
-        "bytes": limits.bytes,
-        "fileBytes": limits.file_bytes,
-        "idleDays": limits.idle_days,
-        "copyBytesPerDay": limits.copy_bytes_per_day,
-        "bindingsPerDay": limits.bindings_per_day,
-    }
 
 
 @frozen(kw_only=True)
@@ -162,7 +153,6 @@ class SavedUploads:
                 path.unlink()
 
     def clear(self) -> None:
-        """Remove everything."""
         for saved in list(self._all.values()):
             self._drop(saved)
         for use in self._uses:
@@ -173,40 +163,32 @@ class SavedUploads:
         """Return where the content is, once it has been transferred."""
         return self.directory / saved.id
 
-    # -- what clients request --------------------------------------------------
+    # What clients request
 
     def wire(self, account: Account) -> dict[str, Any]:
         """Return the files and limits of an account."""
-        limits = self._available()
-        return {"assets": [saved.wire() for saved in self._of(account)], "limits": limits_in_wire_form(limits)}
+        limits = asdict(self._available())
+        camel = {re.sub("_(.)", lambda found: found[1].upper(), name): value for name, value in limits.items()}
+        return {"assets": [saved.wire() for saved in self._of(account)], "limits": camel}
 
-    def prepare(self, account: Account, body: Mapping[str, Any]) -> Saved:
+    def prepare(self, account: Account, body: Body) -> Saved:
         """Return the record of a file, a new one if its content is unknown."""
         limits = self._available()
-        findings: list[Finding] = []
-        given = Fields(body, "$", findings)
-        sha256 = given.text("sha256", required=True)
-        size = given.whole("bytes", required=True, minimum=1, maximum=limits.file_bytes)
-        content_type = given.text("contentType", required=True, allowed=TYPES)
-        name = given.text("name", required=True)
-        if sha256 is not None and not _SHA256.fullmatch(sha256):
-            given.refuse("sha256", "must be 64 lower-case hexadecimal digits")
-        if name is not None and not 0 < len(name.strip()) <= _LONGEST_NAME:
-            given.refuse("name", f"must have 1 to {_LONGEST_NAME} characters")
-        _refuse_findings(given)
-        assert sha256 is not None
-        assert size is not None
-        assert content_type is not None
-        assert name is not None
-        owned = self._of(account)
+        sha256 = body.text("sha256", required=True) or ""
+        size = body.whole("bytes", required=True, minimum=1, maximum=limits.file_bytes) or 0
+        content_type = body.text("contentType", required=True, allowed=TYPES) or ""
+        name = body.text("name", required=True) or ""
+        if not _SHA256.fullmatch(sha256):
+            body.refuse("sha256", "must be 64 lower-case hexadecimal digits")
+        if not 0 < len(name.strip()) <= _LONGEST_NAME:
+            body.refuse("name", f"must have 1 to {_LONGEST_NAME} characters")
+        body.check(strict=True)
+        owned, now = self._of(account), self.clock()
         for saved in owned:
             if (saved.sha256, saved.size, saved.content_type) == (sha256, size, content_type):
-                if saved.ready:
-                    return self._used(saved)
-                return self._keep(evolve(saved, expires=self.clock() + self.upload_lifetime))
+                return self._used(saved) if saved.ready else self._keep(saved, expires=now + self.upload_lifetime)
         if len(owned) >= limits.entries or sum(saved.size for saved in owned) + size > limits.bytes:
             raise RefusedError(409, FULL)
-        now = self.clock()
         saved = Saved(
             id=self.new_id(),
             owner=account.wallet_address,
@@ -237,20 +219,20 @@ class SavedUploads:
         self.directory.mkdir(exist_ok=True)
         path.rename(self.path(saved))
 
-    def finalize(self, account: Account, id: str, body: Mapping[str, Any]) -> Saved:
+    def finalize(self, account: Account, id: str) -> Saved:
         """Return the record of a file whose content has been transferred."""
-        _refuse_findings(Fields(body, "$", []))
         saved = self.find(account, id)
         if not self.path(saved).exists():
             raise RefusedError(409, "The file has not been uploaded")
         return self._used(evolve(saved, ready=True))
 
-    async def bind(self, account: Account, id: str, key: Key) -> None:
+    async def bind(self, account: Account, saved: Saved, key: Key) -> None:
         """Copy a file to a project."""
-        limits, saved, now = self._available(), self.find(account, id), self.clock()
+        limits, now = self._available(), self.clock()
         if not saved.ready:
             raise RefusedError(409, "The file has not been uploaded")
-        self._forget_uses(now)
+        while self._uses and self._uses[0].at <= now - _DAY:
+            self.archive.delete(_USE, self._uses.pop(0).id)
         day = [use for use in self._uses if use.owner == account.wallet_address]
         copied = sum(use.size for use in day)
         if len(day) >= limits.bindings_per_day or copied + saved.size > limits.copy_bytes_per_day:
@@ -263,14 +245,14 @@ class SavedUploads:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self.store.executor, _copy, self.path(saved), copy)
         self.store.put(key, copy, saved.content_type)
-        if self._all.get(id) is saved:
+        if self._all.get(saved.id) is saved:
             self._used(saved)
 
     def remove(self, account: Account, id: str) -> None:
         """Delete a file. Its copies stay."""
         self._drop(self.find(account, id))
 
-    # -- records ---------------------------------------------------------------
+    # Records
 
     def _available(self) -> UploadLimits:
         if self.limits is None:
@@ -284,7 +266,6 @@ class SavedUploads:
         return [saved for saved in self._all.values() if saved.owner == account.wallet_address]
 
     def find(self, account: Account, id: str) -> Saved:
-        """Return the record of a file, or raise ``RefusedError``."""
         self._available()
         for saved in self._of(account):
             if saved.id == id:
@@ -293,19 +274,11 @@ class SavedUploads:
 
     def _used(self, saved: Saved) -> Saved:
         """Restart the time after which an unused file is deleted."""
-        return self._keep(evolve(saved, expires=self.clock() + self._available().idle_days * _DAY))
+        return self._keep(saved, expires=self.clock() + self._available().idle_days * _DAY)
 
-    def _keep(self, saved: Saved) -> Saved:
-        self._all[saved.id] = saved
-        body = {
-            "name": saved.name,
-            "sha256": saved.sha256,
-            "size": saved.size,
-            "content_type": saved.content_type,
-            "ready": saved.ready,
-            "created": saved.created,
-            "expires": saved.expires,
-        }
+    def _keep(self, saved: Saved, **changes: Any) -> Saved:
+        saved = self._all[saved.id] = evolve(saved, **changes)
+        body = {name: value for name, value in asdict(saved).items() if name not in ("id", "owner")}
         self.archive.put(_KIND, saved.id, saved.owner, body)
         return saved
 
@@ -313,17 +286,6 @@ class SavedUploads:
         del self._all[saved.id]
         self.path(saved).unlink(missing_ok=True)
         self.archive.delete(_KIND, saved.id)
-
-    def _forget_uses(self, now: float) -> None:
-        while self._uses and self._uses[0].at <= now - _DAY:
-            self.archive.delete(_USE, self._uses.pop(0).id)
-
-
-def _refuse_findings(given: Fields) -> None:
-    """Refuse a body with a problem; unknown keys are one, too."""
-    given.leftover()
-    if given.findings:
-        raise RefusedError(400, str(given.findings[0]))
 
 
 def _sha256(path: Path) -> str:

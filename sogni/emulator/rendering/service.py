@@ -71,7 +71,7 @@ class ProjectService:
         quote = kind.quote(order)
         cost = ZERO if covered else quote.in_token(order.token)
         try:
-            free_credits = connection.account.reserve(order.token, cost, model_id=order.model.id)
+            free_credits = connection.account.funds.reserve(order.token, cost, model_id=order.model.id)
         except InsufficientFundsError as error:
             _refuse(connection, order.project_id, INSUFFICIENT_BALANCE, str(error))
             return

@@ -433,7 +433,7 @@ class WorkerPool:
         paid = project.settled_cost()
         # One transaction: otherwise a crash in between would make a durable step pay twice.
         with self.state.archive.transaction():
-            project.account.settle(
+            project.account.funds.settle(
                 project.order.token, project.cost, paid, free_credits=project.free_credits, source_sid=str(project.sid)
             )
             if project.on_paid is not None:

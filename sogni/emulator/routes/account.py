@@ -9,77 +9,62 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
-from attrs import define, field
 
-from sogni.emulator.account.accounts import NETWORKS, PERIODS, TYPES, Account, WalletBalances, decimal_text, ranking
+from sogni.emulator.account.accounts import WalletBalances, decimal_text
+from sogni.emulator.account.leaderboard import NETWORKS, PERIODS, TYPES, ranking
 from sogni.emulator.account.memberships import TERM_SECONDS, TERMS, TIERS, Membership, Term, Tier, plans
+from sogni.emulator.account.records import balance_record, me_record, subscription_record
 from sogni.emulator.account.rewards import NotClaimableError, UnknownRewardError
 from sogni.emulator.account.sessions import Accounts
-from sogni.emulator.responses import NOT_FOUND, RefusedError, success
-from sogni.emulator.routes.account_requests import (
-    ADDRESS,
-    USERNAME_INVALID,
-    USERNAME_TAKEN,
-    Body,
-    answering,
-    for_account,
-    for_account_body,
-    provider_of_query,
-    public_route,
-    query,
-    whole_query,
-)
-from sogni.emulator.state import State
+from sogni.emulator.responses import NOT_FOUND, RefusedError
+from sogni.emulator.routes.router import ADDRESS, Call, Routes
 
+USERNAME_TAKEN, USERNAME_INVALID = 108, 109
+ROUTES = Routes()
 _USERNAME = re.compile(r"[\w.-]{3,32}")
-_PAGE = 20
-_LARGEST_PAGE = 1000
 
 
-def add_account_routes(app: web.Application, state: State) -> None:
-    async def me(_: web.Request, account: Account) -> web.Response:
-        return success(account.me())
-
-    async def balance(_: web.Request, account: Account) -> web.Response:
-        return success(account.balance_record())
-
-    async def wallet(request: web.Request, _: Account) -> web.Response:
-        return success(_wallet(state.accounts, request))
-
-    async def transactions(request: web.Request, account: Account) -> web.Response:
-        return success(_transactions(request, account))
-
-    async def validate(_: web.Request, body: Body) -> web.Response:
-        username = body.text("username", required=True)
-        body.check()
-        check_username(state.accounts, username or "")
-        return success({})
-
-    app.router.add_get("/v1/account/me", for_account(state, me))
-    app.router.add_get("/v4/account/balance", for_account(state, balance))
-    app.router.add_get("/v2/wallet/balance", for_account(state, wallet))
-    app.router.add_get("/v1/transactions/list", for_account(state, transactions))
-    app.router.add_post("/v1/account/username/validate", public_route(state, validate))
-    _add_reward_routes(app, state)
+@ROUTES("GET", "/v1/account/me")
+def _me(call: Call) -> object:
+    return me_record(call.account)
 
 
-def _add_reward_routes(app: web.Application, state: State) -> None:
-    async def rewards(request: web.Request, account: Account) -> web.Response:
-        provider_of_query(request)
-        return success({"rewards": account.rewards.records()})
+@ROUTES("GET", "/v4/account/balance")
+def _balance(call: Call) -> object:
+    return balance_record(call.account)
 
-    async def claim(_: web.Request, body: Body, account: Account) -> web.Response:
-        ids = body.texts("claims")
-        body.provider()
-        body.text("turnstileToken")
-        if not ids:
-            body.refuse("claims", "must name at least one reward")
-        body.check()
-        _claim(account, ids)
-        return success({})
 
-    app.router.add_get("/v4/account/rewards", for_account(state, rewards))
-    app.router.add_post("/v3/account/reward/claim", for_account_body(state, claim))
+@ROUTES("GET", "/v2/wallet/balance")
+def _wallet(call: Call) -> object:
+    address, provider = call.query("walletAddress"), call.provider()
+    if not ADDRESS.fullmatch(address):
+        raise RefusedError(400, "walletAddress must be an address of 40 hexadecimal digits after 0x")
+    owner = call.state.accounts.by_address(address)
+    holding = (WalletBalances() if owner is None else owner.wallet).on(provider)
+    return {name: decimal_text(getattr(holding, name)) for name in ("sogni", "spark", "ether")}
+
+
+@ROUTES("GET", "/v1/transactions/list")
+def _transactions(call: Call) -> object:
+    """Return a page of the account's transactions, newest first. ``next`` is set even if there is no next page."""
+    account, limit, offset = call.account, call.page(), call.whole("offset", 0)
+    call.provider()
+    is_own = call.query("address").lower() in ("", account.wallet_address.lower())
+    completed = call.query("status") in ("", "completed")
+    entries = account.ledger.newest_first() if is_own and completed else []
+    page = entries[offset : offset + limit]
+    return {
+        "transactions": [entry.wire(account.wallet_address, account.sid) for entry in page],
+        "next": offset + limit,
+    }
+
+
+@ROUTES("POST", "/v1/account/username/validate", access="public")
+def _validate(call: Call) -> object:
+    username = call.body.text("username", required=True)
+    call.body.check()
+    check_username(call.state.accounts, username or "")
+    return {}
 
 
 def check_username(accounts: Accounts, username: str) -> None:
@@ -91,31 +76,21 @@ def check_username(accounts: Accounts, username: str) -> None:
         raise RefusedError(409, "The username is already taken", USERNAME_TAKEN)
 
 
-def _wallet(accounts: Accounts, request: web.Request) -> dict[str, str]:
-    address, provider = query(request, "walletAddress"), provider_of_query(request)
-    if not ADDRESS.fullmatch(address):
-        raise RefusedError(400, "walletAddress must be an address of 40 hexadecimal digits after 0x")
-    owner = accounts.by_address(address)
-    holding = (WalletBalances() if owner is None else owner.wallet).on(provider)
-    return {name: decimal_text(getattr(holding, name)) for name in ("sogni", "spark", "ether")}
+@ROUTES("GET", "/v4/account/rewards")
+def _rewards(call: Call) -> object:
+    call.provider()
+    return {"rewards": call.account.rewards.records()}
 
 
-def _transactions(request: web.Request, account: Account) -> dict[str, object]:
-    """Return a page of the account's transactions, newest first. ``next`` is set even if there is no next page."""
-    limit = whole_query(request, "limit", _PAGE, minimum=1, maximum=_LARGEST_PAGE)
-    offset = whole_query(request, "offset", 0)
-    provider_of_query(request)
-    is_own = query(request, "address").lower() in ("", account.wallet_address.lower())
-    completed = query(request, "status") in ("", "completed")
-    entries = account.ledger.newest_first() if is_own and completed else []
-    page = entries[offset : offset + limit]
-    return {
-        "transactions": [entry.wire(account.wallet_address, account.sid) for entry in page],
-        "next": offset + limit,
-    }
-
-
-def _claim(account: Account, ids: tuple[str, ...]) -> None:
+@ROUTES("POST", "/v3/account/reward/claim")
+def _claim(call: Call) -> object:
+    body, account = call.body, call.account
+    ids = body.texts("claims")
+    body.provider()
+    body.text("turnstileToken")
+    if not ids:
+        body.refuse("claims", "must name at least one reward")
+    body.check()
     try:
         rewards = account.rewards.claim(ids)
     except UnknownRewardError as error:
@@ -123,34 +98,32 @@ def _claim(account: Account, ids: tuple[str, ...]) -> None:
     except NotClaimableError as error:
         raise RefusedError(400, str(error)) from None
     for reward in rewards:
-        account.move(reward.token, reward.amount, description=reward.title, source="reward")
+        account.funds.move(reward.token, reward.amount, description=reward.title, source="reward")
+    return {}
 
 
-# Leaderboard (account §12.4): public; pages count from 1, and page 0 is the first one, too.
+@ROUTES("POST", "/v1/account/device-id")
+def _device(call: Call) -> object:
+    device_id = call.body.text("deviceId", required=True)
+    if device_id == "":
+        call.body.refuse("deviceId", "must not be empty")
+    call.body.check()
+    call.account.device_id = device_id
+    return {}
 
 
-def add_leaderboard_route(app: web.Application, state: State) -> None:
-    async def leaderboard(request: web.Request) -> web.Response:
-        board = _word(request, "type", TYPES)
-        period = _word(request, "period", PERIODS)
-        network = _word(request, "network", NETWORKS, default="all")
-        limit = whole_query(request, "limit", _PAGE, minimum=1, maximum=_LARGEST_PAGE)
-        first = max(0, whole_query(request, "page", 1) - 1) * limit
-        now = whole_query(request, "date", 0) or state.clock()
-        entries = ranking(state.accounts.all(), board, period, network, now)
-        for name in ("username", "address"):
-            requested = query(request, name).lower()
-            entries = [entry for entry in entries if requested in ("", entry[name].lower())]
-        return success(entries[first : first + limit])
-
-    app.router.add_get("/v1/leaderboard/", answering(leaderboard))
-
-
-def _word(request: web.Request, name: str, allowed: tuple[str, ...], *, default: str = "") -> str:
-    given = query(request, name) or default
-    if given not in allowed:
-        raise RefusedError(400, f"{name} must be one of {', '.join(allowed)}")
-    return given
+@ROUTES("GET", "/v1/leaderboard/", access="public")
+def _leaderboard(call: Call) -> object:
+    """Return a page; pages count from 1, and page 0 is the first one, too."""
+    board, period = call.word("type", TYPES), call.word("period", PERIODS)
+    network, limit = call.word("network", NETWORKS, "all"), call.page()
+    first = max(0, call.whole("page", 1) - 1) * limit
+    now = call.whole("date", 0) or call.state.clock()
+    entries = ranking(call.state.accounts.all(), board, period, network, now)
+    for name in ("username", "address"):
+        requested = call.query(name).lower()
+        entries = [entry for entry in entries if requested in ("", entry[name].lower())]
+    return entries[first : first + limit]
 
 
 # Plans and subscriptions (account §13.1 to §13.4). A checkout ends at a page of the emulator itself: opening its URL
@@ -159,136 +132,105 @@ def _word(request: web.Request, name: str, allowed: tuple[str, ...], *, default:
 
 _REDIRECTS = ("web", "app", "dashboard", "photobooth", "chat")
 _TRIAL_CREDITS = 500
-_LIMIT = 1000
+_MOST_CHECKOUTS = 1000
 
 
-@define
-class _Checkouts:
-    """The open checkout pages."""
-
-    state: State
-    _waiting: dict[str, tuple[Account, Tier, Term]] = field(factory=dict, repr=False)
-
-    async def start(self, _: web.Request, body: Body, account: Account) -> web.Response:
-        plan = body.text("planId", required=True, allowed=TIERS)
-        term = body.text("term", required=True, allowed=TERMS)
-        body.text("redirectType", allowed=_REDIRECTS)
-        body.text("appSource")
-        body.flag("startTrial")
-        body.text("deviceId")
-        body.check()
-        tier: Tier = "unlimited_pro" if plan == "unlimited_pro" else "unlimited"
-        chosen: Term = "annual" if term == "annual" else "monthly"
-        number = secrets.token_urlsafe(16)
-        if len(self._waiting) >= _LIMIT:
-            del self._waiting[next(iter(self._waiting))]
-        self._waiting[number] = (account, tier, chosen)
-        return success({"url": f"{self.state.rest_endpoint}/checkout/{number}"})
-
-    def clear(self) -> None:
-        self._waiting.clear()
-
-    async def complete(self, request: web.Request) -> web.Response:
-        bought = self._waiting.pop(request.match_info["number"], None)
-        if bought is None:
-            raise RefusedError(404, "Unknown or completed checkout", NOT_FOUND)
-        account, tier, term = bought
-        now, former = self.state.clock(), account.membership
-        version = 1 if former is None else former.version + 1
-        account.membership = Membership(
-            tier=tier, term=term, starts=now, ends=now + TERM_SECONDS[term], version=version
-        )
-        self.state.publish_entitlement(account)
-        return web.Response(text="Thank you. Your subscription is active.")
+@ROUTES("GET", "/v1/subscriptions/plans", access="public")
+def _plans(call: Call) -> object:
+    return {"plans": plans()}
 
 
-def add_subscription_routes(app: web.Application, state: State) -> None:
-    checkouts = _Checkouts(state)
-    state.on_reset(checkouts.clear)
-
-    async def plan_list(_: web.Request) -> web.Response:
-        return success({"plans": plans()})
-
-    async def status(_: web.Request, account: Account) -> web.Response:
-        return success({"subscription": account.subscription_record()})
-
-    async def usage(_: web.Request, account: Account) -> web.Response:
-        return success({"usage": _usage(account)})
-
-    async def eligibility(_: web.Request, account: Account) -> web.Response:
-        eligible = account.membership is None
-        return success({"eligible": eligible, "reasonCode": "eligible" if eligible else "not_eligible"})
-
-    app.router.add_get("/v1/subscriptions/plans", plan_list)
-    app.router.add_get("/v1/subscriptions/status", for_account(state, status))
-    app.router.add_get("/v1/subscriptions/usage", for_account(state, usage))
-    app.router.add_get("/v1/subscriptions/trial-eligibility", for_account(state, eligibility))
-    checkout = for_account_body(state, checkouts.start, session_only=True)
-    app.router.add_post("/v1/iap/stripe/subscribe", checkout)
-    app.router.add_get("/checkout/{number}", answering(checkouts.complete), allow_head=False)
-    _add_other_routes(app, state)
+@ROUTES("GET", "/v1/subscriptions/status")
+def _status(call: Call) -> object:
+    return {"subscription": subscription_record(call.account)}
 
 
-def _add_other_routes(app: web.Application, state: State) -> None:
-    async def portal(_: web.Request, body: Body, account: Account) -> web.Response:
-        body.check()
-        return success({"url": f"{state.rest_endpoint}/portal/{account.sid}"})
-
-    async def portal_page(_: web.Request) -> web.Response:
-        return web.Response(text="The billing portal.")
-
-    async def device(_: web.Request, body: Body, account: Account) -> web.Response:
-        device_id = body.text("deviceId", required=True)
-        if device_id == "":
-            body.refuse("deviceId", "must not be empty")
-        body.check()
-        account.device_id = device_id
-        return success({})
-
-    app.router.add_post("/v1/subscriptions/stripe/portal", for_account_body(state, portal, session_only=True))
-    app.router.add_get("/portal/{sid}", portal_page)
-    app.router.add_post("/v1/account/device-id", for_account_body(state, device))
-
-
-def _usage(account: Account) -> dict[str, object]:
-    membership = account.membership
+@ROUTES("GET", "/v1/subscriptions/usage")
+def _usage(call: Call) -> object:
+    membership = call.account.membership
     since = 0.0 if membership is None else membership.starts
     renders = [
         entry
-        for entry in account.ledger.newest_first()
+        for entry in call.account.ledger.newest_first()
         if entry.source == "project" and entry.token == "spark" and entry.time >= since
     ]
-    spent = -sum(entry.amount for entry in renders)
-    usage: dict[str, Any] = {"periodRenderSpark": float(spent), "periodJobs": len(renders)}
+    spent = -float(sum(entry.amount for entry in renders))
+    usage: dict[str, Any] = {"periodRenderSpark": spent, "periodJobs": len(renders)}
     if membership is not None and membership.status == "trialing":
         ends = datetime.fromtimestamp(membership.trial_ends, UTC).isoformat().replace("+00:00", "Z")
-        credits_used = min(float(spent), _TRIAL_CREDITS)
-        usage |= {"trialEndsAt": ends, "trialCreditsLimit": _TRIAL_CREDITS, "trialCreditsUsed": credits_used}
-    return usage
+        used = min(spent, _TRIAL_CREDITS)
+        usage |= {"trialEndsAt": ends, "trialCreditsLimit": _TRIAL_CREDITS, "trialCreditsUsed": used}
+    return {"usage": usage}
+
+
+@ROUTES("GET", "/v1/subscriptions/trial-eligibility")
+def _eligibility(call: Call) -> object:
+    eligible = call.account.membership is None
+    return {"eligible": eligible, "reasonCode": "eligible" if eligible else "not_eligible"}
+
+
+@ROUTES("POST", "/v1/iap/stripe/subscribe", access="session")
+def _subscribe(call: Call) -> object:
+    body, checkouts = call.body, call.state.checkouts
+    plan = body.text("planId", required=True, allowed=TIERS)
+    term = body.text("term", required=True, allowed=TERMS)
+    body.text("redirectType", allowed=_REDIRECTS)
+    body.text("appSource")
+    body.flag("startTrial")
+    body.text("deviceId")
+    body.check()
+    tier: Tier = "unlimited_pro" if plan == "unlimited_pro" else "unlimited"
+    chosen: Term = "annual" if term == "annual" else "monthly"
+    number = secrets.token_urlsafe(16)
+    if len(checkouts) >= _MOST_CHECKOUTS:
+        del checkouts[next(iter(checkouts))]
+    checkouts[number] = (call.account, tier, chosen)
+    return {"url": f"{call.state.rest_endpoint}/checkout/{number}"}
+
+
+@ROUTES("GET", "/checkout/{number}", access="public")
+def _complete(call: Call) -> web.Response:
+    bought = call.state.checkouts.pop(call.path("number"), None)
+    if bought is None:
+        raise RefusedError(404, "Unknown or completed checkout", NOT_FOUND)
+    account, tier, term = bought
+    now, former = call.state.clock(), account.membership
+    version = 1 if former is None else former.version + 1
+    account.membership = Membership(tier=tier, term=term, starts=now, ends=now + TERM_SECONDS[term], version=version)
+    call.state.publish_entitlement(account)
+    return web.Response(text="Thank you. Your subscription is active.")
+
+
+@ROUTES("POST", "/v1/subscriptions/stripe/portal", access="session")
+def _portal(call: Call) -> object:
+    call.body.check()
+    return {"url": f"{call.state.rest_endpoint}/portal/{call.account.sid}"}
+
+
+@ROUTES("GET", "/portal/{sid}", access="public")
+def _portal_page(call: Call) -> web.Response:
+    return web.Response(text="The billing portal.")
 
 
 # Announcements (account §16)
 
 
-def add_announcement_routes(app: web.Application, state: State) -> None:
-    async def active(request: web.Request, account: Account) -> web.Response:
-        for name in sorted(set(request.query) - {"platform"}):
-            state.recorder.violation(f"GET {request.path} {name}", "is not a known query key")
-        platform = request.query.get("platform")
-        if platform is not None and not platform.strip():
-            raise RefusedError(400, "platform must not be empty")
-        found = state.announcements.active(account.sid, state.clock(), platform)
-        return success({"announcements": [announcement.wire() for announcement in found]})
+@ROUTES("GET", "/v1/announcements/active", query=("platform",))
+def _active(call: Call) -> object:
+    platform = call.request.query.get("platform")
+    if platform is not None and not platform.strip():
+        raise RefusedError(400, "platform must not be empty")
+    found = call.state.announcements.active(call.account.sid, call.state.clock(), platform)
+    return {"announcements": [announcement.wire() for announcement in found]}
 
-    async def dismiss(request: web.Request, body: Body, account: Account) -> web.Response:
-        body.check()
-        announcement = state.announcements.find(request.match_info["id"])
-        if announcement is None:
-            raise RefusedError(404, "Announcement not found", NOT_FOUND)
-        if not announcement.dismissible:
-            raise RefusedError(409, "This announcement cannot be dismissed", 409)
-        state.announcements.dismiss(account.sid, announcement.id)
-        return success({"dismissed": True, "id": announcement.id})
 
-    app.router.add_get("/v1/announcements/active", for_account(state, active))
-    app.router.add_post("/v1/announcements/{id}/dismiss", for_account_body(state, dismiss))
+@ROUTES("POST", "/v1/announcements/{id}/dismiss")
+def _dismiss(call: Call) -> object:
+    call.body.check()
+    announcement = call.state.announcements.find(call.path("id"))
+    if announcement is None:
+        raise RefusedError(404, "Announcement not found", NOT_FOUND)
+    if not announcement.dismissible:
+        raise RefusedError(409, "This announcement cannot be dismissed", 409)
+    call.state.announcements.dismiss(call.account.sid, announcement.id)
+    return {"dismissed": True, "id": announcement.id}

@@ -13,98 +13,57 @@ from decimal import Decimal
 from typing import Any
 
 from aiohttp import web
-from attrs import define
 
 from sogni.emulator.account.accounts import Account, InsufficientFundsError, NotFreeError, decimal_text
-from sogni.emulator.account.sessions import COOKIE, COOKIE_LIFETIME, Nonces
-from sogni.emulator.account.wallets import Key, Permits, Spender, message, signer_of
+from sogni.emulator.account.sessions import COOKIE, COOKIE_LIFETIME
+from sogni.emulator.account.wallets import Spender, message, signer_of
 from sogni.emulator.responses import RefusedError, success
 from sogni.emulator.routes.account import check_username
-from sogni.emulator.routes.account_requests import (
-    INSUFFICIENT_ALLOWANCE,
-    INSUFFICIENT_BALANCE,
-    INVALID_LOGIN,
-    INVALID_REFRESH,
-    Body,
-    for_account_body,
-    public_route,
-)
+from sogni.emulator.routes.router import Body, Call, Routes
 from sogni.emulator.state import State
 
+INVALID_LOGIN, INVALID_REFRESH = 105, 107
+INSUFFICIENT_BALANCE, INSUFFICIENT_ALLOWANCE = 123, 149
+ROUTES = Routes()
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
-@define
-class _SignInService:
-    """Verifies signatures over nonces and answers sign-ins."""
-
-    state: State
-    nonces: Nonces
-
-    async def prove(self, primary: str, values: Mapping[str, Any], signature: str) -> None:
-        """Refuse a signature that was not made by the address in ``values`` over one of its nonces."""
-        address, loop = values["walletAddress"], asyncio.get_running_loop()
-        for nonce in self.nonces.waiting(address):
-            typed = message(primary, {**values, "nonce": nonce}, testnet=self.state.accounts.testnet)
-            # The first use imports the signing library, which takes half a second.
-            signer = await loop.run_in_executor(self.state.store.executor, signer_of, typed, signature)
-            if signer is not None and signer.lower() == address.lower() and self.nonces.spend(address, nonce):
-                return
-        raise RefusedError(401, "The signature does not match the wallet and its nonce", INVALID_LOGIN)
-
-    def signed_in(self, account: Account, *, remember: bool, **more: str) -> web.Response:
-        """Respond with both tokens, and with a cookie for clients that keep cookies."""
-        session, pair = self.state.accounts.sessions.open(account, account.wallet_address)
-        response = success({**pair.wire(), **more})
-        lifetime = COOKIE_LIFETIME if remember else None
-        response.set_cookie(COOKIE, session.cookie, max_age=lifetime, httponly=True, samesite="Lax")
-        return response
+async def _signed_by(state: State, typed: Mapping[str, Any], signature: str, address: str) -> bool:
+    # The first use imports the signing library, which takes half a second.
+    loop = asyncio.get_running_loop()
+    signer = await loop.run_in_executor(state.store.executor, signer_of, typed, signature)
+    return signer is not None and signer.lower() == address.lower()
 
 
-def add_sign_in_routes(app: web.Application, state: State) -> None:
-    workflow_service = _SignInService(state, Nonces(state.clock))
-    state.on_reset(workflow_service.nonces.clear)
-
-    async def nonce(_: web.Request, body: Body) -> web.Response:
-        address = body.address()
-        body.check()
-        return success({"nonce": workflow_service.nonces.issue(address)})
-
-    async def create(_: web.Request, body: Body) -> web.Response:
-        return await _create(workflow_service, body)
-
-    async def login(_: web.Request, body: Body) -> web.Response:
-        return await _login(workflow_service, body)
-
-    app.router.add_post("/v1/account/nonce", public_route(state, nonce))
-    app.router.add_post("/v1/account/create", public_route(state, create))
-    app.router.add_post("/v1/account/login", public_route(state, login))
-    _add_session_routes(app, state)
+async def _prove(state: State, primary: str, values: Mapping[str, Any], signature: str) -> None:
+    """Refuse a signature that was not made by the address in ``values`` over one of its nonces."""
+    address = values["walletAddress"]
+    for nonce in state.nonces.waiting(address):
+        typed = message(primary, {**values, "nonce": nonce}, testnet=state.accounts.testnet)
+        if await _signed_by(state, typed, signature, address) and state.nonces.spend(address, nonce):
+            return
+    raise RefusedError(401, "The signature does not match the wallet and its nonce", INVALID_LOGIN)
 
 
-def _add_session_routes(app: web.Application, state: State) -> None:
-    async def refresh(_: web.Request, body: Body) -> web.Response:
-        token = body.text("refreshToken", required=True)
-        body.check()
-        pair = state.accounts.sessions.refresh(token or "")
-        if pair is None:
-            raise RefusedError(401, "The refresh token has expired, was used or is invalid", INVALID_REFRESH)
-        return success(pair.wire())
-
-    async def logout(request: web.Request, body: Body, _: Account) -> web.Response:
-        body.check()
-        session = None if "api-key" in request.headers else state.accounts.session(request.headers)
-        response = success({})
-        if session is not None:
-            state.accounts.sessions.close(session)
-            response.del_cookie(COOKIE)
-        return response
-
-    app.router.add_post("/v1/account/refresh-token", public_route(state, refresh))
-    app.router.add_post("/v1/account/logout", for_account_body(state, logout))
+def _signed_in(state: State, account: Account, remember: bool | None, **more: str) -> web.Response:
+    """Respond with both tokens, and with a cookie for clients that keep cookies."""
+    session, pair = state.accounts.sessions.open(account, account.wallet_address)
+    response = success({**pair.wire(), **more})
+    lifetime = COOKIE_LIFETIME if remember else None
+    response.set_cookie(COOKIE, session.cookie, max_age=lifetime, httponly=True, samesite="Lax")
+    return response
 
 
-async def _create(workflow_service: _SignInService, body: Body) -> web.Response:
+@ROUTES("POST", "/v1/account/nonce", access="public")
+def _nonce(call: Call) -> object:
+    address = call.body.address()
+    call.body.check()
+    return {"nonce": call.state.nonces.issue(address)}
+
+
+@ROUTES("POST", "/v1/account/create", access="public")
+async def _create(call: Call) -> web.Response:
+    body, accounts = call.body, call.state.accounts
     values = {
         "appid": body.text("appid", required=True),
         "username": body.text("username", required=True),
@@ -122,129 +81,143 @@ async def _create(workflow_service: _SignInService, body: Body) -> web.Response:
     if isinstance(values["email"], str) and not _EMAIL.fullmatch(values["email"]):
         body.refuse("email", "is not an email address")
     body.check()
-    username, email, address = str(values["username"]), str(values["email"]), str(values["walletAddress"])
-    check_username(workflow_service.state.accounts, username)
-    await workflow_service.prove("Signup", values, signature or "")
+    username, email, address = (str(values[key]) for key in ("username", "email", "walletAddress"))
+    check_username(accounts, username)
+    await _prove(call.state, "Signup", values, signature or "")
     try:
-        account = workflow_service.state.accounts.create(username=username, email=email, wallet_address=address)
+        account = accounts.create(username=username, email=email, wallet_address=address)
     except NotFreeError as error:
         # The name may have been taken while the signature was being checked.
-        check_username(workflow_service.state.accounts, username)
+        check_username(accounts, username)
         raise RefusedError(409, str(error)) from None
-    return workflow_service.signed_in(account, remember=bool(remember))
+    return _signed_in(call.state, account, remember)
 
 
-async def _login(workflow_service: _SignInService, body: Body) -> web.Response:
-    address = body.address()
-    signature = body.text("signature", required=True)
+@ROUTES("POST", "/v1/account/login", access="public")
+async def _login(call: Call) -> web.Response:
+    body = call.body
+    address, signature = body.address(), body.text("signature", required=True)
     remember = body.flag("rememberMe", required=True)
     body.text("appSource")
     body.check()
-    await workflow_service.prove("Authentication", {"walletAddress": address}, signature or "")
-    account = workflow_service.state.accounts.by_address(address)
+    await _prove(call.state, "Authentication", {"walletAddress": address}, signature or "")
+    account = call.state.accounts.by_address(address)
     if account is None:
         # A wrong password derives another wallet: the service cannot tell it from an unknown user.
         raise RefusedError(401, "Invalid username or password", INVALID_LOGIN)
-    return workflow_service.signed_in(account, remember=bool(remember), username=account.username)
+    return _signed_in(call.state, account, remember, username=account.username)
+
+
+@ROUTES("POST", "/v1/account/refresh-token", access="public")
+def _refresh(call: Call) -> object:
+    token = call.body.text("refreshToken", required=True)
+    call.body.check()
+    pair = call.state.accounts.sessions.refresh(token or "")
+    if pair is None:
+        raise RefusedError(401, "The refresh token has expired, was used or is invalid", INVALID_REFRESH)
+    return pair.wire()
+
+
+@ROUTES("POST", "/v1/account/logout")
+def _logout(call: Call) -> web.Response:
+    call.body.check()
+    headers, response = call.request.headers, success({})
+    session = None if "api-key" in headers else call.state.accounts.session(headers)
+    if session is not None:
+        call.state.accounts.sessions.close(session)
+        response.del_cookie(COOKIE)
+    return response
 
 
 # Token transfers (account §9 to §11). Amounts are integers of 10^-18 Sogni, as strings.
 
 
 _AMOUNT = re.compile(r"[1-9][0-9]{0,77}")
-_SPENDERS: tuple[Spender, ...] = ("account", "staker")
-_WRONG_SIGNATURE = "The signature was not made by the account's wallet for this permit"
 
 
-@define
-class _TokenTransfers:
-    """Withdrawals, deposits and approvals."""
-
-    state: State
-    permits: Permits
-
-    async def withdraw_permit(self, _: web.Request, body: Body, account: Account) -> web.Response:
-        body.own_address(account)
-        amount, provider = _amount(body), body.provider()
-        body.check()
-        _check_funds(account, amount)
-        return success(self.permits.withdrawal(account.wallet_address, provider, amount))
-
-    async def withdraw(self, _: web.Request, body: Body, account: Account) -> web.Response:
-        body.own_address(account)
-        amount, provider = _amount(body), body.provider()
-        signature = body.text("signature", required=True)
-        body.check()
-        await self._prove(account, signature or "", ("withdraw", account.wallet_address, provider, amount))
-        sogni = _sogni(amount)
-        try:
-            account.move("sogni", -sogni, description="Withdrawal", source="withdraw")
-        except InsufficientFundsError as error:
-            raise RefusedError(400, str(error), INSUFFICIENT_BALANCE) from None
-        account.wallet.move(provider, sogni)
-        return success({})
-
-    async def deposit(self, _: web.Request, body: Body, account: Account) -> web.Response:
-        body.own_address(account)
-        amount, provider = _amount(body), body.provider()
-        body.check()
-        sogni = _sogni(amount)
-        owned = account.wallet.on(provider).sogni
-        if owned < sogni:
-            raise _too_little("wallet", sogni, owned)
-        if not account.wallet.approved(provider, "account"):
-            raise RefusedError(400, "The allowance of the deposit contract is too low", INSUFFICIENT_ALLOWANCE)
-        if not account.wallet.move(provider, -sogni):
-            raise _too_little("wallet", sogni, account.wallet.on(provider).sogni)
-        account.move("sogni", sogni, description="Deposit", source="deposit")
-        return success({})
-
-    async def approve_permit(self, _: web.Request, body: Body, account: Account) -> web.Response:
-        body.own_address(account)
-        spender, provider = _spender(body), body.provider()
-        body.check()
-        return success(self.permits.approval(account.wallet_address, provider, spender))
-
-    async def approve(self, _: web.Request, body: Body, account: Account) -> web.Response:
-        body.own_address(account)
-        spender, provider = _spender(body), body.provider()
-        deadline = body.whole("deadline", required=True)
-        signature = body.text("approveSignature", required=True)
-        body.check()
-        key = ("approve", account.wallet_address, provider, spender)
-        await self._prove(account, signature or "", key, deadline=deadline)
-        account.wallet.approve(provider, spender)
-        return success({})
-
-    async def _prove(self, account: Account, signature: str, key: Key, *, deadline: int | None = None) -> None:
-        """Refuse a signature that was not made by the account's wallet over a waiting permit; use the permit up."""
-        waiting, loop = self.permits.waiting(*key), asyncio.get_running_loop()
-        if not waiting:
-            raise RefusedError(
-                400, "No permit is waiting for this signature; request one, and use it once before it expires"
-            )
-        if deadline is not None:
-            waiting = [it for it in waiting if it["message"]["deadline"] == deadline]
-            if not waiting:
-                raise RefusedError(400, "deadline does not match the permit")
-        for permit in waiting:
-            signer = await loop.run_in_executor(self.state.store.executor, signer_of, permit, signature)
-            by_owner = signer is not None and signer.lower() == account.wallet_address.lower()
-            if by_owner and self.permits.spend(permit, *key):
-                return
-        raise RefusedError(400, _WRONG_SIGNATURE)
+@ROUTES("POST", "/v1/account/token/withdraw/permit", access="session")
+def _withdraw_permit(call: Call) -> object:
+    body, account = call.body, call.account
+    body.own_address(account)
+    amount, provider = _amount(body), body.provider()
+    body.check()
+    if account.balance.sogni < _sogni(amount):
+        raise _too_little("account", _sogni(amount), account.balance.sogni)
+    return call.state.permits.withdrawal(account.wallet_address, provider, amount)
 
 
-def add_token_routes(app: web.Application, state: State) -> None:
-    moves = _TokenTransfers(state, Permits(state.clock, state.accounts.testnet))
-    state.on_reset(moves.permits.clear)
-    add = app.router.add_post
-    withdraw_permit = for_account_body(state, moves.withdraw_permit, session_only=True)
-    add("/v1/account/token/withdraw/permit", withdraw_permit)
-    add("/v2/account/token/withdraw", for_account_body(state, moves.withdraw, session_only=True))
-    add("/v3/account/token/deposit", for_account_body(state, moves.deposit))
-    add("/v1/contract/token/approve/permit", for_account_body(state, moves.approve_permit))
-    add("/v1/contract/token/approve", for_account_body(state, moves.approve))
+@ROUTES("POST", "/v2/account/token/withdraw", access="session")
+async def _withdraw(call: Call) -> object:
+    body, account = call.body, call.account
+    body.own_address(account)
+    amount, provider = _amount(body), body.provider()
+    signature = body.text("signature", required=True)
+    body.check()
+    await _use_permit(call, signature or "", "withdraw", provider, amount)
+    try:
+        account.funds.move("sogni", -_sogni(amount), description="Withdrawal", source="withdraw")
+    except InsufficientFundsError as error:
+        raise RefusedError(400, str(error), INSUFFICIENT_BALANCE) from None
+    account.wallet.move(provider, _sogni(amount))
+    return {}
+
+
+@ROUTES("POST", "/v3/account/token/deposit")
+def _deposit(call: Call) -> object:
+    body, account = call.body, call.account
+    body.own_address(account)
+    amount, provider = _amount(body), body.provider()
+    body.check()
+    sogni, owned = _sogni(amount), account.wallet.on(provider).sogni
+    if owned < sogni:
+        raise _too_little("wallet", sogni, owned)
+    if not account.wallet.approved(provider, "account"):
+        raise RefusedError(400, "The allowance of the deposit contract is too low", INSUFFICIENT_ALLOWANCE)
+    if not account.wallet.move(provider, -sogni):
+        raise _too_little("wallet", sogni, account.wallet.on(provider).sogni)
+    account.funds.move("sogni", sogni, description="Deposit", source="deposit")
+    return {}
+
+
+@ROUTES("POST", "/v1/contract/token/approve/permit")
+def _approve_permit(call: Call) -> object:
+    body = call.body
+    body.own_address(call.account)
+    spender, provider = _spender(body), body.provider()
+    body.check()
+    return call.state.permits.approval(call.account.wallet_address, provider, spender)
+
+
+@ROUTES("POST", "/v1/contract/token/approve")
+async def _approve(call: Call) -> object:
+    body = call.body
+    body.own_address(call.account)
+    spender, provider = _spender(body), body.provider()
+    deadline = body.whole("deadline", required=True)
+    signature = body.text("approveSignature", required=True)
+    body.check()
+    await _use_permit(call, signature or "", "approve", provider, spender, deadline=deadline)
+    call.account.wallet.approve(provider, spender)
+    return {}
+
+
+async def _use_permit(
+    call: Call, signature: str, kind: str, provider: str, about: str, *, deadline: int | None = None
+) -> None:
+    """Refuse a signature that was not made by the account's wallet over a waiting permit; use the permit up."""
+    key = (kind, call.account.wallet_address, provider, about)
+    waiting = call.state.permits.waiting(*key)
+    if not waiting:
+        problem = "No permit is waiting for this signature; request one, and use it once before it expires"
+        raise RefusedError(400, problem)
+    waiting = [it for it in waiting if deadline in (None, it["message"]["deadline"])]
+    if not waiting:
+        raise RefusedError(400, "deadline does not match the permit")
+    for permit in waiting:
+        by_owner = await _signed_by(call.state, permit, signature, call.account.wallet_address)
+        if by_owner and call.state.permits.spend(permit, *key):
+            return
+    raise RefusedError(400, "The signature was not made by the account's wallet for this permit")
 
 
 def _amount(body: Body) -> str:
@@ -255,18 +228,11 @@ def _amount(body: Body) -> str:
 
 
 def _spender(body: Body) -> Spender:
-    given = body.text("spender", required=True, allowed=_SPENDERS)
-    return "staker" if given == "staker" else "account"
+    return "staker" if body.text("spender", required=True, allowed=("account", "staker")) == "staker" else "account"
 
 
 def _sogni(amount: str) -> Decimal:
     return Decimal(f"{amount}E-18")
-
-
-def _check_funds(account: Account, amount: str) -> None:
-    requested, owned = _sogni(amount), account.balance.sogni
-    if owned < requested:
-        raise _too_little("account", requested, owned)
 
 
 def _too_little(owner: str, requested: Decimal, owned: Decimal) -> RefusedError:

@@ -6,102 +6,88 @@ from __future__ import annotations
 from itertools import islice
 
 from aiohttp import web
-from attrs import define
 
-from sogni.emulator.account.accounts import Account
 from sogni.emulator.responses import success
-from sogni.emulator.routes.account_requests import Body, for_account, for_account_body, whole_query
+from sogni.emulator.routes.router import Call, Routes
 from sogni.emulator.sse import Frame, stream
-from sogni.emulator.state import State
 from sogni.emulator.worlds import WorldBuild, WorldBuilds, read_start, wire_of
 
-ROOT = "/v1/world-builds"
-_USUAL, _MOST = 50, 200
+ROUTES = Routes()
+_ROOT = "/v1/world-builds"
 
 
-def add_world_routes(app: web.Application, state: State, builds: WorldBuilds) -> None:
-    routes = _Routes(state, builds)
-    for path, read in (
-        ("", routes.list),
-        ("/{id}", routes.get),
-        ("/{id}/events", routes.events),
-        ("/{id}/events/stream", routes.stream),
-    ):
-        app.router.add_get(ROOT + path, for_account(state, read, session_only=True), allow_head=False)
-    for path, change in (
-        ("", routes.start),
-        ("/{id}/confirm-cost", routes.confirm),
-        ("/{id}/review", routes.review),
-        ("/{id}/cancel", routes.cancel),
-    ):
-        app.router.add_post(ROOT + path, for_account_body(state, change, session_only=True))
+def _builds(call: Call) -> WorldBuilds:
+    builds: WorldBuilds = call.context
+    return builds
 
 
-@define(eq=False)
-class _Routes:
-    state: State
-    builds: WorldBuilds
+def _found(call: Call) -> WorldBuild:
+    return _builds(call).find(call.account, call.path("id"))
 
-    def _found(self, request: web.Request, account: Account) -> WorldBuild:
-        return self.builds.find(account, request.match_info["id"])
 
-    def _note_query(self, request: web.Request, *known: str) -> None:
-        for name in sorted(set(request.query) - set(known)):
-            self.state.recorder.violation(f"GET {request.path} {name}", "is not a known query key")
+@ROUTES("GET", _ROOT, access="session", query=("worldId", "limit"))
+def _list(call: Call) -> object:
+    limit = call.whole("limit", 50, minimum=1, maximum=200)
+    found = islice(_builds(call).of(call.account, call.request.query.get("worldId")), limit)
+    return {"runs": [build.record(events=False) for build in found]}
 
-    async def start(self, request: web.Request, body: Body, account: Account) -> web.Response:
-        given = read_start(body)
-        body.check()
-        build = self.builds.start(account, given, request.headers.get("Idempotency-Key") or None)
-        return success({"run": build.record()}, status=202)
 
-    async def list(self, request: web.Request, account: Account) -> web.Response:
-        self._note_query(request, "worldId", "limit")
-        limit = whole_query(request, "limit", _USUAL, minimum=1, maximum=_MOST)
-        found = islice(self.builds.of(account, request.query.get("worldId")), limit)
-        return success({"runs": [build.record(events=False) for build in found]})
+@ROUTES("GET", _ROOT + "/{id}", access="session")
+def _get(call: Call) -> object:
+    return {"run": _found(call).record()}
 
-    async def get(self, request: web.Request, account: Account) -> web.Response:
-        return success({"run": self._found(request, account).record()})
 
-    async def events(self, request: web.Request, account: Account) -> web.Response:
-        self._note_query(request, "after")
-        after = whole_query(request, "after", 0)
-        return success({"events": [wire_of(event) for event in self._found(request, account).log.since(after)]})
+@ROUTES("GET", _ROOT + "/{id}/events", access="session", query=("after",))
+def _events(call: Call) -> object:
+    return {"events": [wire_of(event) for event in _found(call).log.since(call.whole("after", 0))]}
 
-    async def stream(self, request: web.Request, account: Account) -> web.StreamResponse:
-        build = self._found(request, account)
-        self._note_query(request)
-        opening = [Frame({"runId": build.id, "status": build.status}, "run_status"), Frame("hello", "greeting")]
-        return await stream(
-            request,
-            build.log,
-            lambda event: Frame(wire_of(event), event.type, event.sequence),
-            faults=self.state.faults,
-            opening=opening,
-        )
 
-    async def confirm(self, request: web.Request, body: Body, account: Account) -> web.Response:
-        build = self._found(request, account)
-        decision = body.text("decision", required=True, allowed=("confirm", "cancel", "requote"))
-        body.check()
-        self.builds.decide(build, decision or "")
-        return success({"run": build.record()})
+@ROUTES("GET", _ROOT + "/{id}/events/stream", access="session", query=())
+async def _stream(call: Call) -> web.StreamResponse:
+    build = _found(call)
+    opening = [Frame({"runId": build.id, "status": build.status}, "run_status"), Frame("hello", "greeting")]
+    return await stream(
+        call.request,
+        build.log,
+        lambda event: Frame(wire_of(event), event.type, event.sequence),
+        faults=call.state.faults,
+        opening=opening,
+    )
 
-    async def review(self, request: web.Request, body: Body, account: Account) -> web.Response:
-        build = self._found(request, account)
-        task_id = body.text("taskId", required=True)
-        decision = body.text("decision", required=True, allowed=("approved", "rejected"))
-        note = body.text("note")
-        if note == "":
-            body.refuse("note", "must not be empty")
-        body.check()
-        self.builds.review(build, task_id or "", decision or "", note)
-        return success({"run": build.record()})
 
-    async def cancel(self, request: web.Request, body: Body, account: Account) -> web.Response:
-        build = self._found(request, account)
-        reason = body.text("reason")
-        body.check()
-        self.builds.cancel(build, reason)
-        return success({"run": build.record()})
+@ROUTES("POST", _ROOT, access="session")
+def _start(call: Call) -> web.Response:
+    given = read_start(call.body)
+    call.body.check()
+    build = _builds(call).start(call.account, given, call.request.headers.get("Idempotency-Key") or None)
+    return success({"run": build.record()}, status=202)
+
+
+@ROUTES("POST", _ROOT + "/{id}/confirm-cost", access="session")
+def _confirm(call: Call) -> object:
+    build = _found(call)
+    decision = call.body.text("decision", required=True, allowed=("confirm", "cancel", "requote"))
+    call.body.check()
+    _builds(call).decide(build, decision or "")
+    return {"run": build.record()}
+
+
+@ROUTES("POST", _ROOT + "/{id}/review", access="session")
+def _review(call: Call) -> object:
+    build, body = _found(call), call.body
+    task_id = body.text("taskId", required=True)
+    decision = body.text("decision", required=True, allowed=("approved", "rejected"))
+    note = body.text("note")
+    if note == "":
+        body.refuse("note", "must not be empty")
+    body.check()
+    _builds(call).review(build, task_id or "", decision or "", note)
+    return {"run": build.record()}
+
+
+@ROUTES("POST", _ROOT + "/{id}/cancel", access="session")
+def _cancel(call: Call) -> object:
+    build, reason = _found(call), call.body.text("reason")
+    call.body.check()
+    _builds(call).cancel(build, reason)
+    return {"run": build.record()}

@@ -241,7 +241,7 @@ class Renderer:
         state, quote = self.state, self.state.kinds[order.media].quote(order)
         cost = quote.in_token(order.token)
         try:
-            free_credits = self.payer.account.reserve(order.token, cost, model_id=order.model.id)
+            free_credits = self.payer.account.funds.reserve(order.token, cost, model_id=order.model.id)
         except InsufficientFundsError as error:
             raise ToolError("INSUFFICIENT_CREDIT", str(error)) from None
         now = state.clock()

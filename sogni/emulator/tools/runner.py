@@ -229,7 +229,7 @@ class Payments:
         amounts, self._amounts = self._amounts, {}
         for token, amount in amounts.items():
             if amount:
-                account.move(token, amount, description=description, source="workflow")
+                account.funds.move(token, amount, description=description, source="workflow")
 
     def saved(self) -> dict[str, str]:
         return {token: str(amount) for token, amount in self._amounts.items()}

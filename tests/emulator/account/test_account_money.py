@@ -76,7 +76,7 @@ def test_each_account_pays_for_its_own_projects(wire: Wire, supernet: LocalSuper
 def test_the_history_comes_in_pages_newest_first(wire: Wire, supernet: LocalSupernet) -> None:
     second = supernet.accounts[1]
     for number in range(1, 8):
-        second.move("spark", Decimal(number), description=f"gift {number}", source="gift")
+        second.funds.move("spark", Decimal(number), description=f"gift {number}", source="gift")
     query = {"status": "completed", "address": WALLET.address.lower(), "limit": "3"}
     first = wire.data(HISTORY, **query)
     assert ([entry["amount"] for entry in first["transactions"]], first["next"]) == ([7, 6, 5], 3)
@@ -89,9 +89,9 @@ def test_the_history_comes_in_pages_newest_first(wire: Wire, supernet: LocalSupe
 
 
 def test_the_history_is_private(wire: Wire, supernet: LocalSupernet) -> None:
-    supernet.account.move("spark", Decimal(1), description="gift", source="gift")
+    supernet.account.funds.move("spark", Decimal(1), description="gift", source="gift")
     assert wire.data(HISTORY, address=supernet.account.wallet_address)["transactions"] == []
-    supernet.accounts[1].move("spark", Decimal(1), description="gift", source="gift")
+    supernet.accounts[1].funds.move("spark", Decimal(1), description="gift", source="gift")
     assert wire.data(HISTORY, status="pending")["transactions"] == []
 
 
@@ -250,7 +250,7 @@ def test_no_money_moves_without_credentials(wire: Wire, path: str) -> None:
 
 def test_a_reset_forgets_the_past_of_the_account_behind_the_key(supernet: LocalSupernet) -> None:
     account = supernet.account
-    account.move("spark", Decimal(5), description="gift", source="gift")
+    account.funds.move("spark", Decimal(5), description="gift", source="gift")
     account.wallet.set(sogni=5)
     account.rewards.claim(["1"])
     supernet.reset()

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from sogni.emulator.account.accounts import InsufficientFundsError, Ledger, make_account, ranking
+from sogni.emulator.account.accounts import InsufficientFundsError, make_account
+from sogni.emulator.account.leaderboard import ranking
 from sogni.emulator.account.sessions import COOKIE, COOKIE_LIFETIME, LIFETIME, Accounts, Nonces, Sessions, TokenMint
 from sogni.emulator.account.wallets import Permits
 
@@ -89,15 +90,15 @@ def test_a_permit_waits_until_its_deadline_for_the_chain_it_names() -> None:
 def test_no_more_than_the_balance_moves() -> None:
     account = make_account(sogni="1.5")
     with pytest.raises(InsufficientFundsError, match=r"2 sogni are needed, the account has 1\.5"):
-        account.move("sogni", Decimal(-2), description="", source="")
+        account.funds.move("sogni", Decimal(-2), description="", source="")
     assert account.ledger.newest_first() == []
     assert account.wallet.move("base", Decimal(-1)) is False
 
 
 def test_a_project_that_cost_nothing_is_no_transaction() -> None:
     account = make_account()
-    account.reserve("spark", Decimal(4))
-    account.settle("spark", Decimal(4), Decimal(0))
+    account.funds.reserve("spark", Decimal(4))
+    account.funds.settle("spark", Decimal(4), Decimal(0))
     assert account.ledger.newest_first() == []
 
 
@@ -113,13 +114,12 @@ def test_a_project_that_cost_nothing_is_no_transaction() -> None:
 )
 def test_the_leaderboard_counts_what_accounts_did(board: str, period: str, value: str) -> None:
     clock = Clock()
-    account = make_account()
-    account.ledger = Ledger(clock)
-    account.settle("spark", Decimal(0), Decimal(2))
+    account = make_account(clock=clock)
+    account.funds.settle("spark", Decimal(0), Decimal(2))
     clock.now += 2 * 24 * 3600
-    account.settle("spark", Decimal(0), Decimal(5))
-    account.settle("sogni", Decimal(0), Decimal(4))
-    account.move("spark", Decimal(10), description="gift", source="gift")
+    account.funds.settle("spark", Decimal(0), Decimal(5))
+    account.funds.settle("sogni", Decimal(0), Decimal(4))
+    account.funds.move("spark", Decimal(10), description="gift", source="gift")
     rows = ranking([account], board, period, "all", clock.now)
     assert [row["value"] for row in rows if row["username"] == account.username] == [value]
 
