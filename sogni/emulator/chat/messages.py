@@ -19,8 +19,6 @@ from typing import Any
 from attrs import define, field
 from PIL import Image, UnidentifiedImageError
 
-from sogni.emulator.fields import Fields, type_name
-
 _HEAD = 32 * 1024
 """Characters of base64, in whole groups of four."""
 
@@ -105,7 +103,6 @@ def _compact(value: object) -> str:
 # Conversations
 
 
-ROLES = ("system", "developer", "user", "assistant", "tool")
 MAX_IMAGES = 20
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
 MAX_SIDE = 1024
@@ -127,7 +124,7 @@ def images_of(message: Message) -> list[str]:
     """Return the URLs of a message's images."""
     content = message.get("content")
     parts = content if isinstance(content, list) else []
-    return [part["image_url"]["url"] for part in parts if part.get("type") == "image_url"]
+    return [part["image_url"]["url"] for part in parts if part["type"] == "image_url" and part.get("image_url")]
 
 
 @define
@@ -176,97 +173,31 @@ class Conversation:
         return [message for message in self.since_question if message.get("tool_calls")]
 
 
-def check_messages(request: Fields, *, vision_only_inline: bool = True) -> list[dict[str, object]]:
-    """Read ``messages``; problems are added to the findings."""
-    given = request.raw("messages")
-    if not isinstance(given, list) or not given:
-        received_value = "an empty list" if given == [] else type_name(given)
-        request.refuse("messages", f"must be a list with at least one message, got {received_value}")
-        return []
-    checked = []
-    for at, message in enumerate(given):
-        read = request.object("messages", message, f"[{at}]")
-        if read is not None:
-            _check_message(read)
-            checked.append(message)
-    _check_tool_turns(request, checked)
-    if not request.findings:
-        _check_images(request, checked, vision_only_inline)
-    return checked
-
-
-def _check_message(message: Fields) -> None:
-    role = message.text("role", required=True, allowed=ROLES)
-    content = message.raw("content")
-    calls = message.raw("tool_calls")
-    if isinstance(content, list):
-        for at, part in enumerate(content):
-            _check_part(message, part, at)
-    elif content is None:
-        if role != "assistant" or not calls:
-            message.refuse("content", "may only be null in an assistant message with tool_calls")
-    elif not isinstance(content, str):
-        message.refuse("content", f"must be a string, a list of parts or null, got {type_name(content)}")
-    if calls is not None:
-        _check_calls(message, calls)
-    if role == "tool":
-        message.text("tool_call_id", required=True)
-
-
-def _check_part(message: Fields, part: object, at: int) -> None:
-    read = message.object("content", part, f"[{at}]")
-    kind = None if read is None else read.text("type", required=True, allowed=("text", "image_url"))
-    if read is None or kind is None:
-        return
-    if kind == "text":
-        read.text("text", required=True)
-        return
-    image = read.object("image_url", read.raw("image_url"))
-    if image is not None:
-        image.text("url", required=True)
-        image.text("detail", allowed=("auto", "low", "high"))
-
-
-def _check_calls(message: Fields, calls: object) -> None:
-    if not isinstance(calls, list):
-        message.refuse("tool_calls", f"must be a list, got {type_name(calls)}")
-        return
-    for at, call in enumerate(calls):
-        read = message.object("tool_calls", call, f"[{at}]")
-        if read is None:
-            continue
-        read.text("id", required=True)
-        function = read.object("function", read.raw("function"))
-        if function is not None:
-            function.text("name", required=True)
-            function.text("arguments", required=True)
-
-
-def _check_tool_turns(request: Fields, messages: Sequence[Message]) -> None:
-    """Check that every tool message answers an earlier call."""
+def message_problems(messages: Sequence[Message], inline: bool) -> Iterator[str]:
+    """Yield what is wrong with messages of the right shape."""
     called: set[str] = set()
     for at, message in enumerate(messages):
-        calls = message.get("tool_calls")
-        for call in calls if isinstance(calls, list) else ():
-            if isinstance(call, dict) and isinstance(call.get("id"), str):
-                called.add(call["id"])
+        where, content, calls = f"$.messages[{at}]", message.get("content"), message.get("tool_calls") or []
+        if content is None and (message["role"] != "assistant" or not calls):
+            yield f"{where}.content may only be null in an assistant message with tool_calls"
+        for number, part in enumerate(content if isinstance(content, list) else ()):
+            if part.get(part["type"]) is None:
+                yield f"{where}.content[{number}].{part['type']} is required"
+        called |= {call["id"] for call in calls}
         answered = message.get("tool_call_id")
-        if message.get("role") == "tool" and isinstance(answered, str) and answered not in called:
-            request.refuse("messages", f"[{at}] answers the tool call {answered!r}, which does not exist")
-
-
-def _check_images(request: Fields, messages: Sequence[Message], inline: bool) -> None:
-    urls = list(_images(messages))
+        if message["role"] == "tool" and answered not in called:
+            yield f"{where}.tool_call_id must be the id of an earlier tool call, got {answered!r}"
+    urls = [url for message in messages for url in images_of(message)]
     if len(urls) > MAX_IMAGES:
-        request.refuse("messages", f"have {len(urls)} images; at most {MAX_IMAGES} are allowed")
+        yield f"$.messages have {len(urls)} images; at most {MAX_IMAGES} are allowed"
         return
     for url in urls:
         content = content_of(url)
         if content is None:
             if inline or not url.strip().lower().startswith(("http://", "https://")):
-                request.refuse("messages", "have an image that is not a base64 data URI")
+                yield "$.messages have an image that is not a base64 data URI"
         elif (problem := _image_problem(url, content)) is not None:
-            request.refuse("messages", f"have an image {problem}")
+            yield f"$.messages have an image {problem}"
 
 
 def _image_problem(url: str, content: bytes) -> str | None:
@@ -280,8 +211,3 @@ def _image_problem(url: str, content: bytes) -> str | None:
     if size is None:
         return "that is unreadable"
     return f"of {size[0]} x {size[1]} pixels; the longest side may have {MAX_SIDE}" if max(size) > MAX_SIDE else None
-
-
-def _images(messages: Sequence[Message]) -> Iterator[str]:
-    for message in messages:
-        yield from images_of(message)

@@ -1,37 +1,27 @@
 """Checked completion requests, from socket frames, hosted chat and durable runs, and the errors that decline them.
 
-The same rules apply to all endpoints; only a few keys are spelled differently. Balances and workers are not considered
-here.
+The same rules apply to all endpoints; only a few keys are spelled differently. Types and ranges are in
+``requests.json``. Balances and workers are not considered here.
 """
 # Protocol notes: chat §2, §11, §12.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import Any, TypedDict, cast
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, cached_property
+from importlib.resources import files
+from typing import Any, TypedDict
 
 from attrs import evolve, field, frozen
 
+from sogni.core.tools.schemas import SchemaCheck
 from sogni.emulator.account.accounts import Token
 from sogni.emulator.attribution import check_attribution_fields
 from sogni.emulator.chat import messages as tokens
-from sogni.emulator.chat.messages import Conversation, Message, check_messages
+from sogni.emulator.chat.messages import Conversation, Message, message_problems
 from sogni.emulator.chat.models import LANGUAGE_MODELS, LanguageModel
 from sogni.emulator.fields import Fields, Finding
-
-_RANGES: Mapping[str, tuple[float, float]] = {
-    "temperature": (0, 2),
-    "top_p": (0, 1),
-    "top_k": (0, 1000),
-    "min_p": (0, 1),
-    "repetition_penalty": (0, 10),
-    "frequency_penalty": (-2, 2),
-    "presence_penalty": (-2, 2),
-}
-_TOOL_MODES = ("creative-tools", "creative-agent")
-_PROFILES = ("general", "coding", "reasoning")
-_BILLING = ("auto", "subscription", "tokens")
 
 
 @frozen(kw_only=True)
@@ -90,168 +80,99 @@ class Checked:
     message: str = ""
 
 
+FRAME_NAMES = {
+    "token_type": "tokenType",
+    "task_profile": "taskProfile",
+    "app_source": "appSource",
+    "safe_content_filter": "safeContentFilter",
+    "billing_mode": "billingMode",
+}
+HOSTED_NAMES = {"billing_mode": "billingMode"}
+"""How endpoints spell keys."""
+
+
 def check_frame(payload: Mapping[str, Any]) -> Checked:
     """Check an ``llmJobRequest`` that has a job ID."""
     request = Fields(payload, "$", [])
     request.raw("jobID")
-    request.text("type", required=True, allowed=("llm",))
-    request.text("appSource")
     request.raw("stream")
+    request.text("type", required=True, allowed=("llm",))
     check_attribution_fields(request)
-    return check(request, token="tokenType", profile="taskProfile", app_source="appSource", safe="safeContentFilter")
+    return check(request, FRAME_NAMES)
+
+
+@cache
+def _schema() -> Any:
+    return json.loads((files(__package__) / "requests.json").read_text("utf-8"))
 
 
 def check(
-    request: Fields,
-    *,
-    token: str,
-    profile: str,
-    app_source: str,
-    safe: str,
-    billing: str = "billingMode",
-    inline_images: bool = True,
-    default_model: str | None = None,
+    request: Fields, names: Mapping[str, str], *, inline_images: bool = True, default_model: str | None = None
 ) -> Checked:
-    """Check what all endpoints have in common; the arguments are the values that are spelled differently."""
-    name = request.text("model", required=default_model is None) or default_model
-    messages = check_messages(request, vision_only_inline=inline_images)
-    for key, (low, high) in _RANGES.items():
-        request.number(key, minimum=low, maximum=high)
-    limit = request.whole("max_tokens", minimum=1)
-    choice, named = _tool_choice(request)
-    chat_request = {
-        "messages": messages,
-        "token": cast(Token, request.text(token, allowed=("sogni", "spark")) or "sogni"),
-        "max_tokens": limit,
-        "stop": _stops(request),
-        "think": _think(request),
-        "profile": request.text(profile, allowed=_PROFILES) or "general",
-        "response_format": _response_format(request),
-        "tools": _tools(request),
-        "tool_choice": choice,
-        "named_tool": named,
-        "sogni_tools": _sogni_tools(request),
-        "execute_tools": bool(request.raw("sogni_tool_execution")),
-        "billing": request.text(billing, allowed=_BILLING) or "auto",
-        "app_source": request.text(app_source),
-        "safe": request.flag(safe) is not False,
-    }
-    return _concluded(request, name, chat_request)
-
-
-def _concluded(request: Fields, name: str | None, chat_request: dict[str, Any]) -> Checked:
+    """Check what all endpoints have in common; ``names`` are the keys that are spelled differently."""
+    schema = _schema()
+    properties = {names.get(name, name): inner for name, inner in schema["properties"].items()}
+    body = {key: request.raw(key) for key in properties if request.has(key)}
+    checker = SchemaCheck()
+    checker.value(body, {**schema, "properties": properties}, "$")
+    problems = checker.errors + ([] if body.get("model") or default_model else ["$.model is required"])
+    given: dict[str, Any] = {name: body.get(names.get(name, name)) for name in schema["properties"]}
+    problems = problems or [*message_problems(given["messages"], inline_images), *_rules(given)]
     request.leftover()
-    findings = request.findings
-    refused = [str(finding) for finding in findings if finding.refused]
+    for problem in problems:
+        where, _, message = problem.partition(" ")
+        request.findings.append(Finding(where, message))
+    refused = [str(finding) for finding in request.findings if finding.refused]
     if refused:
-        return Checked(None, findings, "invalid_request", "; ".join(refused))
-    model = LANGUAGE_MODELS.get(name or "")
+        return Checked(None, request.findings, "invalid_request", "; ".join(refused))
+    model = LANGUAGE_MODELS.get(given["model"] or default_model or "")
     if model is None:
-        return Checked(None, findings, "model_unavailable", f"No worker serves the language model {name!r}")
-    checked = ChatRequest(model=model, **chat_request)
-    problem = _too_much(checked)
-    if problem is not None:
-        return Checked(None, findings, "invalid_request", problem)
-    return Checked(checked, findings)
+        message = f"No worker serves the language model {given['model']!r}"
+        return Checked(None, request.findings, "model_unavailable", message)
+    checked = _chat_request(model, given)
+    if checked.input_tokens >= model.context:
+        message = f"the messages have {checked.input_tokens} tokens, {model.id} takes fewer than {model.context}"
+        return Checked(None, request.findings, "invalid_request", message)
+    return Checked(checked, request.findings)
 
 
-def _too_much(chat_request: ChatRequest) -> str | None:
-    offered = {tool["function"]["name"] for tool in chat_request.tools}
-    if chat_request.named_tool and chat_request.sogni_tools is None and chat_request.tool_choice not in offered:
-        return f"$.tool_choice names the tool {chat_request.tool_choice!r}, which is not in tools"
-    if chat_request.tool_choice == "required" and not offered and chat_request.sogni_tools is None:
-        return "$.tool_choice is 'required', but there are no tools"
-    needed = chat_request.input_tokens
-    if needed >= chat_request.model.context:
-        return (
-            f"the messages have {needed} tokens, {chat_request.model.id} takes fewer than {chat_request.model.context}"
-        )
-    return None
+def _rules(given: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a request beyond the types and ranges of its values."""
+    form, choice = given["response_format"], given["tool_choice"]
+    if form is not None and form["type"] == "json_schema" and form.get("json_schema") is None:
+        yield "$.response_format.json_schema is required"
+    offered = {tool["function"]["name"] for tool in given["tools"] or ()}
+    if isinstance(choice, str) and choice not in ("none", "auto", "required"):
+        yield f"$.tool_choice must be one of none, auto, required, got {choice!r}"
+    elif given["sogni_tools"]:
+        return
+    elif choice == "required" and not offered:
+        yield "$.tool_choice is 'required', but there are no tools"
+    elif isinstance(choice, Mapping) and choice["function"]["name"] not in offered:
+        yield f"$.tool_choice names the tool {choice['function']['name']!r}, which is not in tools"
 
 
-def _stops(request: Fields) -> tuple[str, ...]:
-    given = request.raw("stop")
-    stops = [given] if isinstance(given, str) else given
-    if stops is None:
-        return ()
-    if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops):
-        request.refuse("stop", "must be a string or a list of strings")
-        return ()
-    return tuple(stop for stop in stops if stop)
-
-
-def _think(request: Fields) -> bool:
-    given = request.raw("chat_template_kwargs")
-    if given is None:
-        return False
-    options = request.object("chat_template_kwargs", given)
-    if options is None:
-        return False
-    requested = options.raw("enable_thinking")
-    if requested is not None and not isinstance(requested, bool):
-        options.refuse("enable_thinking", "must be a boolean")
-    return requested is True
-
-
-def _response_format(request: Fields) -> Mapping[str, Any] | None:
-    given = request.raw("response_format")
-    if given is None:
-        return None
-    read = request.object("response_format", given)
-    kind = None if read is None else read.text("type", required=True, allowed=("text", "json_object", "json_schema"))
-    if read is None or kind is None:
-        return None
-    if kind == "json_schema":
-        described = read.object("json_schema", read.raw("json_schema"))
-        if described is None:
-            return None
-        described.text("name", required=True)
-        described.object("schema", described.raw("schema"))
-    return None if kind == "text" else cast(Mapping[str, Any], given)
-
-
-def _tools(request: Fields) -> list[Mapping[str, Any]]:
-    given = request.raw("tools")
-    if given is None:
-        return []
-    if not isinstance(given, list):
-        request.refuse("tools", "must be a list")
-        return []
-    for at, tool in enumerate(given):
-        read = request.object("tools", tool, f"[{at}]")
-        if read is None:
-            continue
-        read.text("type", required=True, allowed=("function",))
-        function = read.object("function", read.raw("function"))
-        if function is not None:
-            function.text("name", required=True)
-            function.text("description")
-            if function.raw("parameters") is not None:
-                function.object("parameters", function.raw("parameters"))
-    return given
-
-
-def _tool_choice(request: Fields) -> tuple[str | None, bool]:
-    given = request.raw("tool_choice")
-    if given is None:
-        return None, False
-    if isinstance(given, str):
-        return request.text("tool_choice", allowed=("none", "auto", "required")), False
-    choice = request.object("tool_choice", given)
-    if choice is None:
-        return None, False
-    choice.text("type", required=True, allowed=("function",))
-    function = choice.object("function", choice.raw("function"))
-    return (None if function is None else function.text("name", required=True)), True
-
-
-def _sogni_tools(request: Fields) -> str | None:
-    given = request.raw("sogni_tools")
-    if given in (None, False):
-        return None
-    if given is True:
-        return "creative-tools"
-    return request.text("sogni_tools", allowed=_TOOL_MODES)
+def _chat_request(model: LanguageModel, given: Mapping[str, Any]) -> ChatRequest:
+    choice, stops, form = given["tool_choice"], given["stop"] or [], given["response_format"]
+    named = isinstance(choice, Mapping)
+    return ChatRequest(
+        model=model,
+        messages=given["messages"],
+        token=given["token_type"] or "sogni",
+        max_tokens=None if given["max_tokens"] is None else int(given["max_tokens"]),
+        stop=tuple(stop for stop in ([stops] if isinstance(stops, str) else stops) if stop),
+        think=(given["chat_template_kwargs"] or {}).get("enable_thinking") is True,
+        profile=given["task_profile"] or "general",
+        response_format=None if form is None or form["type"] == "text" else form,
+        tools=given["tools"] or (),
+        tool_choice=choice["function"]["name"] if named else choice,
+        named_tool=named,
+        sogni_tools="creative-tools" if given["sogni_tools"] is True else given["sogni_tools"] or None,
+        execute_tools=bool(given["sogni_tool_execution"]),
+        billing=given["billing_mode"] or "auto",
+        app_source=given["app_source"],
+        safe=given["safe_content_filter"] is not False,
+    )
 
 
 _STATUSES = {

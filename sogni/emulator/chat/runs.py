@@ -55,16 +55,7 @@ def chat_request_of(body: Mapping[str, Any], recorder: Recorder) -> ChatRequest:
     fields = {key: body[key] for key in ("messages", "tools", "tool_choice", "model") if key in body}
     fields |= {key: body[key] for key in ("token_type", "app_source", "billing_mode") if key in body}
     fields |= {key: sampling[key] for key in _SAMPLING if key in sampling}
-    checked = check(
-        Fields(fields, "$", []),
-        token="token_type",
-        profile="task_profile",
-        app_source="app_source",
-        safe="safe_content_filter",
-        billing="billing_mode",
-        inline_images=False,
-        default_model=DEFAULT_MODEL,
-    )
+    checked = check(Fields(fields, "$", []), {}, inline_images=False, default_model=DEFAULT_MODEL)
     for finding in checked.findings:
         recorder.violation(f"POST /v1/chat/runs {finding.where}", finding.message)
     for unknown in set(body) - set(_KEYS):

@@ -17,7 +17,7 @@ from sogni.emulator.chat.agent import Agent, Session, library_of, message_of
 from sogni.emulator.chat.completions import Bill
 from sogni.emulator.chat.messages import count
 from sogni.emulator.chat.models import DEFAULT_MODEL, LANGUAGE_MODELS
-from sogni.emulator.chat.requests import ChatRequest, DeclinedError, check
+from sogni.emulator.chat.requests import HOSTED_NAMES, ChatRequest, DeclinedError, check
 from sogni.emulator.chat.runs import ChatRun, ChatRuns, wire_of
 from sogni.emulator.chat.script import Completion
 from sogni.emulator.fields import Fields
@@ -86,14 +86,7 @@ class _ChatRoutes:
                 request.refuse(key, "must be a list")
         if request.raw("stream"):
             request.refuse("stream", "must be false; hosted chat does not stream")
-        checked = check(
-            request,
-            token="token_type",
-            profile="task_profile",
-            app_source="app_source",
-            safe="safe_content_filter",
-            default_model=DEFAULT_MODEL,
-        )
+        checked = check(request, HOSTED_NAMES, default_model=DEFAULT_MODEL)
         for finding in checked.findings:
             self.state.recorder.violation(f"POST /v1/chat/completions {finding.where}", finding.message)
         if checked.chat_request is None:

@@ -20,14 +20,12 @@ from sogni.emulator.projects.estimates import USD_PER_TOKEN
 from sogni.emulator.responses import NOT_FOUND, RefusedError
 from sogni.emulator.tools.runner import capacity_units
 from sogni.emulator.workflows.engine import Engine
-from sogni.emulator.workflows.plans import estimate_plan, inline_data, plan_problems, reference_problems
+from sogni.emulator.workflows.plans import body_problems, estimate_plan, plan_problems
 from sogni.emulator.workflows.runs import Run, Step
 
 INSUFFICIENT_BALANCE = 123
 CONFLICT = 409
 _PREVIEW_LIFETIME = 600.0
-_TOKENS = ("spark", "sogni", "auto")
-_BILLING = ("auto", "subscription", "tokens")
 
 
 @frozen(kw_only=True)
@@ -85,10 +83,9 @@ class WorkflowService:
     async def start(self, account: Account, request: StartRequest) -> Run:
         """Start a workflow, or raise ``RefusedError``."""
         body = request.body
-        references = [*(body.get("media_references") or ()), *request.references]
-        problems = [*_body_problems(body), *reference_problems(body.get("media_references"))]
-        problems += plan_problems(request.plan, has_media=bool(references))
-        _refuse(problems)
+        given = body.get("media_references")
+        references = [*(given if isinstance(given, list) else ()), *request.references]
+        _refuse([*body_problems(body), *plan_problems(request.plan, has_media=bool(references))])
         run = self._run(account, request, references)
         await self._price(run, account, body.get("max_estimated_capacity_units"))
         self._check_limit(account)
@@ -101,8 +98,10 @@ class WorkflowService:
         """Start another take of a run that has delivered something."""
         if source.status not in ("completed", "partial_failure"):
             raise RefusedError(CONFLICT, f"A workflow that is {source.status} cannot be reseeded")
+        _refuse(body_problems(body))
         overrides = body.get("seed_overrides") or {}
-        _refuse([*_body_problems(body), *_override_problems(overrides, source)])
+        unknown = [name for name in overrides if source.step(name) is None]
+        _refuse([f"seed_overrides: {name!r} is not a step of the workflow" for name in unknown])
         request = StartRequest(
             plan=source.plan, body=body, key=key, template_id=source.template_id, inputs=source.inputs
         )
@@ -124,7 +123,7 @@ class WorkflowService:
 
     def resume(self, run: Run, body: Mapping[str, Any]) -> bool:
         """Resume a waiting run; return False if it is not waiting."""
-        _refuse(_body_problems(body))
+        _refuse(body_problems(body))
         if run.status != "waiting_for_user":
             return False
         self._check_limit(self.engine.account(run))
@@ -245,30 +244,3 @@ def _refuse(problems: list[str]) -> None:
         more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
         text = "; ".join(problems[:5]) + more
         raise RefusedError(400, f"Invalid workflow request: {text}", details={"problems": problems})
-
-
-def _body_problems(body: Mapping[str, Any]) -> list[str]:
-    problems = []
-    for name, allowed in (("token_type", _TOKENS), ("billing_mode", _BILLING)):
-        if body.get(name) not in (None, *allowed):
-            problems.append(f"{name} must be one of {', '.join(allowed)}, got {body[name]!r}")
-    flags = ("confirm_cost", "safe_content_filter")
-    problems += [f"{name} must be a boolean" for name in flags if not isinstance(body.get(name), bool | None)]
-    limit = body.get("max_estimated_capacity_units")
-    if not isinstance(body.get("app_source"), str | None):
-        problems.append("app_source must be a string")
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float) or not limit >= 0):
-        problems.append("max_estimated_capacity_units must be a number of at least 0")
-    return problems + [f"{path} must not be inline data" for path in inline_data(body.get("inputs"), "inputs")]
-
-
-def _override_problems(overrides: object, source: Run) -> list[str]:
-    if not isinstance(overrides, Mapping):
-        return ["seed_overrides must be an object"]
-    problems = []
-    for name, seed in overrides.items():
-        if source.step(str(name)) is None:
-            problems.append(f"seed_overrides: {name!r} is not a step of the workflow")
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-            problems.append(f"seed_overrides.{name} must be an integer from 0 to 4294967295")
-    return problems

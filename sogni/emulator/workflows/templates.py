@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import define, evolve, field, frozen
@@ -14,146 +14,8 @@ from sogni.emulator.account.accounts import Account
 from sogni.emulator.persistence import Archive
 from sogni.emulator.responses import NOT_FOUND, RefusedError
 from sogni.emulator.state import State
-from sogni.emulator.workflows.plans import STEP_TOOLS
-
-_RELEASED = 1_750_000_000_000
-
-
-def _template(id: str, name: str, description: str, category: str, **more: Any) -> dict[str, object]:
-    return {
-        "id": id,
-        "name": name,
-        "version": "1.0.0",
-        "description": description,
-        "category": category,
-        "stability": "production",
-        "author": "system",
-        "visibility": "public",
-        "exposeToLLM": True,
-        "createdAt": _RELEASED,
-        "updatedAt": _RELEASED,
-        **more,
-    }
-
-
-def _input(name: str, type: str, description: str, **more: Any) -> dict[str, object]:
-    return {"name": name, "type": type, "required": "default" not in more, "description": description, **more}
-
-
-def _dependency(source: str, target: str, transform: str, kind: str) -> dict[str, object]:
-    return {
-        "sourceStepId": source,
-        "targetArgument": target,
-        "transform": transform,
-        "mediaType": kind,
-        "required": True,
-    }
-
-
-_RATIO = _input(
-    "aspect_ratio",
-    "select",
-    "The aspect ratio of images and video.",
-    default="1:1",
-    options=[{"value": value, "label": value} for value in ("1:1", "16:9", "9:16")],
-)
-
-SYSTEM_TEMPLATES: Sequence[dict[str, Any]] = (
-    _template(
-        "sys-teaser",
-        "Teaser from a sentence",
-        "Generates an image from a sentence and animates it.",
-        "video-social",
-        tags=["image", "video"],
-        estimatedCapacityUnits={"min": 1, "max": 60},
-        inputs=[
-            _input("brief", "text", "The content of the image."),
-            _RATIO,
-            _input("seconds", "number", "The length of the video.", default=3),
-        ],
-        stages=[
-            {
-                "id": "still",
-                "toolName": "generate_image",
-                "arguments": {"prompt": "$inputs.brief", "aspectRatio": "$inputs.aspect_ratio"},
-            },
-            {
-                "id": "clip",
-                "toolName": "animate_photo",
-                "arguments": {"prompt": "$inputs.brief, in gentle motion", "duration": "$inputs.seconds"},
-                "dependsOn": [_dependency("still", "sourceImageIndex", "image_index", "image")],
-            },
-        ],
-    ),
-    _template(
-        "sys-music-film",
-        "Short film with music",
-        "An image, a clip that starts with it, a second clip, and music, joined into one video.",
-        "cinematic",
-        tags=["image", "video", "music"],
-        estimatedCapacityUnits={"min": 2, "max": 120},
-        inputs=[
-            _input("brief", "text", "The content of the image."),
-            _input("mood", "text", "How it sounds.", default="calm"),
-        ],
-        stages=[
-            {"id": "still", "toolName": "generate_image", "arguments": {"prompt": "$inputs.brief"}},
-            {
-                "id": "opening",
-                "toolName": "animate_photo",
-                "arguments": {"prompt": "$inputs.brief, slowly", "duration": 3},
-                "dependsOn": [_dependency("still", "sourceImageIndex", "image_index", "image")],
-            },
-            {
-                "id": "closing",
-                "toolName": "animate_photo",
-                "arguments": {"prompt": "$inputs.brief, at dusk", "duration": 3},
-                "dependsOn": [_dependency("still", "sourceImageIndex", "image_index", "image")],
-            },
-            {
-                "id": "music",
-                "toolName": "generate_music",
-                "arguments": {"prompt": "$inputs.mood music", "duration": 10},
-            },
-            {
-                "id": "film",
-                "toolName": "stitch_video",
-                "arguments": {},
-                "dependsOn": [
-                    _dependency("opening", "videoIndices", "video_index", "video"),
-                    _dependency("closing", "videoIndices", "video_index", "video"),
-                    _dependency("music", "audioIndex", "audio_index", "audio"),
-                ],
-            },
-        ],
-    ),
-    _template(
-        "sys-makeover",
-        "Photo in another style",
-        "Restores a photo and applies a style to it.",
-        "makeover",
-        tags=["image"],
-        inputs=[_input("photo", "image", "The photo."), _input("style", "text", "The style.", default="watercolour")],
-        stages=[
-            {
-                "id": "restored",
-                "toolName": "restore_photo",
-                "arguments": {"prompt": "clean and sharp"},
-                "dependsOn": [_dependency("$input_media", "source_image_url", "image_url", "image")],
-            },
-            {
-                "id": "styled",
-                "toolName": "apply_style",
-                "arguments": {"prompt": "in the style of $inputs.style"},
-                "dependsOn": [_dependency("restored", "sourceImageIndex", "image_index", "image")],
-            },
-        ],
-    ),
-)
-
-
-# Filling
-
+from sogni.emulator.tools.runner import TOOLS
+from sogni.emulator.workflows.plans import data, is_web_url, shape_problems
 
 _REFERENCE = re.compile(r"\$inputs\.([A-Za-z_][A-Za-z0-9_-]*)")
 MEDIA = ("image", "audio", "video")
@@ -202,8 +64,7 @@ def _input_problems(entry: Mapping[str, Any], value: object) -> list[str]:
             found.append(f"inputs.{name} must have {low} to {high} values, got {len(value)}")
         return found
     if kind in MEDIA:
-        fine = isinstance(value, str) and value.strip().lower().startswith(("http://", "https://"))
-        return [] if fine else [f"inputs.{name} must be an http(s) URL"]
+        return [] if is_web_url(value) else [f"inputs.{name} must be an http(s) URL"]
     if kind == "select":
         allowed = [option.get("value") for option in entry.get("options") or ()]
         return [] if value in allowed else [f"inputs.{name} must be one of {', '.join(map(str, allowed))}"]
@@ -276,9 +137,6 @@ def referenced(value: object) -> set[str]:
 
 
 KIND = "template"
-_CATEGORIES = ("portrait", "video-social", "makeover", "cinematic", "music", "analysis", "custom", "other")
-_INPUT_TYPES = ("image", "audio", "video", "text", "number", "select", "boolean")
-_MOST_INPUTS, _LONGEST_NAME, _LONGEST_INPUT = 16, 200, 64
 _OURS = ("id", "author", "createdAt", "updatedAt")
 """Keys written by the service; a client's values for them are ignored."""
 
@@ -304,7 +162,7 @@ class Templates:
 
     def clear(self) -> None:
         """Remove all templates except the service's own."""
-        self._all = {entry["id"]: _Owned(None, dict(entry)) for entry in SYSTEM_TEMPLATES}
+        self._all = {entry["id"]: _Owned(None, dict(entry)) for entry in data()["templates"]}
 
     def list(
         self, account: Account, visibility: str, limit: int, offset: int
@@ -393,68 +251,19 @@ class Templates:
 
 
 def _check(template: Mapping[str, Any]) -> None:
-    problems = []
-    name = template.get("name")
-    if not isinstance(name, str) or not 1 <= len(name.strip()) <= _LONGEST_NAME:
-        problems.append(f"name must be a string of 1 to {_LONGEST_NAME} characters")
-    if template.get("visibility", "private") not in ("private", "public"):
-        problems.append("visibility must be private or public")
-    if template.get("category", "custom") not in _CATEGORIES:
-        problems.append(f"category must be one of {', '.join(_CATEGORIES)}")
-    inputs = template.get("inputs", [])
-    problems += _inputs_problems(inputs) if isinstance(inputs, list) else ["inputs must be a list"]
-    stages = template.get("stages", [])
-    if not isinstance(stages, list) or not all(isinstance(stage, Mapping) for stage in stages):
-        problems.append("stages must be a list of objects")
-    else:
-        known = (
-            {str(entry.get("name")) for entry in inputs if isinstance(entry, Mapping)}
-            if isinstance(inputs, list)
-            else set()
-        )
-        problems += _stages_problems(stages, known)
+    problems = shape_problems("template", template)
+    if not problems:
+        inputs, stages = template.get("inputs") or [], template.get("stages") or []
+        names = [entry["name"] for entry in inputs]
+        for index, entry in enumerate(inputs):
+            if entry["name"] in names[:index]:
+                problems.append(f"inputs[{index}].name: {entry['name']!r} is declared twice")
+            if entry["type"] == "select" and not entry.get("options"):
+                problems.append(f"inputs[{index}].options must be a list of objects with a value")
+        for index, stage in enumerate(stages):
+            if stage["toolName"] not in TOOLS:
+                problems.append(f"stages[{index}].toolName: unknown tool {stage['toolName']!r}")
+            unknown = sorted(referenced(stage) - {*names})
+            problems += [f"stages[{index}]: $inputs.{name} is not declared" for name in unknown]
     if problems:
         raise RefusedError(400, f"Invalid template: {'; '.join(problems)}", details={"problems": problems})
-
-
-def _inputs_problems(inputs: list[Any]) -> list[str]:
-    problems = [] if len(inputs) <= _MOST_INPUTS else [f"inputs must have at most {_MOST_INPUTS} entries"]
-    seen = set()
-    for index, entry in enumerate(inputs):
-        name = entry.get("name") if isinstance(entry, Mapping) else None
-        if not isinstance(name, str) or not 1 <= len(name) <= _LONGEST_INPUT:
-            problems.append(f"inputs[{index}].name must be a string of 1 to {_LONGEST_INPUT} characters")
-            continue
-        if name in seen:
-            problems.append(f"inputs[{index}].name: {name!r} is declared twice")
-        seen.add(name)
-        if entry.get("type") not in _INPUT_TYPES:
-            problems.append(f"inputs[{index}].type must be one of {', '.join(_INPUT_TYPES)}")
-        if entry.get("type") == "select" and not _are_options(entry.get("options")):
-            problems.append(f"inputs[{index}].options must be a list of objects with a value")
-        if not _is_range(entry.get("multiple")):
-            problems.append(f"inputs[{index}].multiple must have integers, min of at least 0 and max of at least 1")
-    return problems
-
-
-def _are_options(given: object) -> bool:
-    return isinstance(given, list) and all(isinstance(option, Mapping) and "value" in option for option in given)
-
-
-def _is_range(given: object) -> bool:
-    """Return True for a valid number of values, or if none is given."""
-    # Protocol notes: workflows §7.1.
-    if not isinstance(given, Mapping | None):
-        return False
-    bounds = [] if given is None else [(given.get("min", 0), 0), (given.get("max", 1), 1)]
-    return all(type(bound) is int and bound >= least for bound, least in bounds)
-
-
-def _stages_problems(stages: list[Mapping[str, Any]], inputs: set[str]) -> list[str]:
-    problems = []
-    for index, stage in enumerate(stages):
-        if not isinstance(stage.get("toolName"), str) or stage["toolName"] not in STEP_TOOLS:
-            problems.append(f"stages[{index}].toolName: unknown tool {stage.get('toolName')!r}")
-        unknown = sorted(referenced(stage) - inputs)
-        problems += [f"stages[{index}]: $inputs.{name} is not declared" for name in unknown]
-    return problems

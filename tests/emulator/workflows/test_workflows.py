@@ -262,7 +262,7 @@ def test_transforms_of_videos_words_and_overlays(wire: Wire) -> None:
     [
         ({}, "input and workflow_id"),
         (plan(still(), workflow_id="x"), "input and workflow_id"),
-        ({"input": {"steps": []}}, "at least one step"),
+        ({"input": {"steps": []}}, "input.steps must have at least 1"),
         ({"input": {"title": 3, "steps": [still()]}}, "title"),
         (plan(step("a", "paint_house")), "unknown tool"),
         (plan(step("a", "enhance_prompt", prompt="a")), "unknown tool"),
