@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 import time
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -89,7 +90,13 @@ def _clock(context: click.Context, parameter: click.Parameter, value: str | None
 )
 @click.option("--seed", type=int, help="Generate reproducible ids and random seeds. Default: random.")
 @click.option("--control", is_flag=True, help="Serve the control API on the loopback interface, and print its token.")
-@click.option("--control-port", type=PORT, default=0, help="Serve the control API on this port. Default: a free port.")
+@click.option(
+    "--control-port",
+    type=PORT,
+    default=0,
+    help="Port of control API and inspector. Default: a free port.",
+)
+@click.option("--inspector", is_flag=True, help="Serve a page that shows everything live, and print its URL.")
 @click.option("--local", is_flag=True, help="Ignored: this command is always local.")
 @JSON
 def emulator(spark: Decimal, sogni: Decimal, free_spark: Decimal, local: bool, as_json: bool, **options: Any) -> None:
@@ -102,7 +109,7 @@ def emulator(spark: Decimal, sogni: Decimal, free_spark: Decimal, local: bool, a
     from sogni.emulator import LocalSupernet
 
     with LocalSupernet(balance={"spark": spark, "sogni": sogni, "free_spark": free_spark}, **options) as supernet:
-        print_endpoints(supernet, control=options["control"], as_json=as_json)
+        print_endpoints(supernet, options=options, as_json=as_json)
         try:
             # Not by joining its thread: before Python 3.13 an interrupted join leaves the thread's state unknown. In
             # short sleeps, because a signal that arrives just before one is noticed only at its end.
@@ -113,12 +120,14 @@ def emulator(spark: Decimal, sogni: Decimal, free_spark: Decimal, local: bool, a
             return
 
 
-def print_endpoints(supernet: Any, *, control: bool, as_json: bool) -> None:
+def print_endpoints(supernet: Any, *, options: Mapping[str, Any], as_json: bool) -> None:
     """Print the endpoints of the emulator, flushed at once because other programs wait for them."""
     found = {"apiKey": supernet.api_key, "restEndpoint": supernet.rest_endpoint}
     found["socketEndpoint"] = supernet.socket_endpoint
-    if control:
+    if options["control"]:
         found |= {"controlEndpoint": supernet.control_endpoint, "controlToken": supernet.control_token}
+    if options["inspector"]:
+        found["inspectorUrl"] = supernet.inspector_url
     if as_json:
         print_json(found)
     else:

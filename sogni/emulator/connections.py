@@ -199,6 +199,8 @@ class Connection:
     ended: bool = False
     end_code: int | None = None
     frozen: bool = False
+    on_send: Callable[[Connection, str, object], None] | None = None
+    """Called with each frame that is sent; set by ``Connections.add``."""
     _frames: int = 0
     _tokens: int = 0
     _held: list[_Write] = field(factory=list)
@@ -215,6 +217,8 @@ class Connection:
         self._tokens += type == "jobTokens"
         drop = self.faults.take(SocketDrop, stage_of(type, payload), self._frames, self._tokens)
         delivered = drop is None or drop.deliver
+        if delivered and self.on_send is not None:
+            self.on_send(self, type, payload)
         if delivered:
             self._queue(type, payload, written)
         if drop is not None:
@@ -275,6 +279,7 @@ class Connections:
 
     _live: dict[tuple[int, str], Connection] = field(factory=dict)
     count: int = 0
+    on_send: Callable[[Connection, str, object], None] | None = None
 
     def __len__(self) -> int:
         return len(self._live)
@@ -289,6 +294,7 @@ class Connections:
         if older is not None:
             older.end(DISPLACED, "Another connection uses this appId")
         self._live[(connection.account.sid, connection.app_id)] = connection
+        connection.on_send = self.on_send
 
     def remove(self, connection: Connection) -> None:
         connection.ended = True

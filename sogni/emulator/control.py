@@ -16,14 +16,14 @@ import json
 import math
 import secrets
 import weakref
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import attrs
 from aiohttp import hdrs, web
-from attrs import define, field, frozen
+from attrs import frozen
 
 from sogni.emulator.account.accounts import Account
 from sogni.emulator.chat.script import ChatFailure, ChatRate, ChatReply, ChatRule, ChatScript
@@ -132,34 +132,16 @@ class RefusedRequestError(Exception):
         self.body: dict[str, Json] = {"message": message, **details}
 
 
-@define(eq=False)
-class Rules:
-    """Numbers for the rules of a plan or a script, by which they can be looked at later."""
+def describe_rules(rules: Sequence[Rule | ChatRule]) -> list[dict[str, object]]:
+    """Describe rules; the ID of each is its position, from 1."""
+    return [_describe_rule(number, rule) for number, rule in enumerate(rules, 1)]
 
-    _numbered: list[Rule | ChatRule] = field(factory=list)
 
-    def number(self, rule: Rule | ChatRule) -> int:
-        """Return the number of a rule, which gets one if it has none."""
-        for number, it in enumerate(self._numbered, 1):
-            if it is rule:
-                return number
-        self._numbered.append(rule)
-        return len(self._numbered)
-
-    def clear(self) -> None:
-        self._numbered.clear()
-
-    def all(self, pending: tuple[Rule | ChatRule, ...]) -> list[dict[str, object]]:
-        """Describe the numbered rules, and the pending ones that have no number yet."""
-        for rule in pending:
-            self.number(rule)
-        return [self.describe(rule) for rule in self._numbered]
-
-    def describe(self, rule: Rule | ChatRule) -> dict[str, object]:
-        fields = {it.name: getattr(rule, it.name) for it in attrs.fields(type(rule)) if it.name != "fired"}
-        name = _FAULT_NAMES[type(rule)] if isinstance(rule, Rule) else _CHAT_NAMES[type(rule)]
-        state = {"id": self.number(rule), "name": name, "fired": rule.fired, "spent": rule.spent}
-        return {**state, "fields": {key: it for key, it in fields.items() if it is not None}}
+def _describe_rule(number: int, rule: Rule | ChatRule) -> dict[str, object]:
+    fields = {it.name: getattr(rule, it.name) for it in attrs.fields(type(rule)) if it.name != "fired"}
+    name = _FAULT_NAMES[type(rule)] if isinstance(rule, Rule) else _CHAT_NAMES[type(rule)]
+    state = {"id": number, "name": name, "fired": rule.fired, "spent": rule.spent}
+    return {**state, "fields": {key: it for key, it in fields.items() if it is not None}}
 
 
 class Control:
@@ -169,7 +151,6 @@ class Control:
         # Weak: an emulator that nobody refers to is closed.
         self._supernet = weakref.ref(supernet)
         self.token = secrets.token_urlsafe(24)
-        self._faults, self._chat = Rules(), Rules()
         self.routes: Mapping[tuple[str, str], Route] = routes_of(type(supernet))
 
     def endpoint(self, address: str) -> str:
@@ -185,15 +166,12 @@ class Control:
 
     def act(self, name: str, given: Mapping[str, Any]) -> object:
         """Call a method of the emulator."""
-        if name == "reset":
-            self._faults.clear()
-            self._chat.clear()
         return {"result": getattr(self.supernet, name)(**given)}
 
     def add_fault(self, given: Mapping[str, Any]) -> object:
         operation, fields = _named(given, FAULT_OPERATIONS, "fault")
         rule: Rule = getattr(self.supernet.faults, operation.name)(**fields)
-        return self._faults.describe(rule)
+        return _describe_rule(self.supernet.faults.added.index(rule) + 1, rule)
 
     def add_chat(self, given: Mapping[str, Any]) -> object:
         operation, fields = _named({"name": "reply", **given}, CHAT, "operation")
@@ -203,22 +181,21 @@ class Control:
             return {"name": "keep", "fields": fields}
         if "tool_calls" in fields:
             fields["tool_calls"] = [(it["name"], it["arguments"]) for it in fields["tool_calls"]]
-        return self._chat.describe(getattr(script, operation.name)(**fields))
+        rule: ChatRule = getattr(script, operation.name)(**fields)
+        return _describe_rule(script.added.index(rule) + 1, rule)
 
-    def faults(self) -> object:
-        return {"faults": self._faults.all(self.supernet.faults.pending)}
+    def faults(self) -> dict[str, list[dict[str, object]]]:
+        return {"faults": describe_rules(self.supernet.faults.added)}
 
-    def chat(self) -> object:
-        return {"chat": self._chat.all(self.supernet.chat.pending)}
+    def chat(self) -> dict[str, list[dict[str, object]]]:
+        return {"chat": describe_rules(self.supernet.chat.added)}
 
     def clear_faults(self) -> object:
         self.supernet.faults.clear()
-        self._faults.clear()
         return {}
 
     def clear_chat(self) -> object:
         self.supernet.chat.clear()
-        self._chat.clear()
         return {}
 
     def set_balance(self, given: Mapping[str, Any]) -> object:
@@ -277,8 +254,8 @@ class Control:
             "accounts": self.accounts(),
             "projects": supernet.projects,
             "workflows": runs,
-            "faults": self._faults.all(supernet.faults.pending),
-            "chat": self._chat.all(supernet.chat.pending),
+            "faults": describe_rules(supernet.faults.added),
+            "chat": describe_rules(supernet.chat.added),
             "requests": len(supernet.requests),
             "violations": [attrs.asdict(it) for it in supernet.violations],
         }

@@ -501,7 +501,7 @@ class ToolFault(Rule):
     """Let a hosted tool fail, in a workflow or a chat, before it has produced or cost anything.
 
     Args:
-        name: Name of the tool; None means any.
+        tool: Name of the tool; None means any.
         code: Error code. Default ``"TOOL_FAILED"``.
         message: Error message.
         times: Number of uses. Default 1.
@@ -510,12 +510,12 @@ class ToolFault(Rule):
         >>> rule = supernet.faults.fail_tool("generate_image")
     """
 
-    name: str | None = None
+    tool: str | None = None
     code: str = field(default="TOOL_FAILED", kw_only=True)
     message: str = field(default="The tool failed", kw_only=True)
 
-    def fits(self, name: str) -> bool:
-        return self.name in (None, name)
+    def fits(self, tool: str) -> bool:
+        return self.tool in (None, tool)
 
 
 @define(eq=False, field_transformer=_own_first)
@@ -680,17 +680,25 @@ class Faults:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._rules: list[Rule] = []
+        self._added: list[Rule] = []
 
     def clear(self) -> None:
         """Remove all rules."""
         with self._lock:
             self._rules.clear()
+            self._added.clear()
 
     @property
     def pending(self) -> tuple[Rule, ...]:
         """The rules that have not been used up."""
         with self._lock:
             return tuple(rule for rule in self._rules if not rule.spent)
+
+    @property
+    def added(self) -> tuple[Rule, ...]:
+        """Every rule since the last `clear`, used up or not, oldest first."""
+        with self._lock:
+            return tuple(self._added)
 
     def take(self, kind: type[R], *args: Any, **facts: Any) -> R | None:
         """Use the first rule of a kind that applies. Called by the server.
@@ -754,6 +762,7 @@ def _method(name: str, kind: type[Rule]) -> Callable[..., Rule]:
         rule = kind(*args, **fields)
         with self._lock:
             self._rules.append(rule)
+            self._added.append(rule)
         return rule
 
     add.__name__, add.__qualname__, add.__module__ = name, f"Faults.{name}", Faults.__module__

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from attrs import define, field, frozen
@@ -125,6 +125,8 @@ class Recorder:
     limit: int = 100_000
     size_limit: int = 256 * 1024**2
     changed: threading.Condition = field(factory=threading.Condition)
+    observer: Callable[[Arrival], None] | None = None
+    """Called with what arrives, in the thread of the server."""
     _arrivals: deque[tuple[Arrival, int]] = field(factory=deque, init=False)
     _size: int = field(default=0, init=False)
     _violations: deque[Violation] = field(init=False)
@@ -141,6 +143,8 @@ class Recorder:
             while len(self._arrivals) > self.limit or (self._size > self.size_limit and len(self._arrivals) > 1):
                 self._size -= self._arrivals.popleft()[1]
             self.changed.notify_all()
+        if self.observer is not None:
+            self.observer(arrival)
 
     def violation(self, where: str, message: str) -> None:
         with self.changed:

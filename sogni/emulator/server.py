@@ -26,6 +26,7 @@ from sogni.emulator.chat.script import ChatScript
 from sogni.emulator.clock import Pace
 from sogni.emulator.control import LOOPBACK, Control, loopback_only
 from sogni.emulator.faults import Faults, LoraImportFault
+from sogni.emulator.inspector.service import Inspector
 from sogni.emulator.media.audio_kind import AudioKind
 from sogni.emulator.media.image_kind import ImageKind
 from sogni.emulator.media.model_kind import ModelKind
@@ -81,6 +82,8 @@ class Setup:
     upload_limits: UploadLimits | None
     control: Control | None = None
     control_port: int = 0
+    serve_control: bool = False
+    serve_inspector: bool = False
 
 
 def _not_caused_by_peer(record: logging.LogRecord) -> bool:
@@ -128,6 +131,7 @@ class Server:
         self.rest_endpoint: str = ""
         self.socket_endpoint: str = ""
         self.control_address: str = ""
+        self.inspector: Inspector | None = None
 
     def start(self) -> State:
         """Start the thread and return the state once both listeners accept connections."""
@@ -224,7 +228,8 @@ class Server:
             listeners.append(await self._listen(self._socket_app(state, endpoint), setup.socket_port, setup.host))
             self._publish_addresses(state)
             if setup.control is not None:
-                listeners.append(await self._listen(self._control_app(setup.control), setup.control_port, LOOPBACK))
+                app = self._control_app(setup.control, state)
+                listeners.append(await self._listen(app, setup.control_port, LOOPBACK))
                 self.control_address = listeners[-1].address
             self.pace.running.set()
             pool.start()
@@ -388,9 +393,14 @@ class Server:
         app.router.add_get("/{path:.*}", upgrade, allow_head=False)
         return app
 
-    def _control_app(self, control: Control) -> web.Application:
+    def _control_app(self, control: Control, state: State) -> web.Application:
         app = web.Application(middlewares=[loopback_only])
-        control.add_to(app)
+        if self._setup.serve_control:
+            control.add_to(app)
+        if self._setup.serve_inspector and self.durable_services is not None:
+            engine = self.durable_services.engine
+            self.inspector = Inspector(control, state, self.pace, engine, self._setup.workers)
+            self.inspector.add_to(app)
         return app
 
     async def _listen(self, app: web.Application, port: int, host: str) -> _Listener:

@@ -117,7 +117,9 @@ class LocalSupernet(Live):
         saved_uploads: Whether accounts can save uploads, or the `UploadLimits` that apply to them.
         control: Serve the control API on the loopback interface, through which test suites in other languages use
             faults and scripted answers; see `control_endpoint` and `control_token`.
-        control_port: Port of the control API; 0 selects a free one.
+        control_port: Port of the control API and the inspector; 0 selects a free one.
+        inspector: Serve the inspector on the loopback interface, a page that shows everything live; see
+            `inspector_url`.
 
     Raises:
         ValueError: A number is out of range.
@@ -152,6 +154,7 @@ class LocalSupernet(Live):
         saved_uploads: bool | UploadLimits = True,
         control: bool = False,
         control_port: int = 0,
+        inspector: bool = False,
     ) -> None:
         for name, count in (("workers", workers), ("workflow_limit", workflow_limit)):
             if count < 1:
@@ -178,7 +181,7 @@ class LocalSupernet(Live):
         self._fixed_key = api_key is not None or directory is not None
         self._accounts = Accounts(testnet=testnet, sessions=sessions)
         self._accounts.add(self._account)
-        self._control = Control(self) if control else None
+        self._control = Control(self) if control or inspector else None
         self._setup = Setup(
             host=host,
             rest_port=rest_port,
@@ -197,6 +200,8 @@ class LocalSupernet(Live):
             upload_limits=(UploadLimits() if saved_uploads is True else saved_uploads) or None,
             control=self._control,
             control_port=control_port,
+            serve_control=control,
+            serve_inspector=inspector,
         )
         self._running: _Running | None = None
         self._finalizer: weakref.finalize[..., LocalSupernet] | None = None
@@ -280,6 +285,14 @@ class LocalSupernet(Live):
     def control_token(self) -> str:
         """Token that requests to the control API send as ``Authorization: Bearer``, with ``control=True``."""
         return self._required_control.token
+
+    @property
+    def inspector_url(self) -> str:
+        """URL of the inspector, with its token, with ``inspector=True``. Open it in a browser."""
+        server = self._now.server
+        if server.inspector is None:
+            raise RuntimeError("the inspector is off; start the emulator with inspector=True")
+        return server.inspector.url(server.control_address)
 
     @property
     def api_key(self) -> str:
@@ -786,6 +799,8 @@ class LocalSupernet(Live):
         owned = self._owned
         self.account.set_balance(spark=owned.spark, sogni=owned.sogni, free_spark=owned.free_spark)
         self._recorder.clear()
+        if running.server.inspector is not None:
+            running.server.inspector.traffic.clear()
 
     def renew(self) -> None:
         """Reset the emulator, close all connections, and change the API key and the ports unless they were given.
@@ -861,7 +876,7 @@ class LocalSupernet(Live):
 
     @property
     def _required_control(self) -> Control:
-        if self._control is None:
+        if self._control is None or not self._setup.serve_control:
             raise RuntimeError("the control API is off; start the emulator with control=True")
         return self._control
 

@@ -162,7 +162,7 @@ def test_the_emulator_serves_until_it_is_interrupted(start: Start, tmp_path: Pat
 
 
 def test_the_emulator_in_json_on_given_ports(start: Start, supernet: LocalSupernet) -> None:
-    process = start("emulator", "--json", "--control")
+    process = start("emulator", "--json", "--control", "--inspector")
     assert process.stdout is not None
     text = ""
     while not text.endswith("}\n"):
@@ -171,6 +171,8 @@ def test_the_emulator_in_json_on_given_ports(start: Start, supernet: LocalSupern
     headers = {"Authorization": f"Bearer {found['controlToken']}"}
     with urlopen(Request(f"{found['controlEndpoint']}/state", headers=headers), timeout=30) as state:
         assert json.load(state)["rest_endpoint"] == found["restEndpoint"]
+    with urlopen(found["inspectorUrl"], timeout=30) as page:
+        assert "<h1>Local Supernet</h1>" in page.read().decode()
     port = found["restEndpoint"].rpartition(":")[2]
     taken = start("emulator", "--rest-port", port)
     _, stderr = taken.communicate(timeout=30)

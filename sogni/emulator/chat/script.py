@@ -212,11 +212,13 @@ class ChatScript:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._rules: list[ChatRule] = []
+        self._added: list[ChatRule] = []
 
     def clear(self) -> None:
         """Remove all rules, and restore `kept_seconds`."""
         with self._lock:
             self._rules.clear()
+            self._added.clear()
         self.kept_seconds = ChatScript.kept_seconds
 
     @property
@@ -224,6 +226,12 @@ class ChatScript:
         """The rules that have not been used up."""
         with self._lock:
             return tuple(rule for rule in self._rules if not rule.spent)
+
+    @property
+    def added(self) -> tuple[ChatRule, ...]:
+        """Every rule since the last `clear`, used up or not, oldest first."""
+        with self._lock:
+            return tuple(self._added)
 
     def reply(
         self,
@@ -326,6 +334,7 @@ class ChatScript:
     def _add(self, rule: R) -> R:
         with self._lock:
             self._rules.append(rule)
+            self._added.append(rule)
         return rule
 
     # Used by the server

@@ -1,0 +1,64 @@
+"""Make `images/inspector-*.webp`: pictures of the inspector, light and dark, wide and narrow."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS.parent))
+
+from sogni.emulator import LocalSupernet  # noqa: E402
+from tests.browser import Browser  # noqa: E402
+
+SIZES = {"wide": (1280, 1000), "narrow": (420, 1000)}
+PLAN = {
+    "title": "Kite teaser",
+    "steps": [
+        {"id": "still", "toolName": "generate_image", "arguments": {"prompt": "a red kite", "aspectRatio": "640x640"}},
+        {"id": "song", "toolName": "generate_music", "arguments": {"prompt": "light and airy", "duration": 10}},
+        {
+            "id": "clip",
+            "toolName": "animate_photo",
+            "arguments": {"prompt": "it dips in the wind", "duration": 2},
+            "dependsOn": [{"sourceStepId": "still", "targetArgument": "sourceImageIndex", "transform": "image_index"}],
+        },
+    ],
+}
+
+
+def main() -> None:
+    """Write the pictures."""
+    with LocalSupernet(step_time=0, seed=3, inspector=True) as supernet, supernet.client() as client:
+        image = {"type": "image", "model_id": "krea2_turbo_fp8_scaled"}
+        for prompt, number in (("paper boats on a canal", 2), ("a lighthouse at dawn, film grain", 1)):
+            client.projects.create(**image, positive_prompt=prompt, number_of_media=number, seed=9).wait(timeout=60)
+        song = {"type": "audio", "model_id": "ace_step_1.5_turbo", "duration": 10}
+        client.projects.create(**song, positive_prompt="a quiet song").wait(timeout=60)
+        supernet.chat.reply("Kites lift you up.", when="slogan")
+        client.chat.completions.create(messages=[{"role": "user", "content": "A slogan for kites"}])
+        list(client.workflows.stream_events(client.workflows.start(input=PLAN).workflow_id))
+        supernet.faults.fail_job(message="The worker ran out of memory")
+        failed = client.projects.create(**image, positive_prompt="hills in the evening sun")
+        supernet.wait_for(lambda: failed.finished)
+        supernet.faults.http("/v1/account/*", status=503, retry_after=2)
+        supernet.pause_workers()
+        client.projects.create(**image, positive_prompt="a fox in the snow", number_of_media=2)
+        with Browser() as browser:
+            for size, (width, height) in SIZES.items():
+                for scheme in ("light", "dark"):
+                    browser.look(width, height, dark=scheme == "dark")
+                    browser.open(supernet.inspector_url)
+                    browser.wait("document.getElementById('live').textContent === 'live'")
+                    browser.wait("[...document.images].every((it) => it.loading === 'lazy' || it.complete)")
+                    browser.wait("[...document.querySelectorAll('video')].every((it) => it.readyState > 1)")
+                    whole = len(sys.argv) > 1
+                    picture = Image.open(io.BytesIO(browser.picture(whole=whole))).convert("RGB")
+                    folder = Path(sys.argv[1]) if whole else DOCS / "images"
+                    picture.save(folder / f"inspector-{size}-{scheme}.webp", quality=82, method=6)
+
+
+main()
