@@ -44,11 +44,19 @@ async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host:
 
 @asynccontextmanager
 async def listening(handle: Any, **options: Any) -> AsyncIterator[int]:
-    server = await asyncio.start_server(handle, "127.0.0.1", 0, **options)
+    handlers: set[asyncio.Task[None] | None] = set()
+
+    async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.add(asyncio.current_task())
+        await handle(reader, writer)
+
+    server = await asyncio.start_server(accepted, "127.0.0.1", 0, **options)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        # A closed server does not wait for what its handlers still have open.
+        await asyncio.gather(*(task for task in handlers if task is not None), return_exceptions=True)
         await server.wait_closed()
 
 
