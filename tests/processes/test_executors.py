@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.forkserver import Process
+from tests.forkserver import WITHOUT_FORK_WARNINGS, Process
 
 pytestmark = [
     pytest.mark.integration,
@@ -109,14 +109,43 @@ def supernet(start_process: Callable[..., Process], tmp_path: Path) -> Iterator[
 
 
 @pytest.fixture
-def start(start_process: Callable[..., Process], supernet: Supernet, tmp_path: Path) -> Callable[[str], Process]:
+def start(start_process: Callable[..., Process], supernet: Supernet, tmp_path: Path) -> Callable[..., Process]:
     """Start a script that can run batches."""
     environment = {
         **supernet.environment,
         "XDG_STATE_HOME": str(tmp_path / "state"),
         "DASK_TEMPORARY_DIRECTORY": str(tmp_path / "dask"),
     }
-    return lambda code: start_process(dedent(BATCH) + dedent(code), cwd=tmp_path, env=environment)
+
+    def start(code: str, *, without_fork_warnings: bool = False) -> Process:
+        first = WITHOUT_FORK_WARNINGS if without_fork_warnings else ""
+        return start_process(first + dedent(BATCH) + dedent(code), cwd=tmp_path, env=environment)
+
+    return start
+
+
+FOLLOWING = """
+    def follow(client, project):
+        with client:
+            attached = client.projects.attach(project)
+            return attached.wait(timeout=60).status, len(attached.save("out"))
+"""
+HANDLES = """
+    from concurrent.futures import ProcessPoolExecutor
+    sys.path.insert(0, ".")
+    from following import follow
+
+    with SogniClient() as client, ProcessPoolExecutor(1) as pool:
+        project = client.projects.create(type="image", positive_prompt="a fox", number_of_media=2, **COMMON)
+        print(*pool.submit(follow, client, project).result(), project.wait(timeout=60).status)
+"""
+
+
+def test_clients_and_projects_are_passed_to_a_process(start: Any, supernet: Supernet, tmp_path: Path) -> None:
+    (tmp_path / "following.py").write_text(dedent(FOLLOWING))
+    process = start(HANDLES, without_fork_warnings=True)
+    assert process.communicate(timeout=120) == ("completed 2 completed\n", "")
+    assert files(tmp_path) == 2
 
 
 POOL = """
@@ -219,7 +248,7 @@ COORDINATORS = f"""
 
 def test_a_batch_on_dask_that_is_killed_ten_times_pays_once(start: Any, supernet: Supernet, tmp_path: Path) -> None:
     pytest.importorskip("distributed")
-    cluster, coordinators = start(CLUSTER), start(COORDINATORS)
+    cluster, coordinators = start(CLUSTER), start(COORDINATORS, without_fork_warnings=True)
 
     def ask(line: str) -> None:
         coordinators.stdin.write(line + "\n")
