@@ -46,6 +46,10 @@ def is_https(url: str) -> bool:
     return parts.scheme == "https" and bool(parts.netloc)
 
 
+def is_web_url(value: object) -> bool:
+    return isinstance(value, str) and value.strip().lower().startswith(("http://", "https://"))
+
+
 def plain(number: float) -> str:
     return f"{number:g}" if abs(number) < 1e6 else f"{number:.0f}"
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import define, field
 
@@ -93,8 +93,8 @@ CallDict = dict[str, Any]
 """A tool call in the OpenAI form."""
 
 
-class Watcher(Protocol):
-    """Receives the events of a session."""
+class Watcher:
+    """Receives the events of a session; this one ignores them."""
 
     def on_delta(self, piece: Mapping[str, Any]) -> None:
         """Called for each piece of the model's output."""
@@ -115,28 +115,6 @@ class Watcher(Protocol):
         """Called when a tool has finished or failed."""
 
 
-class NullWatcher:
-    """A watcher that does nothing."""
-
-    def on_delta(self, piece: Mapping[str, Any]) -> None:
-        return
-
-    def on_answer(self, turn: Turn, message: Mapping[str, Any]) -> None:
-        return
-
-    async def approve(self, calls: list[CallDict]) -> None:
-        return
-
-    def on_tool_start(self, call: CallDict) -> None:
-        return
-
-    def on_tool_charge(self, token: Token, amount: Decimal) -> None:
-        return
-
-    def on_tool_end(self, call: CallDict, result: Mapping[str, Any], media: list[Media]) -> None:
-        return
-
-
 @define(eq=False)
 class Session:
     """One conversation with its tools. ``usage`` is the total of all rounds."""
@@ -145,7 +123,7 @@ class Session:
     chat_request: ChatRequest
     id: str
     library: MediaLibrary = field(factory=MediaLibrary)
-    watcher: Watcher = field(factory=NullWatcher)
+    watcher: Watcher = field(factory=Watcher)
     messages: list[Mapping[str, Any]] = field(init=False)
     results: list[dict[str, Any]] = field(factory=list)
     workflows: list[dict[str, Any]] = field(factory=list)

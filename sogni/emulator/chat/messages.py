@@ -19,6 +19,8 @@ from typing import Any
 from attrs import define, field
 from PIL import Image, UnidentifiedImageError
 
+from sogni.emulator.fields import is_web_url
+
 _HEAD = 32 * 1024
 """Characters of base64, in whole groups of four."""
 
@@ -194,7 +196,7 @@ def message_problems(messages: Sequence[Message], inline: bool) -> Iterator[str]
     for url in urls:
         content = content_of(url)
         if content is None:
-            if inline or not url.strip().lower().startswith(("http://", "https://")):
+            if inline or not is_web_url(url):
                 yield "$.messages have an image that is not a base64 data URI"
         elif (problem := _image_problem(url, content)) is not None:
             yield f"$.messages have an image {problem}"

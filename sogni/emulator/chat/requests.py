@@ -102,7 +102,8 @@ def check_frame(payload: Mapping[str, Any]) -> Checked:
 
 
 @cache
-def _schema() -> Any:
+def schemas() -> Any:
+    """Return the shapes of requests."""
     return json.loads((files(__package__) / "requests.json").read_text("utf-8"))
 
 
@@ -110,7 +111,7 @@ def check(
     request: Fields, names: Mapping[str, str], *, inline_images: bool = True, default_model: str | None = None
 ) -> Checked:
     """Check what all endpoints have in common; ``names`` are the keys that are spelled differently."""
-    schema = _schema()
+    schema = schemas()["completion"]
     properties = {names.get(name, name): inner for name, inner in schema["properties"].items()}
     body = {key: request.raw(key) for key in properties if request.has(key)}
     checker = SchemaCheck()

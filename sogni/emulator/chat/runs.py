@@ -16,12 +16,13 @@ from typing import Any, Literal
 
 from attrs import define, evolve, field
 
+from sogni.core.tools.schemas import SchemaCheck
 from sogni.emulator.account.accounts import Account, Token
-from sogni.emulator.chat.agent import Agent, CallDict, Session, arguments_of, library_of
+from sogni.emulator.chat.agent import Agent, CallDict, Session, Watcher, arguments_of, library_of
 from sogni.emulator.chat.completions import Turn
 from sogni.emulator.chat.models import DEFAULT_MODEL
-from sogni.emulator.chat.requests import ChatRequest, DeclinedError, check
-from sogni.emulator.fields import Fields
+from sogni.emulator.chat.requests import ChatRequest, DeclinedError, check, schemas
+from sogni.emulator.fields import Fields, is_web_url
 from sogni.emulator.persistence import Archive, Event, EventLog, iso
 from sogni.emulator.projects.estimates import USD_PER_TOKEN
 from sogni.emulator.recorder import Recorder
@@ -31,34 +32,34 @@ from sogni.emulator.tools import text_tools
 from sogni.emulator.tools.media_library import Media, ToolError, restored
 from sogni.emulator.tools.runner import Payments, capacity_units
 
-_KEYS = (
-    *("messages", "tools", "tool_choice", "model", "sampling", "media_references", "media_context"),
-    *("max_estimated_capacity_units", "confirm_cost", "session_id", "client_message_id", "token_type", "app_source"),
-    *("billing_mode", "runtime_config"),
-)
 _SAMPLING = (
     *("max_tokens", "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "frequency_penalty"),
     *("presence_penalty", "stop", "chat_template_kwargs", "response_format"),
 )
-_OBJECTS = ("sampling", "media_context", "runtime_config")
-_CONTEXT = ("uploadedImages", "uploadedVideos", "uploadedAudio", "images", "videos", "audio")
+_CONTEXT = {f"uploaded{kind}s": kind[:5].lower() for kind in ("Image", "Video")} | {"uploadedAudio": "audio"}
+_CONTEXT |= {"images": "image", "videos": "video", "audio": "audio"}
+"""The lists of a media context, and the kind of their media."""
 
 
 def chat_request_of(body: Mapping[str, Any], recorder: Recorder) -> ChatRequest:
     """Return the completion request of a run's body, or raise ``RefusedError`` or ``DeclinedError``."""
     # Protocol notes: chat §12.1.
-    _check_shapes(body)
-    inline_paths = inline_media(body)
-    if inline_paths:
-        raise RefusedError(400, f"Media must be given as http(s) URLs: {', '.join(inline_paths)}")
+    shape, known = SchemaCheck(), schemas()["run"]
+    shape.value(body, known, "$")
+    if shape.errors:
+        raise RefusedError(400, "; ".join(shape.errors))
+    inline = [path for path, url in _media(body) if url.strip() and not is_web_url(url)]
+    if inline:
+        raise RefusedError(400, f"Media must be given as http(s) URLs: {', '.join(inline)}")
     sampling = body.get("sampling") or {}
-    fields = {key: body[key] for key in ("messages", "tools", "tool_choice", "model") if key in body}
-    fields |= {key: body[key] for key in ("token_type", "app_source", "billing_mode") if key in body}
-    fields |= {key: sampling[key] for key in _SAMPLING if key in sampling}
+    names = ("messages", "tools", "tool_choice", "model", "token_type", "app_source", "billing_mode")
+    fields = {key: body[key] for key in names if key in body} | {
+        key: sampling[key] for key in _SAMPLING & sampling.keys()
+    }
     checked = check(Fields(fields, "$", []), {}, inline_images=False, default_model=DEFAULT_MODEL)
     for finding in checked.findings:
         recorder.violation(f"POST /v1/chat/runs {finding.where}", finding.message)
-    for unknown in set(body) - set(_KEYS):
+    for unknown in body.keys() - known["properties"].keys():
         recorder.violation(f"POST /v1/chat/runs $.{unknown}", "is not a known key")
     if checked.chat_request is None:
         raise DeclinedError(checked.error, checked.message)
@@ -70,58 +71,33 @@ def references_of(body: Mapping[str, Any]) -> Iterator[Any]:
     """Yield the media of a request; those of the media context become references of their kind."""
     yield from body.get("media_references") or ()
     context = body.get("media_context") or {}
-    for key in _CONTEXT:
-        kind = next(kind for kind in ("image", "video", "audio") if kind in key.lower())
+    for key, kind in _CONTEXT.items():
         for url in context.get(key) or ():
             yield {"url": url, "type": kind}
 
 
-def _check_shapes(body: Mapping[str, Any]) -> None:
-    most = body.get("max_estimated_capacity_units")
-    if most is not None and (isinstance(most, bool) or not isinstance(most, int | float) or not most >= 0):
-        raise RefusedError(400, "$.max_estimated_capacity_units must be a number of at least 0")
-    for key in _OBJECTS:
-        if not isinstance(body.get(key), Mapping | None):
-            raise RefusedError(400, f"$.{key} must be an object")
-    context = body.get("media_context") or {}
-    lists = {"media_references": body.get("media_references")}
-    lists |= {f"media_context.{key}": context.get(key) for key in _CONTEXT}
-    for key, value in lists.items():
-        if not isinstance(value, list | None):
-            raise RefusedError(400, f"$.{key} must be a list")
+def _media(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the paths of all media of a request, and their URLs; those of inline data have none."""
 
+    def entries(value: object) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        return (
+            (at, entry) for at, entry in enumerate(value if isinstance(value, list) else ()) if isinstance(entry, dict)
+        )
 
-def inline_media(body: Mapping[str, Any]) -> list[str]:
-    """Return the paths of media that are not http(s) URLs."""
-    # Protocol notes: chat §12.1.
-    found = []
-
-    def check_url(path: str, value: object) -> None:
-        if isinstance(value, str) and value.strip() and not value.strip().lower().startswith(("http://", "https://")):
-            found.append(path)
-
-    for at, message in enumerate(_list(body.get("messages"))):
-        for number, part in enumerate(_list(message.get("content") if isinstance(message, Mapping) else None)):
-            image = part.get("image_url") if isinstance(part, Mapping) and part.get("type") == "image_url" else None
-            if isinstance(image, Mapping):
-                check_url(f"messages[{at}].content[{number}].image_url.url", image.get("url"))
-    for at, reference in enumerate(_list(body.get("media_references"))):
-        if isinstance(reference, Mapping):
-            check_url(f"mediaReferences[{at}].url", reference.get("url"))
-            found.extend(
-                f"mediaReferences[{at}].{key}"
-                for key in ("dataUri", "data_uri")
-                if isinstance(reference.get(key), str) and reference[key].strip()
-            )
-    context = body.get("media_context")
+    found: dict[str, object] = {}
+    for at, message in entries(body.get("messages")):
+        for number, part in entries(message.get("content")):
+            image = part.get("image_url") if part.get("type") == "image_url" else None
+            if isinstance(image, dict):
+                found[f"messages[{at}].content[{number}].image_url.url"] = image.get("url")
+    for at, reference in entries(body.get("media_references")):
+        found |= {f"mediaReferences[{at}].{key}": reference.get(key) for key in ("url", "dataUri", "data_uri")}
     for key in _CONTEXT:
-        for at, url in enumerate(_list(context.get(key)) if isinstance(context, Mapping) else ()):
-            check_url(f"mediaContext.{key}[{at}]", url)
-    return found
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
+        for at, url in enumerate((body.get("media_context") or {}).get(key) or ()):
+            found[f"mediaContext.{key}[{at}]"] = url
+    for path, url in found.items():
+        if isinstance(url, str):
+            yield path, "inline" if path.lower().endswith(("datauri", "data_uri")) and url.strip() else url
 
 
 RunStatus = Literal["queued", "running", "waiting_for_user", "completed", "partial_failure", "failed", "cancelled"]
@@ -274,20 +250,8 @@ def wire_of(event: Event) -> dict[str, object]:
 KIND = "chat_run"
 _PIECE = "assistant_delta"
 _FIELDS = (
-    *(
-        "key",
-        "decisions",
-        "prepared",
-        "created",
-        "updated",
-        "completed",
-        "status",
-        "artifacts",
-        "results",
-        "tool_calls",
-        "previews",
-    ),
-    *("final_response", "failure_reason", "cancellation_reason"),
+    *("key", "decisions", "prepared", "created", "updated", "completed", "status", "artifacts", "results"),
+    *("tool_calls", "previews", "final_response", "failure_reason", "cancellation_reason"),
 )
 _SESSION_FIELDS = ("messages", "results", "usage", "output_tokens")
 
@@ -615,7 +579,7 @@ class ChatRuns:
 
 
 @define(eq=False)
-class _RunWatcher:
+class _RunWatcher(Watcher):
     """Records the events of a session in its run."""
 
     runs: ChatRuns

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import av
-from attrs import asdict, define, field, frozen
+from attrs import asdict, define, evolve, field, frozen
 from PIL import Image
 
 from sogni.emulator.projects.storage import Key
@@ -201,15 +201,7 @@ def _recording(path: Path, kind: Kind) -> Facts | None:
             return found
         video = streams.video[0]
         rate = None if video.average_rate is None else float(video.average_rate)
-        return Facts(
-            mime=found.mime,
-            width=video.width,
-            height=video.height,
-            duration=found.duration,
-            sound=found.sound,
-            frame_rate=rate,
-            codecs=found.codecs,
-        )
+        return evolve(found, width=video.width, height=video.height, frame_rate=rate)
 
 
 def _lengths(container: int | None, stream: int | None, time_base: object) -> Iterator[float]:

@@ -5,9 +5,3 @@
 """
 
 from __future__ import annotations
-
-from sogni.emulator.workflows.engine import Engine
-from sogni.emulator.workflows.runs import Run
-from sogni.emulator.workflows.service import StartRequest, WorkflowService
-
-__all__ = ["Engine", "Run", "StartRequest", "WorkflowService"]

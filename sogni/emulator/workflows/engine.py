@@ -23,9 +23,6 @@ from sogni.emulator.tools.media_library import KINDS, Kind, Media, MediaLibrary,
 from sogni.emulator.tools.runner import ToolCall, ToolRunner
 from sogni.emulator.workflows.runs import ENDED, INPUT_MEDIA, SETTLED, Run, Status, Step
 
-_LISTS = ("reference_image_urls", "reference_video_urls", "reference_audio_urls", "videoIndices", "video_urls", "cues")
-_LISTS_OF_TOOLS = ("overlays",)
-
 
 @define(eq=False)
 class Binding:
@@ -57,11 +54,10 @@ class Binding:
         return filled
 
     def _takes_list(self, target: str) -> bool:
-        if self.step.tool in tool_names():
-            schema = parameters_of(self.step.tool)["properties"].get(target, {})
-            if "type" in schema:
-                return bool(schema["type"] == "array")
-        return target in (*_LISTS, *_LISTS_OF_TOOLS) or target.endswith(("Indices", "_urls", "Urls"))
+        known = parameters_of(self.step.tool)["properties"] if self.step.tool in tool_names() else {}
+        if "type" in known.get(target, {}):
+            return bool(known[target]["type"] == "array")
+        return target in ("cues", "overlays") or target.endswith(("Indices", "_urls", "Urls"))
 
     async def _values(self, dependency: Mapping[str, Any]) -> list[Any]:
         transform = dependency["transform"]

@@ -16,6 +16,7 @@ from typing import Any
 
 from sogni.core.tools.schemas import SchemaCheck
 from sogni.emulator.account.accounts import Account
+from sogni.emulator.fields import is_web_url
 from sogni.emulator.tools.media_library import KINDS, Media, MediaLibrary, ToolError
 from sogni.emulator.tools.renderer import placeholder
 from sogni.emulator.tools.runner import TOOLS, ToolCall, ToolRunner
@@ -96,10 +97,6 @@ def body_problems(body: Mapping[str, Any]) -> list[str]:
         if any(isinstance(entry.get(name), str) and entry[name].strip() for name in ("dataUri", "data_uri")):
             problems.append(f"media_references[{index}] must not contain inline data")
     return problems + [f"{path} must not be inline data" for path in inline_data(body.get("inputs"), "inputs")]
-
-
-def is_web_url(value: object) -> bool:
-    return isinstance(value, str) and value.strip().lower().startswith(("http://", "https://"))
 
 
 # Estimates (workflows §3, ``billingPreview``): each step is priced with the expected results of earlier ones.

@@ -11,11 +11,12 @@ from typing import Any
 from attrs import define, evolve, field, frozen
 
 from sogni.emulator.account.accounts import Account
+from sogni.emulator.fields import is_web_url
 from sogni.emulator.persistence import Archive
 from sogni.emulator.responses import NOT_FOUND, RefusedError
 from sogni.emulator.state import State
 from sogni.emulator.tools.runner import TOOLS
-from sogni.emulator.workflows.plans import data, is_web_url, shape_problems
+from sogni.emulator.workflows.plans import data, shape_problems
 
 _REFERENCE = re.compile(r"\$inputs\.([A-Za-z_][A-Za-z0-9_-]*)")
 MEDIA = ("image", "audio", "video")
