@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,8 +22,19 @@ if TYPE_CHECKING:
     from sogni.emulator import Faults, LocalSupernet
     from sogni.testing.emulators import Emulators
     from sogni.testing.markers import Request
+    from sogni.testing.playback import Cassette
 
-__all__ = ["Fault", "fault", "sogni_async_client", "sogni_client", "sogni_supernet"]
+__all__ = ["Cassette", "Fault", "fault", "sogni_async_client", "sogni_cassette", "sogni_client", "sogni_supernet"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what annotations of fixtures may need, and nobody else."""
+    if name == "Cassette":
+        from sogni.testing.playback import Cassette
+
+        return Cassette
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 _MARKER = (
     "sogni(step_time=0, faults=[], expect=None, strict=False, **options): options of the emulator of a test, its "
@@ -76,6 +89,8 @@ Example:
 
 _SUPERNET: pytest.StashKey[tuple[LocalSupernet, Request]] = pytest.StashKey()
 _WRONG: pytest.StashKey[str] = pytest.StashKey()
+_CASSETTE: pytest.StashKey[Cassette] = pytest.StashKey()
+_PASSED: pytest.StashKey[bool] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -85,6 +100,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "fail tests whose requests break the protocol or use unknown routes, and those whose faults are never used",
         type="bool",
         default=False,
+    )
+    parser.addini(
+        "sogni_cassettes",
+        "directory of recorded traffic that tests with the fixture sogni_cassette replay (default: cassettes)",
+        default="cassettes",
+    )
+    parser.getgroup("sogni").addoption(
+        "--sogni-record",
+        metavar="DIR",
+        help="record the traffic of tests with the fixture sogni_cassette, which use the real service: it costs what "
+        "they do. Needs SOGNI_API_KEY; keys, tokens and signatures are not recorded",
     )
 
 
@@ -116,11 +142,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Fail a test that passes although something arrived that its marker does not allow."""
+    """Fail a test that passes although something arrived that its marker or its recording does not allow."""
     result = yield
-    found = item.stash.get(_SUPERNET, None)
+    found, cassette = item.stash.get(_SUPERNET, None), item.stash.get(_CASSETTE, None)
     if found is not None and (problem := found[1].problem(found[0])) is not None:
         pytest.fail(problem, pytrace=False)
+    if cassette is not None and cassette.unmatched:
+        pytest.fail("\n".join(["the recording does not fit:", *cassette.unmatched]), pytrace=False)
     return result
 
 
@@ -128,12 +156,24 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add to the report of a failed test what has arrived."""
     report = yield
-    found = item.stash.get(_SUPERNET, None)
-    if report.when == "call" and report.failed and found is not None and (requests := found[0].requests):
+    if report.when == "call":
+        item.stash[_PASSED] = report.passed
+        if report.failed:
+            report.sections += _sections(item)
+    return report
+
+
+def _sections(item: pytest.Item) -> list[tuple[str, str]]:
+    sections = []
+    found, cassette = item.stash.get(_SUPERNET, None), item.stash.get(_CASSETTE, None)
+    if found is not None and (requests := found[0].requests):
         from sogni.emulator.assertions import listing
 
-        report.sections.append(("requests at sogni_supernet", "\n".join(listing(requests))))
-    return report
+        sections.append(("requests at sogni_supernet", "\n".join(listing(requests))))
+    if cassette is not None and (cassette.unmatched or cassette.missing):
+        lines = [*cassette.unmatched, *(f"{it} was recorded, and has not arrived" for it in cassette.missing)]
+        sections.append(("differences from sogni_cassette", "\n".join(lines)))
+    return sections
 
 
 def _request_of(item: pytest.Item) -> Request:
@@ -179,39 +219,81 @@ def sogni_supernet(request: pytest.FixtureRequest) -> Iterator[LocalSupernet]:
 
 
 @pytest.fixture
-def sogni_client(sogni_supernet: LocalSupernet) -> Iterator[SogniClient]:
-    """A blocking client connected to `sogni_supernet`.
+def sogni_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
+    """Recorded traffic of the real service, which `sogni_client` and `sogni_async_client` then use.
+
+    With ``--sogni-record=DIR``, the traffic of the test is recorded if the test passes. Without it, what was recorded
+    is replayed, without account and network, and a request that was not recorded fails the test.
 
     Args:
-        sogni_supernet: The emulator.
+        request: The request of pytest.
 
     Yields:
-        The client.
+        The recording.
     """
-    with sogni_supernet.client() as client:
-        yield client
+    from sogni.testing.cassettes import CassetteError, cassette_path
+    from sogni.testing.playback import record, replay
+
+    config, item = request.config, request.node
+    directory: str | None = config.getoption("--sogni-record")
+    folder = config.rootpath / config.getini("sogni_cassettes")
+    if directory is not None:
+        folder = config.invocation_params.dir / directory
+    file = item.path.relative_to(config.rootpath) if item.path.is_relative_to(config.rootpath) else Path(item.path.name)
+    path = cassette_path(folder, file, ".".join(item.nodeid.split("::")[1:]))
+    try:
+        cassette = replay(path) if directory is None else record(path, os.environ)
+    except CassetteError as error:
+        pytest.fail(str(error), pytrace=False)
+    item.stash[_CASSETTE] = cassette
+    try:
+        yield cassette
+    finally:
+        del item.stash[_CASSETTE]
+        cassette.close()
+    if item.stash.get(_PASSED, False):
+        cassette.save()
 
 
 @pytest.fixture
-def sogni_async_client(
-    sogni_supernet: LocalSupernet, request: pytest.FixtureRequest
-) -> Iterator[sogni_async.SogniClient]:
-    """An asyncio client for `sogni_supernet`, not yet connected. It is closed at the end of the test, in its loop.
-
-    Works with every plugin that runs coroutine functions as tests, in all modes.
+def sogni_client(request: pytest.FixtureRequest) -> Iterator[SogniClient]:
+    """A blocking client connected to `sogni_supernet`, or to `sogni_cassette` if the test uses that.
 
     Args:
-        sogni_supernet: The emulator.
         request: The request of pytest.
 
     Yields:
         The client.
     """
-    client = sogni_supernet.async_client()
+    with _service(request).client() as client:
+        yield client
+
+
+@pytest.fixture
+def sogni_async_client(request: pytest.FixtureRequest) -> Iterator[sogni_async.SogniClient]:
+    """An asyncio client for `sogni_supernet`, or for `sogni_cassette` if the test uses that. It is not yet connected.
+
+    It is closed at the end of the test, in its loop. Works with every plugin that runs coroutine functions as tests, in
+    all modes.
+
+    Args:
+        request: The request of pytest.
+
+    Yields:
+        The client.
+    """
+    client = _service(request).async_client()
     _close_after(request.node, client)
     yield client
     if not client.closed:
         _close_without_loop(client)
+
+
+def _service(request: pytest.FixtureRequest) -> LocalSupernet | Cassette:
+    """Return what a client of the test connects to."""
+    name = "sogni_cassette" if "sogni_cassette" in request.fixturenames else "sogni_supernet"
+    found: LocalSupernet | Cassette = request.getfixturevalue(name)
+    return found
 
 
 def _close_after(item: Any, client: Any) -> None:

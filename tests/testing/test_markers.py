@@ -2,56 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from collections.abc import Callable
-from textwrap import dedent
-
 import pytest
 
-import sogni
+from tests.testing.conftest import RunFile
 
 pytest_plugins = ["pytester"]
 
-Run = Callable[..., pytest.RunResult]
 
-CREATE = """
-import pytest
-import requests
-from sogni.testing import fault
-
-def create(client, prompt="a lighthouse"):
-    project = client.projects.create(
-        type="image", model_id="krea2_turbo_fp8_scaled", positive_prompt=prompt, width=256, height=256
-    )
-    project.wait(timeout=60)
-    return project
-"""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _everything_is_imported() -> None:
-    """What an inner run imports is unloaded afterwards, and what was imported before would not match it."""
-    for module in pkgutil.walk_packages(sogni.__path__, "sogni."):
-        if not module.name.startswith(("sogni.contrib.", "sogni.cli")):
-            importlib.import_module(module.name)
-
-
-@pytest.fixture
-def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a test file in this process, with this plugin and no other."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-
-    def run(text: str, *options: str, ini: str = "") -> pytest.RunResult:
-        pytester.makepyfile(CREATE + dedent(text))
-        pytester.makeini(f"[pytest]\naddopts = -p sogni.testing --strict-markers -W error\n{ini}")
-        return pytester.runpytest_inprocess(*options)
-
-    return run
-
-
-def test_every_test_finds_a_new_emulator(run: Run) -> None:
-    run(
+def test_every_test_finds_a_new_emulator(run_file: RunFile) -> None:
+    run_file(
         """
         seen, leaked = [], []
 
@@ -92,8 +51,8 @@ def test_every_test_finds_a_new_emulator(run: Run) -> None:
     ).assert_outcomes(passed=4)
 
 
-def test_markers_give_options_and_faults(run: Run) -> None:
-    run(
+def test_markers_give_options_and_faults(run_file: RunFile) -> None:
+    run_file(
         """
         pytestmark = pytest.mark.sogni(seed=7, faults=["lose_request"], balance={"spark": 5})
         ids = []
@@ -126,8 +85,8 @@ def test_markers_give_options_and_faults(run: Run) -> None:
     ).assert_outcomes(passed=4)
 
 
-def test_emulators_with_many_different_options_do_not_pile_up(run: Run) -> None:
-    run(
+def test_emulators_with_many_different_options_do_not_pile_up(run_file: RunFile) -> None:
+    run_file(
         """
         import threading
 
@@ -155,19 +114,19 @@ def test_emulators_with_many_different_options_do_not_pile_up(run: Run) -> None:
         ("strict='yes'", "strict must be True or False, got 'yes'"),
     ],
 )
-def test_what_a_marker_cannot_ask_for(run: Run, marker: str, message: str) -> None:
+def test_what_a_marker_cannot_ask_for(run_file: RunFile, marker: str, message: str) -> None:
     text = f"""
         @pytest.mark.sogni({marker})
         def test_it():
             pass
         """
-    result = run(text)
+    result = run_file(text)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: *::test_it: the marker sogni: *{message}*".replace("[", "[[]")])
 
 
-def test_an_invalid_option_fails_its_test(run: Run) -> None:
-    result = run(
+def test_an_invalid_option_fails_its_test(run_file: RunFile) -> None:
+    result = run_file(
         """
         @pytest.mark.sogni(workers=0)
         def test_it(sogni_supernet):
@@ -178,8 +137,8 @@ def test_an_invalid_option_fails_its_test(run: Run) -> None:
     result.stdout.fnmatch_lines(["*workers must be at least 1*"])
 
 
-def test_requests_that_nothing_expected_fail_a_test(run: Run) -> None:
-    result = run(
+def test_requests_that_nothing_expected_fail_a_test(run_file: RunFile) -> None:
+    result = run_file(
         """
         @pytest.mark.sogni(expect=[("jobRequest", {"positivePrompt": "a lighthouse"})])
         def test_passes(sogni_client):
@@ -210,8 +169,8 @@ def test_requests_that_nothing_expected_fail_a_test(run: Run) -> None:
     )
 
 
-def test_strict_tests_fail_on_violations_and_unused_faults(run: Run) -> None:
-    result = run(
+def test_strict_tests_fail_on_violations_and_unused_faults(run_file: RunFile) -> None:
+    result = run_file(
         """
         def test_unknown_route(sogni_supernet):
             requests.get(sogni_supernet.rest_endpoint + "/v1/nowhere", timeout=60)
@@ -236,8 +195,8 @@ def test_strict_tests_fail_on_violations_and_unused_faults(run: Run) -> None:
     )
 
 
-def test_a_failed_assertion_shows_the_difference(run: Run) -> None:
-    result = run(
+def test_a_failed_assertion_shows_the_difference(run_file: RunFile) -> None:
+    result = run_file(
         """
         def test_it(sogni_supernet, sogni_client):
             create(sogni_client, "a castle")
@@ -257,10 +216,10 @@ def test_a_failed_assertion_shows_the_difference(run: Run) -> None:
 
 
 @pytest.mark.integration
-def test_each_worker_of_xdist_has_its_own_emulator(run: Run) -> None:
+def test_each_worker_of_xdist_has_its_own_emulator(run_file: RunFile) -> None:
     options = ["-p", "xdist.plugin", "-n", "2", "--dist", "each"]
-    passing = run("def test_it(sogni_client):\n    create(sogni_client)", *options)
+    passing = run_file("def test_it(sogni_client):\n    create(sogni_client)", *options)
     passing.assert_outcomes(passed=2)
-    failing = run("@pytest.mark.sogni(step_tme=0)\ndef test_it():\n    pass", *options)
+    failing = run_file("@pytest.mark.sogni(step_tme=0)\ndef test_it():\n    pass", *options)
     failing.assert_outcomes(errors=2)
     failing.stdout.fnmatch_lines(["*did you mean 'step_time'?"])
