@@ -3,7 +3,8 @@
 // A black box: only public names of the published package are used. Every step prints one line of JSON,
 // {"step", "answer"}, {"step", "error"} or {"step", "absent"} if this version has no such method. The names of the
 // steps, and the answers, are those of `steps.py`; `published.py` knows the answer that each step must have.
-// Two more questions can be asked: `methods_offered`, and `methods_called`, without those that the client calls itself.
+// Beside an answer stands what has been `called` for it, without what the client calls itself. The step `methods` answers
+// what can be called.
 
 import { createInterface } from "node:readline";
 import { readFile } from "node:fs/promises";
@@ -427,7 +428,9 @@ const STEPS = {
     need(announcements, "active");
     const listed = await announcements.active();
     for (const { id } of listed) await announcements.dismiss(id);
-    return [listed.map(({ title, kind }) => [title, kind]), (await announcements.active()).length, await refusal(announcements.dismiss("no-such-announcement"))];
+    // One that an earlier attempt has not dismissed has the same title.
+    const different = new Map(listed.map(({ title, kind }) => [title, [title, kind]]));
+    return [[...different.values()], (await announcements.active()).length, await refusal(announcements.dismiss("no-such-announcement"))];
   },
   async subscription() {
     need(account, "getSubscriptionUsage");
@@ -524,15 +527,16 @@ createInterface({ input: process.stdin }).on("line", async (line) => {
   const { step } = JSON.parse(line);
   let printed;
   try {
-    if (step === "methods_offered" || step === "methods_called") {
-      if (step === "methods_offered") for (const group of GROUPS.slice(1)) group.split(".").reduce((holder, name) => holder?.[name], client);
-      printed = { step, answer: [...(step === "methods_called" ? called : offered)].sort() };
+    called.clear();
+    if (step === "methods") {
+      for (const group of GROUPS.slice(1)) group.split(".").reduce((holder, name) => holder?.[name], client);
+      printed = { step, answer: [...offered] };
     } else printed = step in STEPS ? { step, answer: await STEPS[step]() } : { step, absent: true };
   } catch (error) {
     const absent = error instanceof Absent || /is not a function/.test(error.message);
     printed = absent ? { step, absent: true, why: error.message } : { step, error: `${error} ${JSON.stringify(error)}`.slice(0, 1000) };
   }
-  process.stdout.write(`${JSON.stringify(printed)}\n`);
+  process.stdout.write(`${JSON.stringify({ ...printed, called: [...called] })}\n`);
 }).on("close", () => {
   client.dispose();
   process.exit(0);
