@@ -16,7 +16,6 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 from attrs import define
 
-from sogni.emulator.account.accounts import Account
 from sogni.emulator.attribution import attribution_header_problems
 from sogni.emulator.faults import HttpFault
 from sogni.emulator.recorder import RecordedRequest, body_without_secrets, query_without_secrets, without_secrets
@@ -24,7 +23,6 @@ from sogni.emulator.responses import error, text_error
 from sogni.emulator.state import State
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-AccountHandler = Callable[[web.Request, Account], Awaitable[web.StreamResponse]]
 Host = Literal["rest", "socket"]
 _PEER_LEFT = 499
 
@@ -39,19 +37,6 @@ class RequestContext:
 
 REQUEST_CONTEXT: ContextVar[RequestContext] = ContextVar("request_context")
 """The request being handled. aiohttp handles the requests of one connection sequentially in one context."""
-
-
-def authorized(state: State, host: Host, handler: AccountHandler) -> Handler:
-    """Wrap a route that needs an account; without valid credentials the status is 401."""
-
-    async def checked(request: web.Request) -> web.StreamResponse:
-        account = state.accounts.identify(request.headers)
-        if account is not None:
-            return await handler(request, account)
-        message = "Unauthorized: the credentials are missing or invalid"
-        return error(401, message, 101) if host == "rest" else text_error(401, message)
-
-    return checked
 
 
 def make_middleware(state: State, host: Host) -> Middleware:

@@ -40,8 +40,7 @@ from sogni.emulator.projects.storage import Signer, Store
 from sogni.emulator.recorder import Recorder
 from sogni.emulator.rendering.service import ProjectService
 from sogni.emulator.rendering.workers import WorkerPool
-from sogni.emulator.routes import account, loras, projects, saved_uploads, sign_in, worlds
-from sogni.emulator.routes.chat import add_llm_estimate_route
+from sogni.emulator.routes import account, chat, loras, projects, saved_uploads, sign_in, worlds
 from sogni.emulator.services import ChatServices, DurableServices
 from sogni.emulator.socket import SocketEndpoint
 from sogni.emulator.state import URL_LIFETIME, IdSource, State
@@ -383,7 +382,7 @@ class Server:
     def _socket_app(self, state: State, endpoint: SocketEndpoint) -> web.Application:
         app = web.Application(middlewares=[make_middleware(state, "socket")], client_max_size=_JSON_LIMIT)
         projects.SOCKET_HOST_ROUTES.add_to(app, state)
-        add_llm_estimate_route(app, state)
+        chat.SOCKET_HOST_ROUTES.add_to(app, state)
 
         async def upgrade(request: web.Request) -> web.StreamResponse:
             if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":

@@ -15,8 +15,7 @@ from sogni.emulator.chat.socket_jobs import SocketJobs
 from sogni.emulator.clock import Pace
 from sogni.emulator.persistence import Archive
 from sogni.emulator.replays import Replays
-from sogni.emulator.routes.chat import add_chat_routes, add_run_routes
-from sogni.emulator.routes.workflows import add_replay_routes, add_template_routes, add_workflow_routes
+from sogni.emulator.routes import chat, workflows
 from sogni.emulator.state import State
 from sogni.emulator.tools.runner import ToolRunner
 from sogni.emulator.workflows.engine import Engine
@@ -53,8 +52,7 @@ class ChatServices:
         return cls(SocketJobs(state, agent, workers, pace), agent, runs)
 
     def add_routes(self, app: web.Application, state: State) -> None:
-        add_chat_routes(app, state, self.agent)
-        add_run_routes(app, state, self.runs)
+        chat.ROUTES.add_to(app, state, self)
 
     def clear(self) -> None:
         """Cancel and remove everything."""
@@ -90,10 +88,7 @@ class DurableServices:
         return services
 
     def add_routes(self, app: web.Application, state: State) -> None:
-        # The order matters: ``templates`` would otherwise be taken for a workflow ID.
-        add_template_routes(app, state, self.templates)
-        add_workflow_routes(app, state, self.workflow_service, self.templates)
-        add_replay_routes(app, state, self.replays)
+        workflows.ROUTES.add_to(app, state, self)
 
     def clear(self) -> None:
         """Remove everything, including saved data."""

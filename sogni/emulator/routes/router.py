@@ -145,7 +145,7 @@ class Routes:
 
     def __call__(
         self,
-        method: Literal["GET", "POST", "PUT", "DELETE"],
+        method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"],
         path: str,
         *,
         access: Access = "account",
@@ -155,8 +155,8 @@ class Routes:
     ) -> Callable[[Route], Route]:
         """Add a route.
 
-        Query values other than ``query`` are violations, and refused with ``refuses``. The body of a POST is read;
-        with ``optional``, an empty one is an empty object.
+        Query values other than ``query`` are violations, and refused with ``refuses``. The body of a POST or PATCH is
+        read; with ``optional``, an empty one is an empty object.
         """
 
         def add(route: Route) -> Route:
@@ -185,7 +185,7 @@ class Routes:
                 _check_query(row, call)
                 if row.access != "public":
                     call._account = _identified(state, request, row.access)
-                if row.method == "POST":
+                if row.method in ("POST", "PATCH"):
                     call._body = await _body(state, request, row.optional)
                 result = row.route(call)
                 if inspect.isawaitable(result):
