@@ -106,15 +106,26 @@ def check_settings(app_configs: Any = None, **_: Any) -> list[checks.CheckMessag
         client = SogniClient(**found.client)
     except (ValidationError, TypeError) as error:
         return [checks.Error(f"SOGNI is invalid: {error}", id="sogni.E002")]
+    messages: list[checks.CheckMessage] = []
     if found.local is not None:
-        if settings.DEBUG:
-            return []
-        hint = "Set SOGNI['LOCAL'] to False in production."
-        return [checks.Warning("SOGNI['LOCAL'] makes test media, and DEBUG is False.", hint=hint, id="sogni.W001")]
-    if not client.is_authenticated and client_auth(found) == "api_key":
+        if not settings.DEBUG:
+            hint = "Set SOGNI['LOCAL'] to False in production."
+            problem = "SOGNI['LOCAL'] makes test media, and DEBUG is False."
+            messages.append(checks.Warning(problem, hint=hint, id="sogni.W001"))
+    elif not client.is_authenticated and client_auth(found) == "api_key":
         hint = "Set SOGNI['API_KEY'] or SOGNI_API_KEY, or SOGNI['LOCAL'] = True to work without an account."
-        return [checks.Error("There is no API key.", hint=hint, id="sogni.E003")]
-    return []
+        messages.append(checks.Error("There is no API key.", hint=hint, id="sogni.E003"))
+    if _stores_anywhere(settings.STORAGES[found.storage]):
+        hint = "Set MEDIA_ROOT and MEDIA_URL, or SOGNI['STORAGE']."
+        problem = "MEDIA_ROOT is not set: results are stored in the working directory."
+        messages.append(checks.Warning(problem, hint=hint, id="sogni.W002"))
+    return messages
+
+
+def _stores_anywhere(storage: Mapping[str, Any]) -> bool:
+    """Return whether files are stored in the directory in which the server happens to be started."""
+    in_files = storage.get("BACKEND") == "django.core.files.storage.FileSystemStorage"
+    return in_files and not (settings.MEDIA_ROOT or storage.get("OPTIONS", {}).get("location"))
 
 
 def client_auth(found: Configuration) -> str:

@@ -50,6 +50,16 @@ def test_the_emulator_is_reported_in_production(configured: None) -> None:
         assert [it.id for it in run_checks() if (it.id or "").startswith("sogni.")] == ["sogni.W001"]
 
 
+def test_results_without_a_directory_of_their_own_are_reported(configured: None) -> None:
+    from django.core.checks import run_checks
+    from django.test import override_settings
+
+    with override_settings(SOGNI={"LOCAL": True}, MEDIA_ROOT=""):
+        assert [it.id for it in run_checks() if (it.id or "").startswith("sogni.")] == ["sogni.W002"]
+    with override_settings(SOGNI={"LOCAL": True, "STORAGE": "private"}, MEDIA_ROOT=""):
+        assert [it.id for it in run_checks() if (it.id or "").startswith("sogni.")] == []
+
+
 def test_the_key_is_in_no_message_and_no_repr(configured: None) -> None:
     from django.test import override_settings
 
