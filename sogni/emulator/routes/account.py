@@ -154,7 +154,7 @@ def _usage(call: Call) -> object:
         for entry in call.account.ledger.newest_first()
         if entry.source == "project" and entry.token == "spark" and entry.time >= since
     ]
-    spent = -float(sum(entry.amount for entry in renders))
+    spent = float(sum(-entry.amount for entry in renders))
     usage: dict[str, Any] = {"periodRenderSpark": spent, "periodJobs": len(renders)}
     if membership is not None and membership.status == "trialing":
         ends = datetime.fromtimestamp(membership.trial_ends, UTC).isoformat().replace("+00:00", "Z")
