@@ -357,6 +357,8 @@ class Batch:
         try:
             while True:
                 while self._waiting and not self._stopped and self._running < self._concurrency:
+                    if self._journal.sync_is_due:
+                        await in_thread(self._journal.sync)
                     rejected = await start(self._waiting.popleft())
                     if rejected is not None:
                         yield rejected
@@ -478,7 +480,8 @@ class Batch:
             self._journal.begins(request.key, project_id, key)
             self._sent.add(project_id)
 
-        return (yield from create_once(key, request.params, {}, announce=announce))
+        is_new = known is None and self._journal.has_new_keys
+        return (yield from create_once(key, request.params, {}, announce=announce, is_new=is_new))
 
     async def _settled(self, project: Project) -> BatchItem | None:
         """Save the results of a finished project and return its item, or None if the request is repeated."""
@@ -511,9 +514,9 @@ class Batch:
         error, project_id = outcome.error, str(outcome.project_id)
         self._settle_cost(request, outcome.cost)
         if outcome.status != "completed":
-            await in_thread(partial(self._journal.forget, request.key))
+            self._journal.forget(request.key)
         elif error is None or isinstance(error, ProjectError):
-            await in_thread(partial(self._journal.saved, request.key, outcome.files))
+            self._journal.saved(request.key, outcome.files)
         else:
             self.unsaved.append(project_id)
         if isinstance(error, OSError) and not isinstance(error, SogniError):

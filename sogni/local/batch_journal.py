@@ -69,6 +69,8 @@ class BatchJournal:
         self._service = service
         self._entries: dict[tuple[str, str], Entry] = {}
         self._failures: Counter[tuple[str, str]] = Counter()
+        self.has_new_keys: bool = False
+        """Whether `new_key` returns keys that nobody has used: no earlier run has known the secret."""
         self._descriptor = -1
         self._locked = False
         self._synced = -_SYNC_SECONDS
@@ -104,6 +106,8 @@ class BatchJournal:
         """
         if self[_SECRET].idempotency_key is None:
             self._append(_SECRET, idempotency_key=secrets.token_hex(16))
+            self.sync()
+            self.has_new_keys = self._locked
         name = f"{self[_SECRET].idempotency_key} {key} {self._failures[self._service, key]}"
         return hashlib.sha256(name.encode()).hexdigest()[:32]
 
@@ -118,6 +122,20 @@ class BatchJournal:
     def forget(self, key: str) -> None:
         """Record that the project of a request failed, so that the next run repeats it."""
         self._append(key)
+
+    @property
+    def sync_is_due(self) -> bool:
+        """Whether the lines have been left to the operating system for long enough."""
+        return time.monotonic() - self._synced > _SYNC_SECONDS
+
+    def sync(self) -> None:
+        """Wait until all lines are on disk."""
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
+            error.filename = str(self.path)
+            raise
+        self._synced = time.monotonic()
 
     def _open(self) -> None:
         try:
@@ -175,9 +193,6 @@ class BatchJournal:
         try:
             while data:
                 data = data[os.write(self._descriptor, data) :]
-            if key == _SECRET or time.monotonic() - self._synced > _SYNC_SECONDS:
-                os.fsync(self._descriptor)
-                self._synced = time.monotonic()
         except OSError as error:
             # Remove the partial line, which would corrupt the next one.
             with suppress(OSError):

@@ -26,6 +26,7 @@ MODEL = "flux1-schnell-fp8"
 TRANSFER = 500 * 1000 * 1000
 """Bytes of a large file."""
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0\0\0\1\0\x08\2\0\0\0"
+WALLET = "0x28578Fb373d3E2a2431cd7e2eCCed24a0eDE234E"
 CHAT = "00000000-0000-4000-8000-00000000000C"
 MARKER = "changeNetwork"
 """The frame that ends a block of progress; it changes no project."""
@@ -105,11 +106,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._upgrade()
         elif path.startswith("/down/"):
             self._send_file(int(path.rpartition("/")[2]))
+        elif path.startswith("/v2/projects/"):
+            self._answer(b'{"status":"error","errorCode":102,"message":"Project not found"}', 404)
         else:
             self._answer(json.dumps(self.server.known(path)).encode())
 
-    def _answer(self, body: bytes) -> None:
-        self.send_response(200)
+    def _answer(self, body: bytes, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -141,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.heard(self.connection, text)
 
     def _read_message(self) -> bytes | None:
-        """The next message of the client; None at the end."""
+        """The next message of the client; None at the end. A ping has none, and is answered."""
         head = self.rfile.read(2)
         if len(head) < 2 or head[0] & 0x0F == 8:
             return None
@@ -149,8 +152,11 @@ class _Handler(BaseHTTPRequestHandler):
         if size == 126:
             size = int.from_bytes(self.rfile.read(2), "big")
         mask = self.rfile.read(4)
-        body = self.rfile.read(size)
-        return bytes(byte ^ mask[place & 3] for place, byte in enumerate(body))
+        body = bytes(byte ^ mask[place & 3] for place, byte in enumerate(self.rfile.read(size)))
+        if head[0] & 0x0F == 9:
+            self.connection.sendall(bytes([0x8A, len(body)]) + body)
+            return self._read_message()
+        return body
 
 
 class _Server(ThreadingHTTPServer):
@@ -173,18 +179,22 @@ class _Server(ThreadingHTTPServer):
             return {"flux": {"steps": steps, "guidance": guidance}}
         if path.endswith("/uploadUrl"):
             return {"status": "success", "data": {"uploadUrl": f"{self.base}/up"}}
+        if path == "/v1/account/me":
+            return {"status": "success", "data": {"username": "bench", "walletAddress": WALLET}}
+        if path.startswith("/v1/projects/"):
+            record = {"id": path.rpartition("/")[2], "status": "completed", "imageCount": 1}
+            return {"status": "success", "data": {"project": record}}
         return {"status": "success", "data": {}}
 
     def heard(self, connection: socket.socket, text: bytes) -> None:
-        """A request whose prompt is a size is answered at once: its result is a file of that size."""
+        """A request whose prompt begins with a size is answered at once: its result is a file of that size."""
         frame = json.loads(text)
         if frame["type"] != "jobRequest":
             return
         request = json.loads(b64decode(frame["data"]))
-        prompt = request["keyFrames"][0]["positivePrompt"]
-        if not prompt.isdigit():
+        size, *_ = request["keyFrames"][0]["positivePrompt"].split()
+        if not size.isdigit():
             return
-        size = int(prompt)
         ids = {"jobID": request["jobID"], "imgID": job_id(0)}
         result = {**ids, "performedStepCount": 4, "lastSeed": "1", "resultUrl": f"{self.base}/down/{size}"}
         connection.sendall(

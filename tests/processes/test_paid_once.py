@@ -191,7 +191,8 @@ def test_two_processes_at_once_pay_once(supernet: LocalSupernet, start: Any) -> 
     check_paid_once(supernet)
 
 
-@pytest.mark.parametrize("step", STEPS)
+# The first run of a batch does not ask: nobody can have used its keys.
+@pytest.mark.parametrize("step", [step for step in STEPS if step != "it asks for the project"])
 def test_a_killed_batch_pays_once(supernet: LocalSupernet, start: Any, tmp_path: Path, step: str) -> None:
     (tmp_path / "list.txt").write_text(LINE)
     reached = STEPS[step](supernet)

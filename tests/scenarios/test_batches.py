@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import sogni.local.batch_worker as batch_worker
+from sogni.core.projects import idempotency
 from sogni.emulator import LocalSupernet
 from tests.scenarios.conftest import MODEL, Sdk
 
@@ -42,16 +43,32 @@ async def test_a_second_run_keeps_what_the_first_saved(
     assert requested(supernet) == 3
 
 
-async def test_lines_of_the_journal_that_a_power_failure_took_are_not_paid_again(
+async def test_only_projects_that_may_exist_are_looked_up(
     sdk: Sdk, client: Any, supernet: LocalSupernet, tmp_path: Path
+) -> None:
+    def looked_up() -> int:
+        return sum(getattr(it, "path", "").startswith("/v2/projects/") for it in supernet.requests)
+
+    await run(sdk, ["a fox", "an owl"], tmp_path, client=client)
+    assert looked_up() == 0
+    # In the next run, the journal may have lost lines.
+    report = await run(sdk, ["a fox", "an owl", "a hare"], tmp_path, client=client)
+    assert (looked_up() > 0, report.done, report.kept) == (True, 1, 2)
+
+
+async def test_lines_of_the_journal_that_a_power_failure_took_are_not_paid_again(
+    sdk: Sdk, supernet: LocalSupernet, tmp_path: Path
 ) -> None:
     supernet.faults.fail_job(times=1)
     animals = ["a fox", "an owl", "a hare"]
-    first = await run(sdk, animals, tmp_path, client=client)
+    async with sdk.client(supernet) as client:
+        first = await run(sdk, animals, tmp_path, client=client)
     journal = tmp_path / "batch.journal.jsonl"
     journal.write_bytes(journal.read_bytes().splitlines(keepends=True)[0])
-    again = await run(sdk, animals, tmp_path, client=client)
-    last = await run(sdk, animals, tmp_path, client=client)
+    idempotency._sent.clear()  # as in another process
+    async with sdk.client(supernet) as client:
+        again = await run(sdk, animals, tmp_path, client=client)
+        last = await run(sdk, animals, tmp_path, client=client)
     # The failed one is found, too, and so repeated only by the run after.
     assert [(it.done, it.failed, it.kept) for it in (first, again, last)] == [(2, 1, 0), (2, 1, 0), (1, 0, 2)]
     assert requested(supernet) == 4

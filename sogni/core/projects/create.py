@@ -17,7 +17,7 @@ from sogni.core.catalogue.loras import check_loras
 from sogni.core.catalogue.model_families import is_spark_only
 from sogni.core.checks import invalid_value, one_of, optional, reject_none_items, short_repr, text
 from sogni.core.connection.flows import prepare_to_send, send_frame
-from sogni.core.flow import Flow, State, change, compute, new_id, open_media, write_frame
+from sogni.core.flow import Flow, State, change, new_id, open_media, write_frame
 from sogni.core.http import HttpCall
 from sogni.core.media import Remote, sniff
 from sogni.core.projects.cancel import cancel_frame
@@ -164,14 +164,16 @@ def create_once(
     fields: Mapping[str, Any],
     max_cost: Any = None,
     announce: Callable[[str], None] | None = None,
+    *,
+    is_new: bool = False,
 ) -> Flow[ProjectState]:
     """Create a project, unless there is one with the same idempotency key, which is then followed.
 
-    `announce` is only called for a new project.
+    `announce` is only called for a new project. `is_new`: nobody has used the key.
     """
     if key is None:
         return create_project(given, fields, max_cost, announce)
-    return _create_claimed(Claim(key), given, fields, max_cost, announce)
+    return _create_claimed(Claim(key, new=is_new), given, fields, max_cost, announce)
 
 
 def _create_claimed(
@@ -253,7 +255,7 @@ def _create(
         if limit is not None:
             yield from check_cost(checked, limit)
         if announce is not None:
-            yield from compute("announcing the project", partial(announce, project_id))
+            announce(project_id)
         yield from upload_media(project_id, sources)
     finally:
         _close(sources)

@@ -91,11 +91,13 @@ def id_of_key(address: str, key: str) -> str:
 class Claim:
     """A call with an idempotency key; while it holds the key, other calls of the process with that key wait.
 
-    `project` is the project of an earlier call, once `take` has found one.
+    `project` is the project of an earlier call, once `take` has found one. A `new` key is known to have no earlier
+    call, and no other one at the same time: nothing is looked up, noted or polled.
     """
 
-    def __init__(self, key: Any) -> None:
+    def __init__(self, key: Any, *, new: bool = False) -> None:
         self._key = checked_key(key)
+        self._new = new
         self._place: Place | None = None
         self._given: dict[str, Any] = {}
         self.project: ProjectState | None = None
@@ -108,10 +110,12 @@ class Claim:
         project_id = id_of_key((yield from wallet_address()), self._key)
         place = (yield from change(lambda state, _: state.settings.rest_endpoint)), project_id
         self._place = place
-        while _held.setdefault((os.getpid(), place), self) is not self:
-            yield from pause(_WAIT)
         # Files may be temporary ones: neither their paths nor their times tell whether they are the same.
         self._given = comparable(params) | {name: f"<{size} bytes>" for name, size in (media or {}).items()}
+        if self._new:
+            return project_id
+        while _held.setdefault((os.getpid(), place), self) is not self:
+            yield from pause(_WAIT)
         self.project = yield from self._find(place)
         if self.project is None:
             yield from _note(place, self._given)
@@ -132,8 +136,9 @@ class Claim:
             if len(_sent) > _MAX_REMEMBERED:
                 with suppress(KeyError):
                     _sent.popitem(last=False)
-            # A process that sent the same request a moment earlier gets the frames; this one polls.
-            state.out.start(Poll(project.id))
+            if not self._new:
+                # A process that sent the same request a moment earlier gets the frames; this one polls.
+                state.out.start(Poll(project.id))
 
         yield from change(remember)
 

@@ -79,6 +79,13 @@ def test_a_project_is_sent_under_its_id_once_the_service_does_not_know_it() -> N
     assert stage.begun == [outbox.Poll(project.id)]
 
 
+def test_a_key_that_nobody_has_used_is_not_looked_up(stage: Stage) -> None:
+    announced: list[str] = []
+    flow = create_once("order 17", None, FIELDS, announce=announced.append, is_new=True)
+    assert (stage.play(flow, SENT).id, announced) == (ID, [ID])
+    assert (stage.begun, [project_id for _, project_id in idempotency._sent]) == ([], [ID])
+
+
 def test_without_a_key_nothing_is_asked_or_remembered(stage: Stage) -> None:
     assert stage.play(create(None), SENT).id == "ID-1"
     assert (stage.begun, idempotency._sent) == ([], {})
