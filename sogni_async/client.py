@@ -18,6 +18,7 @@ from sogni.live import importing
 from sogni.logs import configure
 from sogni.redaction import Environment, redact, secret, secret_url
 from sogni.settings import (
+    NETWORKS,
     Attribution,
     AuthType,
     Network,
@@ -297,7 +298,12 @@ class SogniClient(EventEmitter[OnClientEvent]):
     def _arguments(self) -> dict[str, Any]:
         """Return the arguments of a client with the same settings; a key of the environment stays there."""
         arguments = self._settings.arguments()
-        return arguments if self._has_own_key else {**arguments, "api_key": None}
+        if not self._has_own_key:
+            arguments["api_key"] = None
+        # It may have been switched, also to one that this version does not know.
+        if self._started is not None and self._started.state.network in NETWORKS:
+            arguments["network"] = self._started.state.network
+        return arguments
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         from sogni.core.call_options import OptionedEngine

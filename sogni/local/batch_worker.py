@@ -80,7 +80,7 @@ class Outcome:
 
 
 def absolute_media(params: ProjectParams) -> ProjectParams:
-    """Return params whose media files have absolute paths."""
+    """Return params that other processes can read: their media files have absolute paths."""
     absolute: ProjectParams = _absolute(params)
     return absolute
 
@@ -89,6 +89,8 @@ def _absolute(value: Any) -> Any:
     if isinstance(value, str | os.PathLike):
         remote = isinstance(value, str) and value.lower().startswith(_REMOTE)
         return value if remote else os.path.abspath(os.fsdecode(value))
+    if isinstance(value, memoryview):  # cannot be pickled
+        return bytes(value)
     if isinstance(value, list | tuple):
         return [_absolute(it) for it in value]
     if attrs.has(type(value)):

@@ -178,7 +178,7 @@ async def test_workers_save_what_the_batch_reports(
     rows = [
         "a fox",
         {"positive_prompt": "an owl", "starting_image": "start.png"},
-        {"positive_prompt": "a hare", "steps": 2},
+        {"positive_prompt": "a hare", "steps": 2, "starting_image": memoryview((tmp_path / "start.png").read_bytes())},
     ]
     first = await run(sdk, rows, "out", client=client, executor=workers, report="out/r.html")
     assert (first.done, first.failed, first.kept, client.is_connected) == (3, 0, 0, False)

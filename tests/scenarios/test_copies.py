@@ -26,8 +26,12 @@ async def test_a_client_pickles_as_its_settings(
     assert (await sdk.call(copied.account.me)).username == supernet.account.username
     await sdk.call(copied.connect, timeout=SOON)
     assert (copied.app_id != client.app_id, client.is_connected) == (True, True)
+    await sdk.call(copied.account.switch_network, "relaxed")
     await sdk.call(copied.close)
-    assert pickle.loads(pickle.dumps(copied)).closed is False
+    again = pickle.loads(pickle.dumps(copied))
+    await sdk.call(again.connect, timeout=SOON)
+    assert (again.closed, again.current_account.network) == (False, "relaxed")
+    await sdk.call(again.close)
 
 
 async def test_a_pickle_contains_no_key_of_the_environment(
