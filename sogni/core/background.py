@@ -81,11 +81,12 @@ def flow_of(task: outbox.BackgroundTask) -> Flow[None]:
 
 def traced_flow_of(task: outbox.BackgroundTask, state: State) -> Flow[None]:
     """Return the flow that runs a background task, as a part of its project, or else of what started it."""
-    if tracing.observer is None:
+    observer = tracing.observer
+    if observer is None:
         return flow_of(task)
     project = state.projects.by_id.get(getattr(task, "project_id", ""))
     if project is None or project.trace is None:
-        return tracing.within(tracing.observer.current(), flow_of(task))
+        return tracing.within(observer.current(), flow_of(task))
     flow = tracing.within(project.trace.context, flow_of(task))
     return _with_record(project, flow) if isinstance(task, outbox.SyncProject) else flow
 

@@ -70,6 +70,7 @@ class Observer(Protocol):
 
 
 observer: Observer | None = None
+"""Read once for each use: another thread may remove it at any time."""
 
 
 def within(context: Any, flow: Flow[R]) -> Flow[R]:
@@ -94,6 +95,5 @@ def traced(trace: Trace, flow: Flow[R]) -> Flow[R]:
 
 def carried(flows: Sequence[Flow[Any]]) -> Sequence[Flow[Any]]:
     """Return flows that other threads run in the context of this one."""
-    if observer is None:
-        return flows
-    return [within(observer.current(), flow) for flow in flows]
+    present = observer
+    return flows if present is None else [within(present.current(), flow) for flow in flows]

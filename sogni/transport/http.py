@@ -774,8 +774,8 @@ class Http:
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise self._failed(call, url, error) from None
         log_exchange(method, url, response.status_code, monotonic() - began)
-        if tracing.observer is not None:
-            tracing.observer.responded(url, response.status_code)
+        if (observer := tracing.observer) is not None:
+            observer.responded(url, response.status_code)
         try:
             check_proxy_reply(url, through(url, self._settings.proxy, os.environ), response.status_code)
         except SogniConnectionError:

@@ -361,11 +361,12 @@ class Engine(Live):
             resources.waker.set()
             return
         assert resources.loop is not None
+        observer = tracing.observer
         resources.reader = resources.loop.create_task(
             Endable(partial(read_loop, weakref.ref(self), resources.waker)),
             name="sogni-reader",
             # Frames do not belong to the call that happened to connect.
-            context=None if tracing.observer is None else tracing.observer.detached(),
+            context=None if observer is None else observer.detached(),
         )
         quiet_when_dropped(resources.reader)
 

@@ -671,8 +671,8 @@ class Http:
             began = monotonic()
             response = await self._exchange(session, call, route, timeout, body)
             log_exchange(route.method, route.url, response.status, monotonic() - began)
-            if tracing.observer is not None:
-                tracing.observer.responded(route.url, response.status)
+            if (observer := tracing.observer) is not None:
+                observer.responded(route.url, response.status)
             try:
                 check_proxy_reply(route.url, self._routing.through(route.url), response.status)
             except SogniConnectionError:

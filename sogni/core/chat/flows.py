@@ -87,9 +87,10 @@ def begin_completion(model: str, messages: Sequence[Any], options: Mapping[str, 
     frame could not be written, and the credentials' error if the service rejects them.
     """
     check_names(options, FIELDS)
-    if tracing.observer is None:
+    observer = tracing.observer
+    if observer is None:
         return (yield from _begin(model, messages, options, None))
-    trace = tracing.observer.chat(model, messages, options)
+    trace = observer.chat(model, messages, options)
     return (yield from tracing.traced(trace, _begin(model, messages, options, trace)))
 
 
@@ -229,8 +230,8 @@ def hosted_completion(
         raise invalid_value("stream", stream, (False, None), _STREAM)
     timeout = check_seconds("timeout", timeout)
     flow = _completion(model, messages, options, timeout)
-    if tracing.observer is not None:
-        flow = _ending(tracing.observer.chat(model, messages, options), flow)
+    if (observer := tracing.observer) is not None:
+        flow = _ending(observer.chat(model, messages, options), flow)
     return (yield from limited(flow, timeout))
 
 
@@ -271,6 +272,6 @@ def run_hosted_tool(
     source = app_source or settings.app_source
     call = hosted_tool_call(tool, arguments, app_source=source, timeout=timeout, **settings.with_token(options))
     flow = get_unwrapped_json(HostedToolExecution, call)
-    if tracing.observer is not None:
-        flow = _ending(tracing.observer.tool(tool), flow)
+    if (observer := tracing.observer) is not None:
+        flow = _ending(observer.tool(tool), flow)
     return (yield from limited(flow, timeout))

@@ -209,9 +209,10 @@ def create_project(
     limit = cost_limit(max_cost)
     checked = checked_params(given, fields)
     work = partial(_create, checked, limit, announce, unattended=unattended, claim=claim)
-    if tracing.observer is None:
+    observer = tracing.observer
+    if observer is None:
         return (yield from work(None))
-    trace = tracing.observer.project(checked.params)
+    trace = observer.project(checked.params)
     return (yield from tracing.traced(trace, work(trace)))
 
 
