@@ -22,13 +22,17 @@ from attrs import define, field, frozen
 
 from sogni.emulator.account.accounts import FIRST_SID, Account, Amount, NotFreeError
 
+COOKIE = "sogni-session"
+COOKIE_LIFETIME = 30 * 24 * 3600
+LIFETIME = 600
+"""Seconds a persistent cookie lasts, and seconds a nonce waits for its signature."""
+_MOST_SESSIONS, _MOST_NONCES, _NONCES_PER_ADDRESS = 10_000, 100_000, 8
+Use = Literal["access", "refresh"]
+Owner = TypeVar("Owner")
+
 
 def _encoded(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _decoded(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
 
 
 _HEADER = _encoded(b'{"alg":"HS256","typ":"JWT"}')
@@ -44,25 +48,17 @@ class TokenMint:
         body = f"{_HEADER}.{_encoded(json.dumps(claims, separators=(',', ':')).encode())}"
         return f"{body}.{self._signature(body)}"
 
-    def read(self, token: str) -> dict[str, object] | None:
+    def read(self, token: str) -> dict[str, Any] | None:
         """Return the claims of a token made here, expired or not; None for anything else."""
         body, _, signature = token.rpartition(".")
         if not hmac.compare_digest(self._signature(body).encode(), signature.encode(errors="surrogateescape")):
             return None
-        claims: dict[str, Any] = json.loads(_decoded(body.partition(".")[2]))
-        return claims
+        claims = body.partition(".")[2]
+        read: dict[str, Any] = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+        return read
 
     def _signature(self, body: str) -> str:
         return _encoded(hmac.new(self._secret, body.encode(errors="surrogateescape"), hashlib.sha256).digest())
-
-
-COOKIE = "sogni-session"
-COOKIE_LIFETIME = 30 * 24 * 3600
-"""Seconds a persistent cookie lasts."""
-
-_LIMIT = 10_000
-Use = Literal["access", "refresh"]
-Owner = TypeVar("Owner")
 
 
 @frozen
@@ -103,11 +99,9 @@ class Sessions(Generic[Owner]):
     _oldest: dict[Use, int] = field(factory=lambda: {"access": 0, "refresh": 0})
 
     def open(self, owner: Owner, address: str) -> tuple[Session[Owner], TokenPair]:
-        """Open a session."""
-        session = Session(
-            secrets.token_hex(16), owner, address, secrets.token_urlsafe(32), self.clock() + COOKIE_LIFETIME
-        )
-        if len(self._sessions) >= _LIMIT:
+        until = self.clock() + COOKIE_LIFETIME
+        session = Session(secrets.token_hex(16), owner, address, secrets.token_urlsafe(32), until)
+        if len(self._sessions) >= _MOST_SESSIONS:
             self.close(next(iter(self._sessions.values())))
         self._sessions[session.id] = session
         self._cookies[session.cookie] = session.id
@@ -125,9 +119,7 @@ class Sessions(Generic[Owner]):
     def refresh(self, refresh_token: str) -> TokenPair | None:
         """Exchange a refresh token for a new pair; return None if the token is invalid."""
         session, serial = self._read(refresh_token, "refresh")
-        if session is None or serial != session.serial:
-            return None
-        return self._pair(session)
+        return None if session is None or serial != session.serial else self._pair(session)
 
     def of_token(self, token: str) -> Session[Owner] | None:
         """Return the session of a valid access token."""
@@ -156,18 +148,11 @@ class Sessions(Generic[Owner]):
         return TokenPair(self._mint.make(access), self._mint.make(refresh))
 
     def _read(self, token: str, use: Use) -> tuple[Session[Owner] | None, int]:
-        claims: dict[str, Any] = self._mint.read(token) or {}
+        claims = self._mint.read(token) or {}
         right_use = (claims.get("type") == "refresh") == (use == "refresh")
         if not claims or not right_use or claims["exp"] <= self.clock() or claims["n"] < self._oldest[use]:
             return None, 0
         return self._sessions.get(claims["session"]), claims["n"]
-
-
-LIFETIME = 600
-"""Seconds a nonce waits for its signature."""
-
-_PER_ADDRESS = 8
-_NONCE_LIMIT = 100_000
 
 
 @define
@@ -186,9 +171,9 @@ class Nonces:
         nonce = secrets.token_hex(16)
         waiting = self._waiting.setdefault(address.lower(), {})
         waiting[nonce] = self.clock() + LIFETIME
-        if len(waiting) > _PER_ADDRESS:
+        if len(waiting) > _NONCES_PER_ADDRESS:
             del waiting[next(iter(waiting))]
-        if len(self._waiting) > _NONCE_LIMIT:
+        if len(self._waiting) > _MOST_NONCES:
             del self._waiting[next(iter(self._waiting))]
         return nonce
 
@@ -202,11 +187,7 @@ class Nonces:
 
     def spend(self, address: str, nonce: str) -> bool:
         """Use a nonce up; return False if it has been used already."""
-        waiting = self._waiting.get(address.lower(), {})
-        found = waiting.pop(nonce, None) is not None
-        if not waiting:
-            self._waiting.pop(address.lower(), None)
-        return found
+        return self._waiting.get(address.lower(), {}).pop(nonce, None) is not None
 
 
 def make_sessions(clock: Callable[[], float], access: float, refresh: float, *, testnet: bool) -> Sessions[Account]:
@@ -235,7 +216,9 @@ class Accounts:
     def add(self, account: Account) -> Account:
         """Add an existing account."""
         with self._lock:
-            return self._append(account)
+            account.listener = self._listener
+            self._accounts.append(account)
+            return account
 
     def create(
         self,
@@ -252,7 +235,14 @@ class Accounts:
         """Create and add an account, or raise ``NotFreeError``."""
         with self._lock:
             for known in self._accounts:
-                _check_free(known, username, email, wallet_address, api_key)
+                if known.username.lower() == username.lower():
+                    raise NotFreeError("The username is already taken")
+                if known.wallet_address.lower() == wallet_address.lower():
+                    raise NotFreeError("The wallet belongs to another account")
+                if known.email.lower() == email.lower():
+                    raise NotFreeError("The email address belongs to another account")
+                if api_key is not None and known.api_key == api_key:
+                    raise NotFreeError("The API key belongs to another account")
             self._count += 1
             account = Account(
                 username=username,
@@ -264,7 +254,9 @@ class Accounts:
                 clock=self.sessions.clock,
             )
             account.funds.set(spark, sogni, free_spark)
-            return self._append(account)
+            account.listener = self._listener
+            self._accounts.append(account)
+            return account
 
     def keep_only(self, account: Account) -> None:
         """Remove all other accounts and all sessions."""
@@ -289,7 +281,9 @@ class Accounts:
         """Return the account behind a request's credentials, or None."""
         # Protocol notes: transport §5.
         if "api-key" in headers:
-            return self._of_key(headers["api-key"])
+            requested = headers["api-key"].encode(errors="surrogateescape")
+            keys = ((it, it.api_key) for it in self.all() if it.api_key is not None)
+            return next((it for it, key in keys if secrets.compare_digest(key.encode(), requested)), None)
         session = self.session(headers)
         return None if session is None else session.owner
 
@@ -301,26 +295,3 @@ class Accounts:
         if "Authorization" in headers:
             return self.sessions.of_token(headers["Authorization"])
         return self.sessions.of_cookies(headers.get("Cookie", ""))
-
-    def _append(self, account: Account) -> Account:
-        self._accounts.append(account)
-        account.listener = self._listener
-        return account
-
-    def _of_key(self, given: str) -> Account | None:
-        requested = given.encode(errors="surrogateescape")
-        for account in self.all():
-            if account.api_key is not None and secrets.compare_digest(account.api_key.encode(), requested):
-                return account
-        return None
-
-
-def _check_free(known: Account, username: str, email: str, wallet_address: str, api_key: str | None) -> None:
-    if known.username.lower() == username.lower():
-        raise NotFreeError("The username is already taken")
-    if known.wallet_address.lower() == wallet_address.lower():
-        raise NotFreeError("The wallet belongs to another account")
-    if known.email.lower() == email.lower():
-        raise NotFreeError("The email address belongs to another account")
-    if api_key is not None and known.api_key == api_key:
-        raise NotFreeError("The API key belongs to another account")

@@ -8,7 +8,7 @@ are not saved with the data of an emulator.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, get_args
+from typing import Literal
 from urllib.parse import urlsplit
 
 from attrs import define, field
@@ -19,7 +19,6 @@ from sogni.emulator.faults import LoraImportFault
 from sogni.emulator.responses import NOT_FOUND, RefusedError
 
 Status = Literal["queued", "validating", "review", "ready", "rejected", "revoked"]
-STATUSES: tuple[Status, ...] = get_args(Status)
 
 ENTRIES, IMPORTS_PER_DAY = 20, 10
 FILE_BYTES = 2 * 1024**3
@@ -49,13 +48,12 @@ class Import:
     name: str
     model_id: str
     url: str
-    source: str
     created: float
     updated: float
+    fault: LoraImportFault | None
     status: Status = "queued"
     reason: str | None = None
     failure: str | None = None
-    fault: LoraImportFault | None = None
 
     @property
     def lora_id(self) -> str:
@@ -65,28 +63,24 @@ class Import:
         self.status, self.updated, self.failure, self.reason = status, now, failure, reason
 
     def record(self) -> dict[str, object]:
-        record: dict[str, Any] = {
+        record: dict[str, object] = {
             "id": self.id,
             "name": self.name,
             "modelId": self.model_id,
             "modelIds": [self.model_id],
-            "source": self.source,
+            "source": source_of(self.url),
             "status": self.status,
             "createdAt": round(self.created * 1000),
             "updatedAt": round(self.updated * 1000),
             "requirements": [],
         }
-        if self.status in ("review", "ready", "revoked"):
-            record["bytes"] = _SIZE
-        if self.reason is not None:
-            record["reason"] = self.reason
-        if self.failure is not None:
-            record["failureCode"] = self.failure
-        return record
+        size = _SIZE if self.status in ("review", "ready", "revoked") else None
+        more = {"bytes": size, "reason": self.reason, "failureCode": self.failure}
+        return record | {key: value for key, value in more.items() if value is not None}
 
     def lora(self) -> Lora:
         """Return the entry of the personal catalogue."""
-        description = f"Imported from {self.source}."
+        description = f"Imported from {source_of(self.url)}."
         return make_lora(
             self.lora_id, self.name, description, (self.model_id,), limits=(-2, 2), category="personal", source=self.url
         )
@@ -105,23 +99,20 @@ class PersonalLoras:
 
     def listing(self, account: Account) -> dict[str, object]:
         """Return the data of ``GET /v1/loras/personal``."""
-        return {
-            "loras": [it.record() for it in self._of(account)],
-            "models": sorted({model for lora in LORAS.values() for model in lora.models}),
-            "limits": {
-                "entries": ENTRIES,
-                "fileBytes": FILE_BYTES,
-                "importsPerDay": IMPORTS_PER_DAY,
-                "perGeneration": MAX_PERSONAL,
-            },
+        limits = {
+            "entries": ENTRIES,
+            "fileBytes": FILE_BYTES,
+            "importsPerDay": IMPORTS_PER_DAY,
+            "perGeneration": MAX_PERSONAL,
         }
+        models = sorted({model for lora in LORAS.values() for model in lora.models})
+        return {"loras": [it.record() for it in self._of(account)], "models": models, "limits": limits}
 
     def find(self, account: Account, id: str) -> Import:
         """Return an import; one of another account does not exist."""
-        found = self._imports.get(id)
-        if found is None or found.account is not account:
+        found = next((it for it in self._of(account) if it.id == id), None)
+        if found is None:
             raise RefusedError(404, "Personal LoRA not found", NOT_FOUND)
-        self._advance(found)
         return found
 
     def add(self, account: Account, url: str, name: str, model_id: str) -> Import:
@@ -136,59 +127,46 @@ class PersonalLoras:
             wait = times[0] + _DAY - now
             raise RefusedError(429, f"At most {IMPORTS_PER_DAY} imports per day are allowed", retry_after=wait)
         self._requested.append((account, now))
-        found = Import(
-            self.new_id().lower(), account, name, model_id, url, source_of(url) or "", now, now, fault=self.take_fault()
-        )
+        found = Import(self.new_id().lower(), account, name, model_id, url, now, now, self.take_fault())
         self._imports[found.id] = found
         return found
 
     def remove(self, account: Account, id: str) -> None:
-        """Remove an import."""
         del self._imports[self.find(account, id).id]
 
     def usable(self, account: Account) -> Mapping[str, Lora]:
         """Return the LoRAs that the account's projects can use; none without a plan."""
-        if not _has_plan(account):
+        if not self._imports or not _has_plan(account):
             return {}
         return {it.lora_id: it.lora() for it in self._of(account) if it.status == "ready"}
 
     def set_status(self, id: str, status: Status, failure: str | None, reason: str | None) -> None:
         """Set the status of an import at once."""
-        found = self._imports.get(id)
-        if found is None:
+        if id not in self._imports:
             raise KeyError(f"there is no personal LoRA {id!r}")
-        found.settle(status, self.clock(), failure, reason)
+        self._imports[id].settle(status, self.clock(), failure, reason)
 
     def clear(self) -> None:
         self._imports.clear()
         self._requested.clear()
 
     def _of(self, account: Account) -> list[Import]:
-        own = [it for it in self._imports.values() if it.account is account]
+        """Return the imports of an account, each in the state that its time has come for."""
+        own, now = [it for it in self._imports.values() if it.account is account], self.clock()
         for it in own:
-            self._advance(it)
+            while it.status in ("queued", "validating") and now >= it.updated + self.stage_seconds:
+                moment = it.updated + self.stage_seconds
+                if it.status == "queued":
+                    it.settle("validating", moment)
+                elif not _has_plan(account):
+                    it.settle("rejected", moment, "subscription_required", "The plan ended before the import did")
+                elif any(lora.record["ui"]["sourceUrl"] == it.url for lora in LORAS.values()):
+                    it.settle("rejected", moment, "catalog_duplicate", "The LoRA is in the public catalog")
+                elif it.fault is None:
+                    it.settle("ready", moment)
+                else:
+                    it.settle(it.fault.status, moment, it.fault.failure_code, it.fault.reason)
         return own
-
-    def _advance(self, it: Import) -> None:
-        """Take an import through the states whose time has passed."""
-        now = self.clock()
-        while it.status in ("queued", "validating") and now >= it.updated + self.stage_seconds:
-            moment = it.updated + self.stage_seconds
-            if it.status == "queued":
-                it.settle("validating", moment)
-            else:
-                self._validated(it, moment)
-
-    def _validated(self, it: Import, moment: float) -> None:
-        fault = it.fault
-        if not _has_plan(it.account):
-            it.settle("rejected", moment, "subscription_required", "The plan ended before the import did")
-        elif any(lora.record["ui"]["sourceUrl"] == it.url for lora in LORAS.values()):
-            it.settle("rejected", moment, "catalog_duplicate", "The LoRA is in the public catalog")
-        elif fault is None:
-            it.settle("ready", moment)
-        else:
-            it.settle(fault.status, moment, fault.failure_code, fault.reason)
 
 
 def require_plan(account: Account) -> None:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, Required, TypedDict, cast
+from typing import Any, Literal, TypeAlias
 
 from attrs import define, field
 
@@ -26,16 +26,7 @@ UNCLAIMED_LIFETIME = 3600
 RECORD_LIFETIME = 24 * 3600
 """Seconds a finished project and its files are kept."""
 
-JobStatus = Literal[
-    "created",
-    "queued",
-    "assigned",
-    "initiatingModel",
-    "jobStarted",
-    "jobProgress",
-    "jobCompleted",
-    "jobError",
-]
+JobStatus = Literal["queued", "initiatingModel", "jobStarted", "jobProgress", "jobCompleted", "jobError"]
 ProjectStatus = Literal["pending", "queued", "assigned", "progress", "completed", "errored", "cancelled"]
 ENDED_JOB = ("jobCompleted", "jobError")
 ENDED_PROJECT = ("completed", "errored", "cancelled")
@@ -213,15 +204,14 @@ class Projects:
         project.over.set()
 
 
-# Records
+# Records: in the form of the REST API. Times are in epoch milliseconds; unset fields are omitted.
 
 
+JobRecord: TypeAlias = dict[str, Any]
+ProjectRecord: TypeAlias = dict[str, Any]
 _LIVE_STATUS = {
-    "pending": "pending",
-    "queued": "queued",
     "assigned": "processing",
     "progress": "processing",
-    "completed": "completed",
     "errored": "failed",
     "cancelled": "canceled",
 }
@@ -231,95 +221,20 @@ def _ms(moment: float | None) -> int | None:
     return None if moment is None else round(moment * 1000)
 
 
-class WorkerRecord(TypedDict):
-    id: str
-    name: str
-    username: str
-
-
-class JobRecord(TypedDict, total=False):
-    """A worker job in the form of the REST API. Times are in epoch milliseconds; unset fields are omitted."""
-
-    id: Required[str]
-    SID: Required[int]
-    imgID: Required[str]
-    jobIndex: Required[int]
-    worker: WorkerRecord
-    createTime: Required[int]
-    startTime: int
-    updateTime: Required[int]
-    endTime: int
-    status: Required[str]
-    reason: str
-    performedSteps: Required[int]
-    triggeredNSFWFilter: Required[bool]
-    nsfwDetected: bool
-    seedUsed: int
-    network: Required[str]
-    resultUrl: str
-    lastFrameUrl: str
-
-
-class ArtistRecord(TypedDict):
-    username: str
-    address: str
-
-
-class ModelRecord(TypedDict):
-    id: str
-    SID: int
-    name: str
-    type: str
-
-
-class CostRecord(TypedDict):
-    costInToken: str
-    calculatedStepCount: int
-
-
-class ProjectRecord(TypedDict, total=False):
-    """A project in the form of the REST API. Times are in epoch milliseconds; unset fields are omitted."""
-
-    id: Required[str]
-    SID: Required[int]
-    artist: Required[ArtistRecord]
-    model: Required[ModelRecord]
-    imageCount: Required[int]
-    stepCount: Required[int]
-    previewCount: Required[int]
-    hasGuideImage: Required[bool]
-    denoiseStrength: Required[str]
-    costActual: Required[CostRecord]
-    createTime: Required[int]
-    updateTime: Required[int]
-    endTime: int
-    status: Required[str]
-    reason: str
-    network: Required[str]
-    tokenType: Required[str]
-    appSource: str
-    workerJobs: Required[list[JobRecord]]
-    completedWorkerJobs: Required[list[JobRecord]]
-    finished: bool
-    outputFormat: str
-    waitingReason: Mapping[str, str]
-
-
-def _present(record: dict[str, Any]) -> dict[str, object]:
+def _present(record: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in record.items() if value is not None}
 
 
 def job_record(project: Project, job: Job) -> JobRecord:
     """Return a worker job. ``imgID`` is its identity; ``id`` repeats the project's."""
     # Protocol notes: projects-5x §9.2.
-    worker = {"id": job.worker, "name": job.worker, "username": job.worker} if job.worker else None
-    record = _present(
+    return _present(
         {
             "id": project.id,
             "SID": project.sid * 1000 + job.index,
             "imgID": job.image_id,
             "jobIndex": job.index,
-            "worker": worker,
+            "worker": dict.fromkeys(("id", "name", "username"), job.worker) if job.worker else None,
             "createTime": _ms(job.created),
             "startTime": _ms(job.started),
             "updateTime": _ms(job.updated or job.created),
@@ -336,31 +251,28 @@ def job_record(project: Project, job: Job) -> JobRecord:
             **job.details,
         }
     )
-    return cast(JobRecord, record)
 
 
 def finished_record(project: Project) -> ProjectRecord:
     """Return the ``project`` of ``GET /v1/projects/{id}``."""
     # Protocol notes: projects-4.2 §14.3.
-    order, spent = project.order, project.settled_cost()
-    ended = [job_record(project, job) for job in project.jobs if job.finished]
-    record = _present(
+    order, account, model = project.order, project.account, project.order.model
+    starting = isinstance(order, ImageOrder) and order.starting_image
+    return _present(
         {
             "id": project.id,
             "SID": project.sid,
-            "artist": {"username": project.account.username, "address": project.account.wallet_address},
-            "model": {
-                "id": order.model.id,
-                "SID": order.model.sid,
-                "name": order.model.name,
-                "type": order.media,
-            },
+            "artist": {"username": account.username, "address": account.wallet_address},
+            "model": {"id": model.id, "SID": model.sid, "name": model.name, "type": order.media},
             "imageCount": order.count,
             "stepCount": order.steps,
             "previewCount": order.previews,
-            "hasGuideImage": isinstance(order, ImageOrder) and order.starting_image,
-            "denoiseStrength": _denoise_text(order),
-            "costActual": {"costInToken": decimal_text(spent), "calculatedStepCount": order.performed_steps},
+            "hasGuideImage": starting,
+            "denoiseStrength": f"{order.denoise:g}" if isinstance(order, ImageOrder) and starting else "0",
+            "costActual": {
+                "costInToken": decimal_text(project.settled_cost()),
+                "calculatedStepCount": order.performed_steps,
+            },
             "createTime": _ms(project.created),
             "updateTime": _ms(project.updated or project.created),
             "endTime": _ms(project.ended),
@@ -370,24 +282,18 @@ def finished_record(project: Project) -> ProjectRecord:
             "tokenType": order.token,
             "appSource": order.app_source,
             "workerJobs": [job_record(project, job) for job in project.jobs if not job.finished],
-            "completedWorkerJobs": ended,
+            "completedWorkerJobs": [job_record(project, job) for job in project.jobs if job.finished],
         }
     )
-    return cast(ProjectRecord, record)
-
-
-def _denoise_text(order: object) -> str:
-    return f"{order.denoise:g}" if isinstance(order, ImageOrder) and order.starting_image else "0"
 
 
 def live_record(project: Project) -> ProjectRecord:
     """Return the ``project`` of ``GET /v2/projects/{id}``."""
     # Protocol notes: projects-5x §9.7, additions-5x §5.
-    record = finished_record(project)
-    record["outputFormat"] = project.order.output_format
+    record = {**finished_record(project), "outputFormat": project.order.output_format, "finished": project.finished}
     if project.waiting:
         record["waitingReason"] = project.waiting_reason or {"reason": "queued", "message": WAIT_MESSAGES["queued"]}
-    return {**record, "status": _LIVE_STATUS[project.status], "finished": project.finished}
+    return {**record, "status": _LIVE_STATUS.get(project.status, project.status)}
 
 
 def recent_jobs(
