@@ -36,15 +36,24 @@ TaskStatus = Literal["pending", "awaiting_review", "approved", "rejected", "canc
 
 def read_start(body: Fields) -> Mapping[str, Any]:
     """Read the body of a start, with findings for whatever the service would refuse."""
-    for key in ("worldId", "nodeId"):
-        if body.text(key, required=True) == "":
-            body.refuse(key, "must not be empty")
+    _texts(body, "worldId", "nodeId")
     hotspots = body.raw("hotspots")
     if not isinstance(hotspots, list) or not hotspots:
         body.refuse("hotspots", "must be a list of at least one hotspot")
-    else:
-        for index, hotspot in enumerate(hotspots):
-            _read_hotspot(body.object("hotspots", hotspot, f"[{index}]"))
+        hotspots = []
+    for index, given in enumerate(hotspots):
+        hotspot = body.object("hotspots", given, f"[{index}]")
+        if hotspot is None:
+            continue
+        kind = hotspot.text("kind", required=True, allowed=tuple(_USD))
+        _texts(hotspot, "object")
+        action = hotspot.object("action", hotspot.raw("action"))
+        if action is not None:
+            _texts(action, "verb", "subject", "intent")
+            action.leftover()
+        if hotspot.has("leadsTo") and kind != "path":
+            hotspot.refuse("leadsTo", "is for paths only")
+        hotspot.leftover()
     body.raw("look")
     body.raw("audience")
     body.text("tokenType", allowed=("sogni", "spark"))
@@ -52,21 +61,10 @@ def read_start(body: Fields) -> Mapping[str, Any]:
     return body.values
 
 
-def _read_hotspot(hotspot: Fields | None) -> None:
-    if hotspot is None:
-        return
-    kind = hotspot.text("kind", required=True, allowed=tuple(_USD))
-    if hotspot.text("object", required=True) == "":
-        hotspot.refuse("object", "must not be empty")
-    action = hotspot.object("action", hotspot.raw("action"))
-    if action is not None:
-        for key in ("verb", "subject", "intent"):
-            if action.text(key, required=True) == "":
-                action.refuse(key, "must not be empty")
-        action.leftover()
-    if hotspot.has("leadsTo") and kind != "path":
-        hotspot.refuse("leadsTo", "is for paths only")
-    hotspot.leftover()
+def _texts(fields: Fields, *keys: str) -> None:
+    for key in keys:
+        if fields.text(key, required=True) == "":
+            fields.refuse(key, "must not be empty")
 
 
 @define(eq=False)
@@ -175,7 +173,7 @@ class WorldBuilds:
         )
         self._builds[build.id] = build
         build.happened("run_started", {"worldId": body["worldId"], "nodeId": body["nodeId"]})
-        self._proceed(build, self._plan(build))
+        build.task = asyncio.get_running_loop().create_task(self._plan(build))
         return build
 
     def of(self, account: Account, world_id: str | None) -> Iterator[WorldBuild]:
@@ -246,9 +244,6 @@ class WorldBuilds:
 
     # Progress
 
-    def _proceed(self, build: WorldBuild, work: Any) -> None:
-        build.task = asyncio.get_running_loop().create_task(work)
-
     async def _step(self) -> None:
         await self.pace.sleep(self.pace.stage_seconds(_TASK_SECONDS, 0))
         await self.pace.running.wait()
@@ -264,7 +259,7 @@ class WorldBuilds:
     def _run(self, build: WorldBuild, type: str, payload: Mapping[str, Any]) -> None:
         build.status, build.waiting = "running", None
         build.happened(type, payload)
-        self._proceed(build, self._render(build))
+        build.task = asyncio.get_running_loop().create_task(self._render(build))
 
     async def _render(self, build: WorldBuild) -> None:
         for task in build.tasks:

@@ -58,14 +58,12 @@ def plans() -> list[dict[str, object]]:
     ]
 
 
-def _check_status(_: object, __: object, value: str) -> None:
-    if value not in get_args(SocketStatus):
-        raise ValueError(f"unknown status {value!r}; the statuses are {', '.join(get_args(SocketStatus))}")
+def _one_of(allowed: tuple[str, ...], plural: str) -> Callable[[object, Any, str], None]:
+    def check(_: object, attribute: Any, value: str) -> None:
+        if value not in allowed:
+            raise ValueError(f"unknown {attribute.name} {value!r}; the {plural} are {', '.join(allowed)}")
 
-
-def _check_tier(_: object, __: object, value: str) -> None:
-    if value not in TIERS:
-        raise ValueError(f"unknown tier {value!r}; the tiers are {', '.join(TIERS)}")
+    return check
 
 
 class FairUse(TypedDict, total=False):
@@ -103,9 +101,9 @@ class Membership:
         fair_use: The monthly limit; None while it does not apply.
     """
 
-    tier: Tier = field(default="unlimited", validator=_check_tier)
+    tier: Tier = field(default="unlimited", validator=_one_of(TIERS, "tiers"))
     term: Term = "monthly"
-    status: SocketStatus = field(default="active", validator=_check_status)
+    status: SocketStatus = field(default="active", validator=_one_of(get_args(SocketStatus), "statuses"))
     provider: str = "stripe"
     starts: float = 0.0
     ends: float = 0.0

@@ -14,7 +14,7 @@ ONCE = -1
 """The frequency of a reward that can be claimed only once."""
 
 
-@frozen(kw_only=True)
+@frozen
 class Reward:
     """A reward that accounts can claim.
 
@@ -40,23 +40,10 @@ class Reward:
 
 
 DEFAULT_REWARDS = (
+    Reward("1", "Daily boost", "Free Spark, once a day", "spark", 50, every=24 * 3600),
+    Reward("2", "Welcome", "For the new account", "sogni", 10),
     Reward(
-        id="1",
-        title="Daily boost",
-        description="Free Spark, once a day",
-        token="spark",
-        amount="50",
-        every=24 * 3600,
-    ),
-    Reward(id="2", title="Welcome", description="For the new account", token="sogni", amount="10"),
-    Reward(
-        id="3",
-        title="Verified artist",
-        description="For a verified account",
-        token="spark",
-        amount="100",
-        type="conditioned",
-        obstacle="requires_verification",
+        "3", "Verified artist", "For a verified account", "spark", 100, "conditioned", ONCE, "requires_verification"
     ),
 )
 
@@ -79,7 +66,22 @@ class Rewards:
 
     def records(self) -> list[dict[str, object]]:
         """Return the raw rewards; times are in seconds."""
-        return [self._record(reward) for reward in self.offers]
+        return [
+            {
+                "id": reward.id,
+                "type": reward.type,
+                "title": reward.title,
+                "description": reward.description,
+                "amount": f"{reward.amount:f}",
+                "tokenType": reward.token,
+                "claimed": int(self._obstacle(reward) == "already_claimed"),
+                "canClaim": int(self._obstacle(reward) is None),
+                "cantClaimReason": self._obstacle(reward),
+                "lastClaimTimestamp": int(self._claimed.get(reward.id, 0)),
+                "claimResetFrequencySec": reward.every,
+            }
+            for reward in self.offers
+        ]
 
     def claim(self, ids: Sequence[str]) -> list[Reward]:
         """Mark all of these rewards as claimed and return them, or raise and mark none."""
@@ -106,19 +108,3 @@ class Rewards:
         last = self._claimed.get(reward.id)
         open_again = last is None or (reward.every > ONCE and self.clock() >= last + reward.every)
         return None if open_again else "already_claimed"
-
-    def _record(self, reward: Reward) -> dict[str, object]:
-        obstacle = self._obstacle(reward)
-        return {
-            "id": reward.id,
-            "type": reward.type,
-            "title": reward.title,
-            "description": reward.description,
-            "amount": f"{reward.amount:f}",
-            "tokenType": reward.token,
-            "claimed": int(obstacle == "already_claimed"),
-            "canClaim": int(obstacle is None),
-            "cantClaimReason": obstacle,
-            "lastClaimTimestamp": int(self._claimed.get(reward.id, 0)),
-            "claimResetFrequencySec": reward.every,
-        }

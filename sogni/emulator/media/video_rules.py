@@ -145,34 +145,22 @@ def _h3_audio(frame: Fields, model: Model, given: Given) -> None:
 def _h3_references(frame: Fields, model: Model, given: Given) -> list[str]:
     """Read the numbered references and return their roles."""
     roles: list[str] = []
-    for kind, prefix, most in (
-        ("image", "contextImage", _H3_MOST["image"] + 1),
-        ("audio", "referenceAudio", _H3_MOST["audio"] + 1),
-        ("video", "referenceVideo", _H3_MOST["video"] + 1),
-    ):
+    for prefix, most in (("contextImage", 10), ("referenceAudio", 4), ("referenceVideo", 4)):
         for number in range(1, most + 1):
             role = f"{prefix}{number}"
             if frame.flag(f"has{role[0].upper()}{role[1:]}"):
                 roles.append(role)
-            if kind != "image":
+            if prefix != "contextImage":
                 frame.text(f"{role}ContentType")
-        if kind == "video":
-            for number in range(1, most):
-                frame.number(f"{prefix}{number}DurationSeconds", minimum=1.95, maximum=15.05)
-    if roles and given.workflow != "r2v":
-        frame.refuse("numbered references", f"are not accepted by {model.id}")
-    if given.workflow == "r2v":
-        _h3_counts(frame, model, given, roles)
-    return roles
-
-
-def _h3_counts(frame: Fields, model: Model, given: Given, roles: list[str]) -> None:
+    for number in range(1, 4):
+        frame.number(f"referenceVideo{number}DurationSeconds", minimum=1.95, maximum=15.05)
+    if given.workflow != "r2v":
+        if roles:
+            frame.refuse("numbered references", f"are not accepted by {model.id}")
+        return roles
     first = "referenceImage" in given.uploads
-    counts = {
-        "image": first + sum(role.startswith("contextImage") for role in roles),
-        "video": sum(role.startswith("referenceVideo") for role in roles),
-        "audio": sum(role.startswith("referenceAudio") for role in roles),
-    }
+    counts = {kind: sum(kind in role.lower() for role in roles) for kind in _H3_MOST}
+    counts["image"] += first
     for kind, count in counts.items():
         if count > _H3_MOST[kind]:
             frame.refuse(f"reference {kind}s", f"are {count}; {model.id} takes at most {_H3_MOST[kind]}")
@@ -182,6 +170,7 @@ def _h3_counts(frame: Fields, model: Model, given: Given, roles: list[str]) -> N
         frame.refuse("references", f"are missing: {model.id} requires an image or a video")
     if first and "contextImage1" in roles:
         frame.refuse("hasContextImage1", "must be omitted: the reference image is the first image")
+    return roles
 
 
 def _h3_keyframes(frame: Fields, model: Model, given: Given) -> list[int]:
