@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
@@ -53,23 +53,24 @@ def request(
     requested: RenderRequest, project_id: str, token: str, app_source: str | None, *, safe: bool = True
 ) -> dict[str, object]:
     """Return the payload of a ``jobRequest``."""
+    model, files = requested.model, requested.files
     frame = {
         **KEY_FRAME_TEMPLATE,
         "strength": 0.5,
         "scheduler": None,
         "timeStepSpacing": None,
-        "modelID": requested.model.id,
+        "modelID": model.id,
         "positivePrompt": requested.prompt,
         "stylePrompt": "",
         "seed": requested.seed,
-        **_prompts(requested),
-        **_flags(requested.files),
+        **{f"has{role[0].upper()}{role[1:]}": True for role in files if not role.startswith("contextImage")},
         **requested.details,
     }
-    if requested.model.media in ("image", "model"):
-        frame |= {
-            f"hasContextImage{slot}": f"contextImage{slot}" in requested.files for slot in range(1, _CONTEXT_SLOTS + 1)
-        }
+    if model.media != "audio" and not model.id.startswith("seedance"):
+        frame.setdefault("negativePrompt", requested.negative_prompt)
+    if model.media in ("image", "model"):
+        slots = range(1, _CONTEXT_SLOTS + 1)
+        frame |= {f"hasContextImage{slot}": f"contextImage{slot}" in files for slot in slots}
     else:
         frame |= {"comfySampler": None, "comfyScheduler": None}
     values = {
@@ -79,20 +80,10 @@ def request(
         "numberOfImages": requested.count,
         "jobID": project_id,
         "disableSafety": not safe,
-        "tokenType": "spark" if requested.model.spark_only else token,
+        "tokenType": "spark" if model.spark_only else token,
         "outputFormat": requested.output_format,
     }
     return values if app_source is None else {**values, "appSource": app_source}
-
-
-def _prompts(requested: RenderRequest) -> dict[str, str]:
-    refused = requested.model.media == "audio" or requested.model.id.startswith("seedance")
-    return {} if refused else {"negativePrompt": requested.negative_prompt}
-
-
-def _flags(roles: Iterable[str]) -> dict[str, bool]:
-    """Return the upload flags; context images have numbered flags of their own."""
-    return {f"has{role[0].upper()}{role[1:]}": True for role in roles if not role.startswith("contextImage")}
 
 
 _LIMIT = 200 * 1024**2
@@ -331,16 +322,17 @@ def _cut_media(cut: Cut, id: str, key: Key) -> Media:
     return Media(id=id, key=key, **facts)
 
 
+_PLACEHOLDERS: Mapping[Kind, Mapping[str, Any]] = {
+    "image": {"mime": "image/png", "width": 1024, "height": 1024},
+    "video": {"mime": "video/mp4", "width": 1280, "height": 704, "duration": 5.0, "sound": True},
+    "audio": {"mime": "audio/mpeg", "duration": 30.0},
+    "model": {"mime": "model/gltf-binary"},
+}
+
+
 def placeholder(kind: Kind) -> Media:
     """Return a placeholder for a file that does not exist yet."""
-    mime = {"image": "image/png", "video": "video/mp4", "audio": "audio/mpeg", "model": "model/gltf-binary"}[kind]
-    media = Media(id="", kind=kind, key=Key("", "", kind), mime=mime)
-    if kind == "model":
-        return media
-    if kind == "audio":
-        return evolve(media, duration=30.0)
-    media = evolve(media, width=1024, height=1024)
-    return media if kind == "image" else evolve(media, width=1280, height=704, duration=5.0, sound=True)
+    return Media(id="", kind=kind, key=Key("", "", kind), **_PLACEHOLDERS[kind])
 
 
 def order_of(state: State, requested: RenderRequest, payer: Payer) -> Order:

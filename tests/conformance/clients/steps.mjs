@@ -292,19 +292,19 @@ const STEPS = {
     return (await chat.hosted.executeTool({ tool: "compose_script", arguments: { brief: "a kite" } })).status;
   },
   async run() {
-    const run = await chat.runs.create({ messages: [{ role: "user", content: "Draw a red kite" }], tokenType: "spark" });
+    const run = await chat.runs.create({ messages: [{ role: "user", content: "Create an image of a red kite" }], tokenType: "spark" });
     const names = await endOf(chat.runs.streamEvents(run.runId ?? run.id), ["run_completed", "run.completed", "completed", "done"]);
     return [(await chat.runs.get(run.runId ?? run.id)).status, names.length > 2];
   },
   async run_canceled() {
-    const { runId } = await chat.runs.create({ messages: [{ role: "user", content: "Draw a red kite" }], tokenType: "spark", runtimeConfig: { requireJobConfirmation: true } });
+    const { runId } = await chat.runs.create({ messages: [{ role: "user", content: "Create an image of a red kite" }], tokenType: "spark", runtimeConfig: { requireJobConfirmation: true } });
     await until(() => chat.runs.get(runId), (run) => run.status === "waiting_for_user");
     await chat.runs.cancel(runId, "enough");
     return (await chat.runs.get(runId)).status;
   },
   async run_cost() {
     need(chat.runs, "confirmCost");
-    const { runId } = await chat.runs.create({ messages: [{ role: "user", content: "Draw a red kite" }], tokenType: "spark", runtimeConfig: { requireJobConfirmation: true } });
+    const { runId } = await chat.runs.create({ messages: [{ role: "user", content: "Create an image of a red kite" }], tokenType: "spark", runtimeConfig: { requireJobConfirmation: true } });
     const { waiting } = await until(() => chat.runs.get(runId), (run) => run.status === "waiting_for_user");
     const { toolCallId, costApprovalPreview } = waiting.details;
     const early = await refusal(chat.runs.confirmCost(runId, { toolCallId, decision: "confirm" }));

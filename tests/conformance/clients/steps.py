@@ -367,7 +367,7 @@ class Steps:
 
     async def run(self) -> Any:
         run = await self.chat.runs.create(
-            {"messages": [{"role": "user", "content": "Draw a red kite"}], "tokenType": "spark"}
+            {"messages": [{"role": "user", "content": "Create an image of a red kite"}], "tokenType": "spark"}
         )
         run_id = value(run, "run_id", "runId", "id")
         names = await end_of(
@@ -378,7 +378,7 @@ class Steps:
     async def waiting_run(self) -> tuple[str, Any]:
         run = await self.chat.runs.create(
             {
-                "messages": [{"role": "user", "content": "Draw a red kite"}],
+                "messages": [{"role": "user", "content": "Create an image of a red kite"}],
                 "tokenType": "spark",
                 "runtimeConfig": {"requireJobConfirmation": True},
             }
