@@ -30,6 +30,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 from sogni.emulator import Answer, Balance, Call, LocalSupernet, Membership
+from sogni.emulator.account.records import balance_frame
 from sogni.emulator.catalogue.loras import LORAS
 from sogni.emulator.faults import Rule
 from sogni.emulator.recorder import Arrival, RecordedFrame, RecordedRequest
@@ -212,7 +213,7 @@ def unbalanced(supernet: LocalSupernet, owned: Balance, *, all_ended: bool) -> s
         found = {}
         for token in ("spark", "sogni"):
             expected = getattr(owned, token) + sum(one.amount for one in entries if one.token == token)
-            balance = supernet.account.balance_frame()[token]
+            balance = balance_frame(supernet.account)[token]
             if Decimal(balance["settled"]) != expected or (all_ended and Decimal(balance["debit"])):
                 found[token] = f"{balance} instead of {expected}"
         return found
