@@ -163,9 +163,23 @@ class Wire(Protocol):
     def abort(self) -> None: ...
 
 
+@define(eq=False)
+class Standing:
+    """A frame that says how something stands; read when it is written, encoded once for all its connections."""
+
+    type: str
+    read: Callable[[], object]
+    _text: str | None = None
+
+    def text(self) -> str:
+        if self._text is None:
+            self._text = encode(self.type, self.read())
+        return self._text
+
+
 @define
 class _Write:
-    message: str | bytes
+    message: str | bytes | Standing
     delay: float = 0.0
     written: Callable[[], None] | None = None
 
@@ -205,6 +219,16 @@ class Connection:
     _tokens: int = 0
     _held: list[_Write] = field(factory=list)
     _outbox: asyncio.Queue[_Write | _End] = field(factory=asyncio.Queue)
+    _standing: dict[str, _Write] = field(factory=dict)
+    """Frames of `send_standing` that wait to be written, by type."""
+
+    def send_standing(self, standing: Standing) -> None:
+        """Queue a frame that says how something stands. It takes the place of one that still waits to be written."""
+        waiting = self._standing.get(standing.type)
+        if waiting is not None:
+            waiting.message = standing
+        else:
+            self.send(standing.type, standing)
 
     def send(self, type: str, payload: object, written: Callable[[], None] | None = None) -> bool:
         """Queue a frame; return False if the connection has ended or does not subscribe to it.
@@ -218,7 +242,7 @@ class Connection:
         drop = self.faults.take(SocketDrop, stage_of(type, payload), self._frames, self._tokens)
         delivered = drop is None or drop.deliver
         if delivered and self.on_send is not None:
-            self.on_send(self, type, payload)
+            self.on_send(self, type, payload.read() if isinstance(payload, Standing) else payload)
         if delivered:
             self._queue(type, payload, written)
         if drop is not None:
@@ -246,7 +270,7 @@ class Connection:
                 await asyncio.sleep(item.delay)
             if self.frozen:
                 return
-            await self.wire.write(item.message)
+            await self.wire.write(self._text(item))
             self.handshake_sent = True
             if item.written is not None:
                 item.written()
@@ -255,9 +279,19 @@ class Connection:
         else:
             await self.wire.close(item.code, item.reason)
 
+    def _text(self, item: _Write) -> str | bytes:
+        if not isinstance(item.message, Standing):
+            return item.message
+        self._standing.pop(item.message.type, None)
+        text = item.message.text()
+        return text.encode() if self.binary else text
+
     def _queue(self, type: str, payload: object, written: Callable[[], None] | None) -> None:
-        text = encode(type, payload)
-        write = _Write(text.encode() if self.binary else text, written=written)
+        if isinstance(payload, Standing):
+            write = self._standing[type] = _Write(payload, written=written)
+        else:
+            text = encode(type, payload)
+            write = _Write(text.encode() if self.binary else text, written=written)
         writes, hold = [write], False
         for fault in self.faults.take_all(FrameFault, type):
             write.delay += fault.seconds
@@ -266,6 +300,7 @@ class Connection:
             if fault.written_before is not None:
                 writes.insert(0, _Write(fault.written_before))
         if hold:
+            self._standing.pop(type, None)
             self._held += writes
             return
         for item in writes + self._held:

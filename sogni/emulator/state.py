@@ -24,7 +24,7 @@ from sogni.emulator.account.wallets import Permits
 from sogni.emulator.announcements import Announcement, Announcements
 from sogni.emulator.catalogue.models import Catalogue, Media
 from sogni.emulator.clock import Pace
-from sogni.emulator.connections import Connection, Connections
+from sogni.emulator.connections import Connection, Connections, Standing
 from sogni.emulator.faults import Faults
 from sogni.emulator.media.kinds import MediaKind
 from sogni.emulator.persistence import Archive
@@ -129,8 +129,9 @@ class State:
         return sent
 
     def publish_balance(self, account: Account) -> None:
+        balance = Standing("balanceUpdate", lambda: balance_frame(account))
         for connection in self.connections.of(account):
-            connection.send("balanceUpdate", balance_frame(account))
+            connection.send_standing(balance)
 
     def publish_entitlement(self, account: Account) -> None:
         """Notify an account's clients of its subscription."""

@@ -438,11 +438,11 @@ class WorkerPool:
             )
             if project.on_paid is not None:
                 project.on_paid(paid)
-        if not self.state.projects.active(project.account):
-            for connection in self.state.connections.of(project.account):
-                if connection.models_withheld:
-                    connection.models_withheld = False
-                    connection.send("swarmModels", self.state.catalogue.swarm_models(connection.network))
+        waiting = [it for it in self.state.connections.of(project.account) if it.models_withheld]
+        if waiting and not self.state.projects.active(project.account):
+            for connection in waiting:
+                connection.models_withheld = False
+                connection.send("swarmModels", self.state.catalogue.swarm_models(connection.network))
         self.state.recorder.notify()
 
     def _publish_positions_soon(self) -> None:
