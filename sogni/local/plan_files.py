@@ -163,6 +163,14 @@ _NEEDS_ESCAPE = re.compile("[^\t\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00
 """Control characters, byte order marks, lone surrogates, and the line breaks other than `\\n`."""
 
 
+_LARGE = 50_000
+"""Length of a text from which on the scanner in Python takes a noticeable time."""
+_READ_DIFFERENTLY = re.compile(
+    "^%|[|>][-+\\d]*#|[^\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\U00010000-\U0010ffff]", re.MULTILINE
+)
+"""Directives, comments that touch the sign of a block, tabs, other line breaks, and what else is no ordinary text."""
+
+
 def _to_yaml(plan: Any) -> str:
     stream = io.StringIO()
     _yaml().dump(plan, stream)
@@ -183,7 +191,9 @@ def yaml_document(file: Path, text: str, max_values: int = MAX_VALUES) -> tuple[
     from ruamel.yaml.error import YAMLError
 
     try:
-        node = yaml.compose(text)
+        node = _compose_quickly(text) if len(text) >= _LARGE else None
+        if node is None:
+            node = yaml.compose(text)
         # Before anything is constructed: merging aliases of aliases would take time and memory without bounds.
         _count(file, node, {}, max_values)
         value = None if node is None else yaml.constructor.construct_document(node)
@@ -193,6 +203,56 @@ def yaml_document(file: Path, text: str, max_values: int = MAX_VALUES) -> tuple[
         problem = getattr(error, "problem", None) or error
         raise ValidationError(f"{where}: not valid YAML: {problem}", field="path") from error
     return value, node
+
+
+def _compose_quickly(text: str) -> Any:
+    """Return the node of a document, scanned by libyaml, if that is installed with PyYAML and means the same.
+
+    Only the scanner is that of PyYAML. Values are resolved by the rules of YAML 1.2, as otherwise. Whatever the two
+    libraries may read differently is left to the slow way, and so is what is malformed.
+    """
+    if _READ_DIFFERENTLY.search(text):
+        return None
+    try:
+        from yaml import CSafeLoader, YAMLError, parse
+    except ImportError:  # also where PyYAML was built without libyaml
+        return None
+    from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+    from ruamel.yaml.resolver import VersionedResolver
+
+    resolver = VersionedResolver()
+    events = parse(text, Loader=CSafeLoader)
+
+    def node_of(event: Any) -> Any:
+        kind = type(event).__name__
+        if kind == "AliasEvent" or event.anchor is not None or event.tag is not None:
+            raise _OtherwiseError
+        if kind == "ScalarEvent":
+            if not event.value and event.implicit[0]:
+                raise _OtherwiseError  # nothing, which the two find on different lines
+            tag = resolver.resolve(ScalarNode, event.value, event.implicit)
+            return ScalarNode(tag, event.value, event.start_mark, event.end_mark, style=event.style)
+        is_mapping, end = kind == "MappingStartEvent", kind.replace("Start", "End")
+        children = []
+        while type(following := next(events)).__name__ != end:
+            children.append(node_of(following))
+        node_type = MappingNode if is_mapping else SequenceNode
+        tag = resolver.resolve(node_type, None, event.implicit)
+        content = list(zip(children[::2], children[1::2], strict=True)) if is_mapping else children
+        return node_type(tag, content, event.start_mark, event.end_mark, flow_style=event.flow_style)
+
+    try:
+        kinds = [type(next(events)).__name__ for _ in range(2)]
+        node = node_of(next(events))
+        kinds += [type(event).__name__ for event in events]
+    except (_OtherwiseError, YAMLError, StopIteration):
+        return None
+    one = ["StreamStartEvent", "DocumentStartEvent", "DocumentEndEvent", "StreamEndEvent"]
+    return node if kinds == one else None
+
+
+class _OtherwiseError(Exception):
+    """A document that libyaml does not read."""
 
 
 def _yaml() -> Any:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sogni import WorkflowDependency, WorkflowInput, WorkflowStep
 from sogni.errors import ValidationError
+from sogni.local import plan_files
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -254,3 +255,45 @@ def test_half_a_character_is_kept(tmp_path: Path, suffix: str) -> None:
     path = plan.save(tmp_path / f"plan{suffix}")
     assert WorkflowInput.load(path) == plan
     path.read_text(encoding="utf-8")
+
+
+BLOCKS = """
+# note
+defaults: {steps: 4}
+requests:
+  - positive_prompt: |
+      two
+      lines
+    seed: 7
+  - >-
+    a
+    b
+"""
+QUICK = [
+    BLOCKS,
+    "- a fox\n- an owl\n- [16:9, on, 017, 1_000, 2026-06-01, =, ~, 1.5, 0x1F, '1']\n",
+    "---\n- \"a\\u00e9\\n\\/\"\n- 'it''s'\n- [[fox]]\n- a fox! & *b*\n- 日本 😀\n",
+    "- {a: 1, a: 2}\n",
+]
+SLOW = [
+    *("- &a fox\n- *a\n", "- !!str 1\n", "%YAML 1.1\n---\n- on\n", "- a\n---\n- b\n"),
+    *("- a\tb\n", "-\n- b\n", "- |#\n", "", "- [1\n", "- 'a\n", "a: b: c\n"),
+]
+
+
+@pytest.mark.parametrize("text", [*QUICK, *SLOW])
+def test_libyaml_reads_the_same(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("yaml", reason="PyYAML is not installed")
+    assert (plan_files._compose_quickly(text) is not None) is (text in QUICK)
+
+    def read() -> Any:
+        try:
+            value, node = plan_files.yaml_document(Path("list.yaml"), text)
+        except ValidationError as error:
+            return str(error)
+        places = [it[0] if isinstance(it, tuple) else it for it in (node.value if node is not None else ())]
+        return repr(value), [it.start_mark.line for it in places]
+
+    slow = read()
+    monkeypatch.setattr(plan_files, "_LARGE", 0)
+    assert read() == slow
