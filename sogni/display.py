@@ -185,13 +185,13 @@ class PastJob:
         self._result = result
         self._job = job
         self._state = self
-        self.id = job.id
-        self.project_id = result.id
+        self.id: Any = job.id
+        self.project_id: Any = result.id
         self.type = job.kind or "result"
-        self.seed = job.seed
-        self.has_result_media = job.url is not None
+        self.seed: Any = job.seed
+        self.has_result_media: bool = job.url is not None
         reason = job.reason or job.error or job.url_unavailable
-        self.status = f"{job.status}: {reason}" if reason else job.status
+        self.status: str = f"{job.status}: {reason}" if reason else job.status
 
     def _download(self, path_for: Callable[[str], Path], *, preview: bool) -> Path:
         path: Path = self._result._download(self._job, path_for)

@@ -150,7 +150,7 @@ class Control:
     def __init__(self, supernet: LocalSupernet) -> None:
         # Weak: an emulator that nobody refers to is closed.
         self._supernet = weakref.ref(supernet)
-        self.token = secrets.token_urlsafe(24)
+        self.token: str = secrets.token_urlsafe(24)
         self.routes: Mapping[tuple[str, str], Route] = routes_of(type(supernet))
 
     def endpoint(self, address: str) -> str:

@@ -58,9 +58,9 @@ class Fault:
 
     __slots__ = ("args", "fields", "name")
 
-    def __init__(self, name: str, args: tuple[Any, ...] = (), fields: Mapping[str, Any] | None = None) -> None:
-        self.name = name
-        self.args = args
+    def __init__(self, name: str, args: tuple[Any, ...] = (), fields: Mapping[str, Any] | None = None, /) -> None:
+        self.name: str = name
+        self.args: tuple[Any, ...] = args
         self.fields: Mapping[str, Any] = fields or {}
 
     def __repr__(self) -> str:

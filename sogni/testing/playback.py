@@ -60,8 +60,8 @@ class _Servers:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="sogni-cassette", daemon=True)
         self._runners: list[web.AppRunner] = []
-        self.rest_endpoint = ""
-        self.socket_endpoint = ""
+        self.rest_endpoint: str = ""
+        self.socket_endpoint: str = ""
 
     def start(self) -> None:
         self._thread.start()
@@ -150,7 +150,7 @@ class Recorder(_Servers):
         }
         self._key = key
         self._session: aiohttp.ClientSession | None = None
-        self.tape = Tape()
+        self.tape: Tape = Tape()
         self._media = MediaNames()
         self._connections = 0
 
@@ -307,7 +307,7 @@ class Replayer(_Servers):
 
     def __init__(self, tape: Tape) -> None:
         super().__init__()
-        self.player = Player(tape)
+        self.player: Player = Player(tape)
         self._media = MediaNames()
         self._changed = asyncio.Event()
 
@@ -401,7 +401,7 @@ class Cassette:
         recording: True while it is recorded.
     """
 
-    def __init__(self, path: Path, servers: Recorder | Replayer) -> None:
+    def __init__(self, path: Path, servers: Recorder | Replayer, /) -> None:
         self.path = path
         self.recording: bool = isinstance(servers, Recorder)
         self._servers = servers

@@ -304,7 +304,7 @@ class Estimate(Renderer):
 
     async def render(self, requested: RenderRequest) -> list[Media]:
         order = order_of(self.state, requested, self.payer)
-        self.spent += self.state.kinds[order.media].quote(order).in_token(order.token)
+        self.spent: Decimal = self.spent + self.state.kinds[order.media].quote(order).in_token(order.token)
         return [described(order, Key(order.project_id, str(index), ""), 0) for index in range(order.count)]
 
     async def cut(self, cut: Cut) -> Media:
