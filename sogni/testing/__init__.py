@@ -170,8 +170,12 @@ def _sections(item: pytest.Item) -> list[tuple[str, str]]:
         from sogni.emulator.assertions import listing
 
         sections.append(("requests at sogni_supernet", "\n".join(listing(requests))))
-    if cassette is not None and (cassette.unmatched or cassette.missing):
-        lines = [*cassette.unmatched, *(f"{it} was recorded, and has not arrived" for it in cassette.missing)]
+    if cassette is not None and (cassette.unmatched or cassette.unread or cassette.missing):
+        lines = [
+            *cassette.unmatched,
+            *cassette.unread,
+            *(f"{it} was recorded, and has not arrived" for it in cassette.missing),
+        ]
         sections.append(("differences from sogni_cassette", "\n".join(lines)))
     return sections
 

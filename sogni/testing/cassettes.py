@@ -46,6 +46,7 @@ _ID = re.compile(
 )
 _VOLATILE = frozenset({"seed", "time", "timestamp", "clientTime", "createTime", "startTime"})
 """Fields that a client may send differently every time."""
+_READING = ("GET", "HEAD")
 _MOST_DIFFERENCES = 6
 
 
@@ -309,11 +310,16 @@ class Player:
     tape: Tape
     ids: Ids = field(factory=Ids)
     unmatched: list[str] = field(factory=list)
+    unread: list[str] = field(factory=list)
+    """Requests that only read and were not recorded: clients read in the background, and may have left before."""
     _used: set[int] = field(factory=set)
     _done: int = 0
 
     def find(self, kind: str, fields: Mapping[str, Any]) -> Entry | None:
-        """Use the first unused entry that a request matches; a request that only reads may also get an old answer."""
+        """Use the first unused entry that a request matches; a request that only reads may also get an old answer.
+
+        Without one, the reason is the last of ``unmatched`` or ``unread``.
+        """
         again: Entry | None = None
         for number, entry in self._of(kind):
             if self.ids.match({name: entry.get(name) for name in fields}, fields):
@@ -321,9 +327,10 @@ class Player:
                     self._used.add(number)
                     return entry
                 again = entry
-        if again is not None and fields.get("method") in ("GET", "HEAD"):
+        reads = fields.get("method") in _READING
+        if again is not None and reads:
             return again
-        self.unmatched.append(self._explain(kind, fields))
+        (self.unread if reads else self.unmatched).append(self._explain(kind, fields))
         return None
 
     def open(self) -> tuple[int, int] | None:
@@ -381,4 +388,4 @@ class Player:
 
 def _acts(entry: Entry) -> bool:
     """Return whether a client acted, so that later frames may depend on it."""
-    return entry["kind"] == "client" or (entry["kind"] == "http" and entry["method"] not in ("GET", "HEAD"))
+    return entry["kind"] == "client" or (entry["kind"] == "http" and entry["method"] not in _READING)

@@ -329,7 +329,8 @@ class Replayer(_Servers):
         entry = self.player.find("http", fields)
         self._notice()
         if entry is None:
-            return error_response(_UNMATCHED, f"This is a replay. {self.player.unmatched[-1]}")
+            reasons = self.player.unread if request.method in ("GET", "HEAD") else self.player.unmatched
+            return error_response(_UNMATCHED, f"This is a replay. {reasons[-1]}")
         headers = dict(entry.get("headers", {}))
         status = entry.get("status", 500)
         if "events" in entry:
@@ -449,8 +450,13 @@ class Cassette:
 
     @property
     def unmatched(self) -> list[str]:
-        """What clients have sent that was not recorded; the reasons."""
+        """What clients have sent that was not recorded, except what only reads; the reasons."""
         return list(self._servers.player.unmatched) if isinstance(self._servers, Replayer) else []
+
+    @property
+    def unread(self) -> list[str]:
+        """What clients have wanted to read that was not recorded; the reasons. They received an error."""
+        return list(self._servers.player.unread) if isinstance(self._servers, Replayer) else []
 
     @property
     def missing(self) -> list[str]:

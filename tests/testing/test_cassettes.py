@@ -81,8 +81,12 @@ def test_what_was_recorded_is_replayed(
     for _ in range(2):
         run_file(WORK).assert_outcomes(passed=4)
     monkeypatch.delenv("SOGNI_API_KEY")
-    recorded = pytester.path / "cassettes"
-    recorded.rename(pytester.path / "traffic")
+    (path,) = (pytester.path / "cassettes").rglob("test_chats.json")
+    # As if the test had ended before the client had read this in the background.
+    content = json.loads(path.read_text())
+    content["entries"] = [it for it in content["entries"] if it.get("path") != "/v1/account/me"]
+    path.write_text(json.dumps(content))
+    (pytester.path / "cassettes").rename(pytester.path / "traffic")
     run_file(WORK, ini="sogni_cassettes = traffic").assert_outcomes(passed=4)
 
 
