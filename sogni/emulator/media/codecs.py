@@ -6,8 +6,10 @@ fixed settings, no dates, no program names. Files are read frame by frame and bl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -57,7 +59,7 @@ def write_video(
         video.codec_context.thread_count = 1
         audio = None if sound is None else _AudioTrack(container, "aac", "fltp", 128_000)
         blocks: Iterator[Samples] = iter(()) if sound is None else iter(sound)
-        for index, picture in enumerate(_chain(first, frames)):
+        for index, picture in enumerate(chain([first], frames)):
             drawn = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
             frame = scaler.reformat(drawn, width, height, "yuv420p", interpolation="FAST_BILINEAR")
             frame.pts = index
@@ -68,11 +70,6 @@ def write_video(
         container.mux(video.encode())
         if audio is not None:
             audio.write_until(blocks, None)
-
-
-def _chain(first: Image.Image, others: Iterator[Image.Image]) -> Iterator[Image.Image]:
-    yield first
-    yield from others
 
 
 def write_audio(path: Path, sound: Iterable[Samples], format: AudioFormat) -> None:
@@ -238,15 +235,16 @@ def _resampled(path: Path) -> Iterator[Samples]:
 MediaForm = Literal["image", "audio", "video"]
 
 _HEAD = 64
-_STILL_BRANDS = (
-    b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1",
-)  # fmt: skip
+_STILL_BRANDS = re.compile(rb"avi[fs]|he[iv][cxms]|m[is]f1")
+_SIGNATURES: Sequence[tuple[bytes, frozenset[MediaForm]]] = (
+    (rb"\xff\xd8\xff|\x89PNG|GIF8[79]a|RIFF....WEBP", frozenset({"image"})),
+    (rb"RIFF....WAVE|ID3|fLaC", frozenset({"audio"})),
+    (rb"OggS|\x1a\x45\xdf\xa3", frozenset({"audio", "video"})),
+    # Layers II and III: the first bytes of layer I are also those of UTF-16 text, and AAC has none of the layers.
+    (rb"\xff[\xe2-\xe5\xea-\xed\xf2-\xf5\xfa-\xfd]", frozenset({"audio"})),
+)
 _ROLES: Mapping[str, MediaForm] = {
-    "referenceImage": "image",
-    "referenceImageEnd": "image",
-    "referenceMask": "image",
-    "contextImage": "image",
-    "keyframeImage": "image",
+    **dict.fromkeys(("referenceImage", "referenceImageEnd", "referenceMask", "contextImage", "keyframeImage"), "image"),
     "referenceAudio": "audio",
     "referenceVideo": "video",
 }
@@ -254,33 +252,15 @@ _ROLES: Mapping[str, MediaForm] = {
 
 def forms_of(head: bytes) -> frozenset[MediaForm]:
     """Return the media types of files that start with these bytes; containers may hold audio or video."""
-    if head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF87a", b"GIF89a")) or _riff(head, b"WEBP"):
-        return frozenset({"image"})
-    if head[4:8] == b"ftyp":
-        return _of_brand(head[8:12].lower())
-    if _riff(head, b"WAVE") or head.startswith((b"ID3", b"fLaC")):
-        return frozenset({"audio"})
-    if head.startswith((b"OggS", b"\x1a\x45\xdf\xa3")):
-        return frozenset({"audio", "video"})
-    if len(head) >= 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06 in (0x02, 0x04):
-        # Layers II and III: the first bytes of layer I are also those of UTF-16 text, and AAC has none of the layers.
-        return frozenset({"audio"})
-    return frozenset()
-
-
-def _riff(head: bytes, form: bytes) -> bool:
-    return head.startswith(b"RIFF") and head[8:12] == form
-
-
-def _of_brand(brand: bytes) -> frozenset[MediaForm]:
-    if brand in _STILL_BRANDS:
+    if head[4:8] != b"ftyp":
+        return next((forms for pattern, forms in _SIGNATURES if re.match(pattern, head, re.S)), frozenset())
+    brand = head[8:12].lower()
+    if _STILL_BRANDS.fullmatch(brand):
         return frozenset({"image"})
     if b"m4a" in brand or b"m4b" in brand:
         return frozenset({"audio"})
-    if b"qt" in brand:
-        return frozenset({"video"})
     # A general MP4 may hold audio alone.
-    return frozenset({"audio", "video"})
+    return frozenset({"video"} if b"qt" in brand else {"audio", "video"})
 
 
 def form_of_role(role: str) -> MediaForm | None:

@@ -161,15 +161,15 @@ class JobRun:
 
     def _progress(self, stage: int, stages: int, has_image: bool) -> dict[str, object]:
         eta = (stages - stage) * self._stage
-        frame: dict[str, Any] = {
+        external = self.project.order.model.external
+        return {
             "imgID": self.job.image_id,
             "hasImage": has_image,
             "etaSeconds": round(eta, 1),
+            "etaMin": round(eta * 0.9, 1),
+            "etaMax": round(eta * 1.2, 1),
+            **({"progress": stage / stages} if external else {"step": stage, "stepCount": stages}),
         }
-        frame |= {"etaMin": round(eta * 0.9, 1), "etaMax": round(eta * 1.2, 1)}
-        if self.project.order.model.external:
-            return {**frame, "progress": stage / stages}
-        return {**frame, "step": stage, "stepCount": stages}
 
     def _offer_preview(self, done: float) -> bool:
         kind = self.state.kinds[self.project.order.media]
@@ -193,31 +193,23 @@ class JobRun:
         return False
 
     def _retry(self, error: int | str, message: str) -> None:
-        abandoned, attempt = self.job.image_id, self.job.attempt
+        payload = {
+            "imgID": self.job.image_id,
+            "jobIndex": self.job.index,
+            "attempt": self.job.attempt,
+            "maxAttempts": max(_MAX_ATTEMPTS, self.job.attempt),
+            "isFromWorker": True,
+            "error": error,
+            "error_message": message,
+        }
         self.state.projects.retry(self.project, self.job, self.state.ids.uuid())
-        self._send(
-            "jobRetry",
-            {
-                "imgID": abandoned,
-                "jobIndex": self.job.index,
-                "attempt": attempt,
-                "maxAttempts": max(_MAX_ATTEMPTS, attempt),
-                "isFromWorker": True,
-                "error": error,
-                "error_message": message,
-            },
-        )
+        self._send("jobRetry", payload)
 
     def _fail(self, error: int | str, message: str, from_worker: bool) -> None:
         self.job.error, self.job.message = error, message
         self.state.projects.end_job(self.project, self.job, "jobError", str(error))
-        payload = {
-            "imgID": self.job.image_id,
-            "isFromWorker": from_worker,
-            "error": error,
-            "error_message": message,
-        }
-        self._send("jobError", {**payload, **self.job.details})
+        problem = {"isFromWorker": from_worker, "error": error, "error_message": message}
+        self._send("jobError", {"imgID": self.job.image_id, **problem, **self.job.details})
 
     def _deliver(self) -> None:
         order, job = self.project.order, self.job
@@ -236,10 +228,7 @@ class JobRun:
         self._send("jobResult", self._result())
 
     def _result(self) -> dict[str, object]:
-        """Return the payload of ``jobResult``.
-
-        Regular results have no URL: the client requests one.
-        """
+        """Return the payload of ``jobResult``. Regular results have no URL: the client requests one."""
         # Protocol notes: projects-4.2 §11.4.
         job = self.job
         result: dict[str, Any] = {
@@ -252,11 +241,8 @@ class JobRun:
         }
         if job.nsfw and not job.withheld:
             result |= {"nsfwDetected": True, "nsfwSources": ["image"]}
-        if job.result_url is not None:
-            result["resultUrl"] = job.result_url
-        if job.last_frame_url is not None:
-            result["lastFrameUrl"] = job.last_frame_url
-        return result
+        urls = {"resultUrl": job.result_url, "lastFrameUrl": job.last_frame_url}
+        return result | {name: url for name, url in urls.items() if url is not None}
 
     def _key(self, role: str) -> Key:
         return Key(self.project.id, self.job.image_id, role)
