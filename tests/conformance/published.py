@@ -36,6 +36,8 @@ from sogni.emulator.faults import Rule
 from sogni.emulator.recorder import Arrival, RecordedFrame, RecordedRequest
 
 HERE = Path(__file__).parent
+ENOUGH = 5
+"""What is wrong with a client before it is driven no further: every step of a broken emulator would take its time."""
 LIMITS = (20.0, 40.0, 60.0)
 """Seconds that a step may take, at its first and its further attempts.
 
@@ -567,9 +569,13 @@ def answer_of(driver: Driver, supernet: LocalSupernet, step: str, limit: float) 
     except BrokenStepError as error:
         said = str(error)
         if said.startswith(TOO_LONG):
-            said += "; it sent " + ", ".join(map(arrival_text, supernet.requests[before:]))
+            said += f"; it sent, in the end, {', '.join(map(arrival_text, supernet.requests[before:][-SHOWN:]))}"
         return Refused(said)
     return JUDGED[step](supernet, answer) if step in JUDGED and isinstance(answer, list) else answer
+
+
+SHOWN = 12
+"""Requests and frames in a message."""
 
 
 def arrival_text(arrival: Arrival) -> str:
@@ -664,6 +670,8 @@ def drive(client: Published, command: list[str], home: Path, media: Path, only: 
         owned = supernet.account.balance
         with Driver(command, supernet, media, home) as driver:
             for step in only or ANSWERS:
+                if len(wrong) >= ENOUGH:
+                    break
                 before = len(supernet.requests)
                 with circumstances(supernet, step):
                     check(driver, step, ABSENT if step in client.absent else client.own.get(step, ANSWERS[step]))
@@ -684,6 +692,8 @@ def drive(client: Published, command: list[str], home: Path, media: Path, only: 
             if not only:
                 wrong += unused_methods(client, driver, home)
             for trouble, step in troubles(client, sent):
+                if len(wrong) >= ENOUGH:
+                    break
                 expected = client.own.get(step, ANSWERS[step])
                 for limit in LIMITS:
                     found = trouble_with(driver, supernet, trouble, step, expected, limit)
