@@ -16,6 +16,7 @@ from sogni.emulator import LocalSupernet
 from sogni.emulator.faults import FAULTS
 from sogni.emulator.inspector.html import element
 from sogni.emulator.inspector.traffic import shown
+from sogni.emulator.projects.storage import Key
 from tests.tables import each_row
 
 MODEL = "krea2_turbo_fp8_scaled"
@@ -122,11 +123,19 @@ def test_everything_is_shown_and_escaped(supernet: LocalSupernet, client: SogniC
         assert source.startswith("media/")
         reply = get(supernet, source)
         assert (reply.status_code, reply.headers["Content-Type"], reply.content[1:4]) == (200, "image/png", b"PNG")
+        assert reply.headers["Content-Security-Policy"].endswith("sandbox")
     assert page.count("&lt;script&gt;document.title=") > 8
     assert [given["aria-label"] for tag, given in tags if tag == "div" and given.get("role") == "group"] == [
         f"Graph of {EVIL}"
     ]
     assert "Steps: still: generate_image, completed; again: edit_image, completed, after still" in page
+
+
+def test_uploaded_pages_are_not_shown(supernet: LocalSupernet) -> None:
+    key = Key("P", "", "startingImage")
+    supernet._in_server(lambda state: state.store.put_later(key, lambda path: path.write_text(EVIL), "text/html"))
+    reply = get(supernet, "media/P//startingImage")
+    assert (reply.text, reply.headers["Content-Type"]) == (EVIL, "application/octet-stream")
 
 
 def test_secrets_are_not_shown(supernet: LocalSupernet, client: SogniClient) -> None:

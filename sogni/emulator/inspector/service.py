@@ -124,7 +124,7 @@ class Inspector:
             return web.Response(status=405, text=f"{request.method} is not allowed here.", headers=_HEADERS)
         if not path:
             return self._page(request.query.get("fault", ""))
-        if path == "events":
+        if path == "events" and request.method == "GET":
             return await self._events(request)
         if path == "icon.svg":
             return web.Response(text=_ICON, content_type="image/svg+xml", headers=_HEADERS)
@@ -141,8 +141,12 @@ class Inspector:
         stored = None if key is None else self.state.store.find(key)
         if stored is None:
             return web.Response(status=404, text="There is no such file.", headers=_HEADERS)
-        kind = stored.content_type or "application/octet-stream"
-        return web.FileResponse(await self.state.store.ready(stored), headers={**_HEADERS, hdrs.CONTENT_TYPE: kind})
+        # A client may have uploaded a page: nothing but media is shown, and no script runs in it.
+        kind = stored.content_type or ""
+        shown = kind.partition("/")[0] in ("image", "video", "audio") and "svg" not in kind
+        headers = {**_HEADERS, "Content-Security-Policy": "default-src 'none'; media-src 'self'; sandbox"}
+        headers[hdrs.CONTENT_TYPE] = kind if shown else "application/octet-stream"
+        return web.FileResponse(await self.state.store.ready(stored), headers=headers)
 
     @staticmethod
     def _media_url(key: Key) -> str:
