@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 from pathlib import Path
 
 from PIL import Image
@@ -32,7 +33,7 @@ PLAN = {
 
 def main() -> None:
     """Write the pictures."""
-    with LocalSupernet(step_time=0, seed=3, inspector=True) as supernet, supernet.client() as client:
+    with LocalSupernet(clock=500, seed=3, inspector=True) as supernet, supernet.client() as client:
         image = {"type": "image", "model_id": "krea2_turbo_fp8_scaled"}
         for prompt, number in (("paper boats on a canal", 2), ("a lighthouse at dawn, film grain", 1)):
             client.projects.create(**image, positive_prompt=prompt, number_of_media=number, seed=9).wait(timeout=60)
@@ -45,8 +46,12 @@ def main() -> None:
         failed = client.projects.create(**image, positive_prompt="hills in the evening sun")
         supernet.wait_for(lambda: failed.finished)
         supernet.faults.http("/v1/account/*", status=503, retry_after=2)
-        supernet.pause_workers()
-        client.projects.create(**image, positive_prompt="a fox in the snow", number_of_media=2)
+        supernet.clock.freeze()
+        running = client.projects.create(**image, positive_prompt="a fox in the snow", number_of_media=2)
+        supernet.wait_for(lambda: running.status != "pending")
+        while not any(job.step for job in running.jobs):
+            supernet.clock.advance(0.2)
+            time.sleep(0.05)
         with Browser() as browser:
             for size, (width, height) in SIZES.items():
                 for scheme in ("light", "dark"):
@@ -55,6 +60,7 @@ def main() -> None:
                     browser.wait("document.getElementById('live').textContent === 'live'")
                     browser.wait("[...document.images].every((it) => it.loading === 'lazy' || it.complete)")
                     browser.wait("[...document.querySelectorAll('video')].every((it) => it.readyState > 1)")
+                    time.sleep(1)  # until the frames of videos are painted
                     whole = len(sys.argv) > 1
                     picture = Image.open(io.BytesIO(browser.picture(whole=whole))).convert("RGB")
                     folder = Path(sys.argv[1]) if whole else DOCS / "images"
