@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Mapping
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from attrs import define, field
@@ -32,6 +33,8 @@ from sogni.emulator.tools.media_library import ToolError
 _log = logging.getLogger(__name__)
 _SAME_TURN = 16
 """Pieces sent before other completions get a turn when tokens are as fast as possible."""
+_MAX_PUBLISHED_POSITIONS = 10
+"""Only the completions near the front of the queue are told how it moves: telling all would be too much."""
 
 
 @define(eq=False)
@@ -106,6 +109,8 @@ class SocketJobs:
     _jobs: dict[str, ChatJob] = field(factory=dict)
     _waiting: deque[ChatJob] = field(factory=deque)
     _free: deque[str] = field(init=False)
+    _ended: dict[str, ChatJob] = field(factory=dict)
+    """Those of which some frames may not have been written yet."""
 
     def __attrs_post_init__(self) -> None:
         self._free = deque(f"local-llm-{n + 1}" for n in range(self.workers))
@@ -171,7 +176,7 @@ class SocketJobs:
             job.task = asyncio.get_running_loop().create_task(self._run(job))
             # A callback runs even if the task is canceled before its first step.
             job.task.add_done_callback(partial(self._release, worker))
-        for position, job in enumerate(self._waiting, 1):
+        for position, job in enumerate(islice(self._waiting, _MAX_PUBLISHED_POSITIONS), 1):
             if job.position != position:
                 job.position = position
                 job.send("jobState", {"type": "queued", "queuePosition": position, **self._estimate(job)})
@@ -244,13 +249,14 @@ class SocketJobs:
 
     def _end(self, job: ChatJob, type: str, payload: Mapping[str, Any]) -> None:
         job.ended = True
+        self._ended[job.id] = job
         job.send(type, payload)
         self.state.recorder.notify()
         self._forget_done()
 
     def _forget_done(self) -> None:
-        for job in list(self._jobs.values()):
-            if job.ended and not job.unwritten:
+        for job in list(self._ended.values()):
+            if not job.unwritten:
                 self._forget(job.id)
 
     # Connections
@@ -298,6 +304,7 @@ class SocketJobs:
         self._forget(job.id)
 
     def _forget(self, id: str) -> None:
+        self._ended.pop(id, None)
         job = self._jobs.pop(id, None)
         if job is not None and job.timer is not None:
             job.timer.cancel()

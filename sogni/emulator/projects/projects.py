@@ -96,8 +96,8 @@ class Project:
     claimed: bool = True
     on_paid: Callable[[Decimal], None] | None = field(default=None, repr=False)
     """Called with the amount when it is charged. Used by hosted tools, whose steps record it."""
-    over: asyncio.Event = field(factory=asyncio.Event, repr=False)
-    """Set when the project has ended. Hosted tools wait for it."""
+    _over: asyncio.Event | None = field(default=None, init=False, repr=False)
+    """Set when the project has ended; there is one if something waits for it."""
 
     @property
     def finished(self) -> bool:
@@ -107,6 +107,18 @@ class Project:
     def waiting(self) -> bool:
         """Return True until a worker has started the first job."""
         return self.status in ("pending", "queued")
+
+    async def wait_for_end(self) -> None:
+        """Return when the project has ended. Hosted tools wait for theirs."""
+        if not self.finished:
+            self._over = self._over or asyncio.Event()
+            await self._over.wait()
+
+    def end(self, status: ProjectStatus, reason: str, now: float, *, claimed: bool) -> None:
+        """Finish the project."""
+        self.status, self.reason, self.ended, self.updated, self.claimed = status, reason, now, now, claimed
+        if self._over is not None:
+            self._over.set()
 
     def reasons(self) -> dict[str, object]:
         """Return the payload of ``projectQueue``: why the project and its jobs wait."""
@@ -198,10 +210,7 @@ class Projects:
 
     def end(self, project: Project, status: ProjectStatus, reason: str, *, claimed: bool) -> None:
         """Finish a project; ``claimed`` if its client is connected and is notified."""
-        now = self.clock()
-        project.status, project.reason, project.ended, project.updated = status, reason, now, now
-        project.claimed = claimed
-        project.over.set()
+        project.end(status, reason, self.clock(), claimed=claimed)
 
 
 # Records: in the form of the REST API. Times are in epoch milliseconds; unset fields are omitted.

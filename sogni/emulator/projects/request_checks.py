@@ -206,7 +206,7 @@ class Reading:
             "steps": steps,
             "performed_steps": steps,
             "seed": None if seed is None or seed < 0 else int(seed),
-            "request": dict(request.values),
+            "request": request.values,
         }
 
     def limited(self, key: str, name: str = "", *, whole: bool = False) -> float | None:

@@ -215,7 +215,7 @@ class Renderer:
         inputs = {_ROLES.get(role, role): await self.path(media) for role, media in requested.files.items()}
         project = self._start(order, inputs)
         try:
-            await project.over.wait()
+            await project.wait_for_end()
         except asyncio.CancelledError:
             self.pool.cancel(project)
             raise
