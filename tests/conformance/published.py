@@ -689,7 +689,7 @@ def drive(client: Published, command: list[str], home: Path, media: Path, only: 
                     supernet.faults.clear()
                 if fault.refused:
                     check(driver, fault.step, usual, f" (repeated after {fault.circumstance})")
-            if not only:
+            if not only and len(wrong) < ENOUGH:
                 wrong += unused_methods(client, driver, home)
             for trouble, step in troubles(client, sent):
                 if len(wrong) >= ENOUGH:
