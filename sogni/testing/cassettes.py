@@ -47,6 +47,8 @@ _ID = re.compile(
 _VOLATILE = frozenset({"seed", "time", "timestamp", "clientTime", "createTime", "startTime"})
 """Fields that a client may send differently every time."""
 _READING = ("GET", "HEAD")
+_FIRST_PRIVATE_CODE = 4000
+"""Close codes from here on have a meaning to clients."""
 _MOST_DIFFERENCES = 6
 
 
@@ -181,9 +183,7 @@ class Tape:
 
     def save(self, path: Path, secrets: Sequence[str]) -> bool:
         """Write the file and, beside it, the files of media; return False if a secret would be in it."""
-        # Without an answer, the client or the service had left.
-        answered = [entry for entry in self.entries if entry["kind"] != "http" or "status" in entry]
-        text = json.dumps({"version": VERSION, "entries": without_secrets(answered, secrets)}, indent=1)
+        text = json.dumps({"version": VERSION, "entries": without_secrets(self._replayable(), secrets)}, indent=1)
         if any(secret in text for secret in secrets):
             return False
         folder = files_of(path)
@@ -195,6 +195,18 @@ class Tape:
             (folder / name).write_bytes(content)
         path.write_text(text + "\n", encoding="utf-8")
         return True
+
+    def _replayable(self) -> list[Entry]:
+        """Return the entries without those that a replay cannot repeat."""
+        last_open = max((number for number, it in enumerate(self.entries) if it["kind"] == "open"), default=0)
+        return [
+            entry
+            for number, entry in enumerate(self.entries)
+            # Without an answer, the client or the service had left.
+            if not (entry["kind"] == "http" and "status" not in entry)
+            # The client was about to reconnect when the test ended, and would do so in the replay.
+            and not (entry["kind"] == "close" and number > last_open and entry["code"] < _FIRST_PRIVATE_CODE)
+        ]
 
     @classmethod
     def load(cls, path: Path) -> Tape:
@@ -311,7 +323,7 @@ class Player:
     ids: Ids = field(factory=Ids)
     unmatched: list[str] = field(factory=list)
     unread: list[str] = field(factory=list)
-    """Requests that only read and were not recorded: clients read in the background, and may have left before."""
+    """Requests that only read, and connections, that were not recorded: clients do so in the background."""
     _used: set[int] = field(factory=set)
     _done: int = 0
 
@@ -339,7 +351,7 @@ class Player:
             if number not in self._used:
                 self._used.add(number)
                 return entry["connection"], entry["status"]
-        self.unmatched.append("a connection that was not recorded")
+        self.unread.append("a connection that was not recorded")
         return None
 
     def sent_on(self, connection: int) -> list[tuple[int, Entry]]:

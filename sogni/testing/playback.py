@@ -9,8 +9,11 @@ import asyncio
 import hashlib
 import importlib
 import json
+import re
+import socket
 import threading
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -60,17 +63,18 @@ class _Servers:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="sogni-cassette", daemon=True)
         self._runners: list[web.AppRunner] = []
+        self._listening: list[socket.socket] = []
         self.rest_endpoint: str = ""
         self.socket_endpoint: str = ""
 
     def start(self) -> None:
         self._thread.start()
         try:
-            rest, socket = self._call(self._listen())
+            rest, socket_host = self._call(self._listen())
         except BaseException:
             self.close()
             raise
-        self.rest_endpoint, self.socket_endpoint = f"http://{rest}", f"ws://{socket}"
+        self.rest_endpoint, self.socket_endpoint = f"http://{rest}", f"ws://{socket_host}"
         self._started()
 
     def close(self) -> None:
@@ -94,9 +98,10 @@ class _Servers:
             runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.2)
             self._runners.append(runner)
             await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            addresses.append(f"127.0.0.1:{runner.addresses[0][1]}")
+            listening = socket.create_server(("127.0.0.1", 0), backlog=512)
+            self._listening.append(listening)
+            await web.SockSite(runner, listening).start()
+            addresses.append(f"127.0.0.1:{listening.getsockname()[1]}")
         return addresses
 
     def _handler(self, host: Host) -> Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]:
@@ -108,12 +113,24 @@ class _Servers:
         return handle
 
     async def _shut(self) -> None:
+        # A closed asyncio server loses the connections it has accepted and not yet given a transport.
+        with suppress(NotImplementedError):  # Windows' loop has no readers.
+            for listening in self._listening:
+                self._loop.remove_reader(listening)
+        await _turns()
+        servers = [runner.server for runner in self._runners if runner.server is not None]
+        transports = [connection.transport for server in servers for connection in server.connections]
         for runner in self._runners:
             await runner.cleanup()
+        for transport in transports:
+            # One with unsent data would not close.
+            if transport is not None:
+                transport.abort()
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+        await _turns()
 
     def _started(self) -> None:
         """Called once the endpoints are known."""
@@ -123,6 +140,12 @@ class _Servers:
 
     async def upgrade(self, request: web.Request) -> web.StreamResponse:
         raise NotImplementedError
+
+
+async def _turns() -> None:
+    """Let accepted connections get their transports, and closed ones close their sockets."""
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 async def _request_fields(host: Host, request: web.Request) -> tuple[dict[str, Any], bytes]:
@@ -142,11 +165,11 @@ async def _request_fields(host: Host, request: web.Request) -> tuple[dict[str, A
 class Recorder(_Servers):
     """Passes everything on to the service, and records it."""
 
-    def __init__(self, rest: str, socket: str, key: str) -> None:
+    def __init__(self, rest: str, socket_host: str, key: str) -> None:
         super().__init__()
         self._upstream: dict[Host, str] = {
             "rest": rest.rstrip("/"),
-            "socket": socket.rstrip("/").replace("ws", "http", 1) if socket.startswith("ws") else socket.rstrip("/"),
+            "socket": re.sub("^ws", "http", socket_host.rstrip("/")),
         }
         self._key = key
         self._session: aiohttp.ClientSession | None = None
@@ -347,34 +370,34 @@ class Replayer(_Servers):
     async def upgrade(self, request: web.Request) -> web.StreamResponse:
         opened = self.player.open()
         if opened is None:
-            return error_response(_UNMATCHED, f"This is a replay. {self.player.unmatched[-1]}")
+            return error_response(_UNMATCHED, f"This is a replay. {self.player.unread[-1]}")
         number, status = opened
         if status != 101:
             return web.Response(status=status)
-        socket = web.WebSocketResponse(max_msg_size=0)
-        await socket.prepare(request)
-        sending = asyncio.create_task(self._send(number, socket))
+        client = web.WebSocketResponse(max_msg_size=0)
+        await client.prepare(request)
+        sending = asyncio.create_task(self._send(number, client))
         try:
-            async for message in socket:
+            async for message in client:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    await self._receive(number, socket, message.data)
+                    await self._receive(number, client, message.data)
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
-        return socket
+        return client
 
-    async def _send(self, connection: int, socket: web.WebSocketResponse) -> None:
+    async def _send(self, connection: int, client: web.WebSocketResponse) -> None:
         for number, entry in self.player.sent_on(connection):
             while not self.player.due(number):
                 await self._changed.wait()
             if entry["kind"] == "close":
-                await socket.close(code=entry["code"] if entry["code"] != 1006 else 1011)
+                await client.close(code=entry["code"] if entry["code"] != 1006 else 1011)
             elif "raw" in entry:
-                await socket.send_str(entry["raw"])
+                await client.send_str(entry["raw"])
             else:
-                await socket.send_str(encode(entry["type"], self._now(entry["data"])))
+                await client.send_str(encode(entry["type"], self._now(entry["data"])))
 
-    async def _receive(self, connection: int, socket: web.WebSocketResponse, message: str | bytes) -> None:
+    async def _receive(self, connection: int, client: web.WebSocketResponse, message: str | bytes) -> None:
         try:
             frame = decode(message)
         except FrameError as error:
@@ -387,7 +410,7 @@ class Replayer(_Servers):
             # So that the test fails now, and not when its patience ends.
             reason = self.player.unmatched[-1]
             refusal = {"jobID": frame.data["jobID"], "error": 0, "error_message": f"This is a replay. {reason}"}
-            await socket.send_str(encode("llmJobError" if frame.type.startswith("llm") else "jobError", refusal))
+            await client.send_str(encode("llmJobError" if frame.type.startswith("llm") else "jobError", refusal))
 
 
 class Cassette:
@@ -497,8 +520,8 @@ def record(path: Path, environment: Mapping[str, str]) -> Cassette:
     if not key:
         raise CassetteError("recording needs a key of the service: set SOGNI_API_KEY")
     rest = environment.get("SOGNI_REST_ENDPOINT") or DEFAULT_REST_ENDPOINT
-    socket = environment.get("SOGNI_SOCKET_ENDPOINT") or DEFAULT_SOCKET_ENDPOINT
-    servers = Recorder(rest, socket, key)
+    socket_host = environment.get("SOGNI_SOCKET_ENDPOINT") or DEFAULT_SOCKET_ENDPOINT
+    servers = Recorder(rest, socket_host, key)
     servers.start()
     return Cassette(path, servers)
 

@@ -230,10 +230,21 @@ def test_frames_wait_for_what_clients_had_done_before() -> None:
         assert player.find("http", {"method": method, "path": "/v1/x"}) is not None
     assert player.due(so) is True
     assert player.find("http", {"method": "POST", "path": "/v1/x"}) is None
-    assert player.unmatched == [
-        "a connection that was not recorded",
-        "POST /v1/x was recorded, but has arrived as often already",
-    ]
+    assert player.unmatched == ["POST /v1/x was recorded, but has arrived as often already"]
+    assert player.unread == ["a connection that was not recorded"]
+
+
+def test_what_the_end_of_a_test_has_cut_off_is_not_saved(tmp_path: Path) -> None:
+    def close(code: int) -> dict[str, Any]:
+        return {"kind": "close", "connection": 1, "code": code}
+
+    opened = {"kind": "open", "connection": 1, "status": 101}
+    request = {"kind": "http", "method": "GET", "path": "/v1/x"}
+    tape = Tape([close(1006), opened, request, close(1001), close(4015)])
+    path = tmp_path / "a.json"
+    assert tape.save(path, ["the-key"])
+    assert Tape.load(path).entries == [close(1006), opened, close(4015)]
+    assert not Tape([{**opened, "the-key": 1}]).save(tmp_path / "b.json", ["the-key"])
 
 
 def test_events_are_changed_line_by_line() -> None:
