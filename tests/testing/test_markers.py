@@ -69,7 +69,7 @@ def test_markers_give_options_and_faults(run_file: RunFile) -> None:
             assert sogni_client.account.account_balance().spark.net == 6
 
         class TestClass:
-            @pytest.mark.sogni(step_time=30)
+            @pytest.mark.sogni(step_time=30, balance={"spark": 999, "sogni": 999})
             def test_in_a_class(self, sogni_supernet, sogni_client):
                 sogni_supernet.faults.clear()
                 project = sogni_client.projects.create(
