@@ -20,6 +20,9 @@ from sogni.emulator.account.accounts import Account
 from sogni.emulator.faults import Faults, FrameFault, SocketDrop, Stage
 from sogni.emulator.projects.orders import Network
 
+_NAME = 32
+"""Longer strings are prompts and IDs."""
+
 
 class FrameError(ValueError):
     """The message is not a valid envelope; the error message gives the reason."""
@@ -45,9 +48,10 @@ def encode(type: str, payload: object) -> str:
     return json.dumps({"type": type, "data": data}, separators=(",", ":"))
 
 
-def _with_shared_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Requests are kept, and half of their size is keys: some 75, the same in each.
-    return {sys.intern(key): value for key, value in pairs}
+def _shared(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Requests are kept, and more than half of their size is the same in each: some 75 keys, and names as values.
+    intern = sys.intern
+    return {intern(key): intern(it) if type(it) is str and len(it) < _NAME else it for key, it in pairs}
 
 
 def decode(message: str | bytes) -> Frame:
@@ -62,7 +66,7 @@ def decode(message: str | bytes) -> Frame:
     if not isinstance(data, str):
         raise FrameError(f"'data' of {envelope['type']} is not a base64 string")
     try:
-        payload = json.loads(base64.b64decode(data, validate=True), object_pairs_hook=_with_shared_keys)
+        payload = json.loads(base64.b64decode(data, validate=True), object_pairs_hook=_shared)
     except (binascii.Error, ValueError, RecursionError) as error:
         raise FrameError(f"'data' of {envelope['type']} is not base64 of JSON: {error}") from error
     return Frame(envelope["type"], payload)

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from attrs import define, field
@@ -56,7 +57,7 @@ class Job:
     last_frame_url: str | None = None
     error: int | str | None = None
     message: str = ""
-    details: Mapping[str, Any] = field(factory=dict)
+    details: Mapping[str, Any] = MappingProxyType({})
     """Further fields of the error."""
 
     @property
