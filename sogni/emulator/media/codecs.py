@@ -11,13 +11,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+
+from sogni.emulator.media.lazy import lazy_module
+
+if TYPE_CHECKING:
+    import av
+    from av.video.reformatter import VideoReformatter
+else:
+    av = lazy_module("av")
 
 SAMPLE_RATE = 48_000
 Samples = NDArray[np.float32]
@@ -51,7 +57,7 @@ def write_video(
     first = next(frames)
     width, height = size or first.size
     # Not PyAV's scaler: see `video_frames`.
-    scaler = VideoReformatter()
+    scaler = av.video.reformatter.VideoReformatter()
     settings = {**_EXACT, "movflags": "+faststart"}
     with av.open(str(path), "w", format=format, container_options=settings) as container:
         video = container.add_stream("libx264", rate=fps, options=_VIDEO_SETTINGS)
@@ -110,7 +116,7 @@ class _AudioTrack:
 
 T = TypeVar("T")
 _TOLERANCE = 1e-6
-_PROBLEMS = (av.FFmpegError, OSError, ValueError, IndexError)
+_PROBLEMS = (OSError, ValueError, IndexError)
 
 
 def undecodable(path: Path, kind: Literal["audio", "video"]) -> str | None:
@@ -119,7 +125,7 @@ def undecodable(path: Path, kind: Literal["audio", "video"]) -> str | None:
         with av.open(str(path)) as container:
             stream = container.streams.video[0] if kind == "video" else container.streams.audio[0]
             next(container.decode(stream))
-    except (*_PROBLEMS, StopIteration) as error:
+    except (av.FFmpegError, *_PROBLEMS, StopIteration) as error:
         return f"{type(error).__name__}: the file contains no readable {kind}"
     return None
 
@@ -131,7 +137,7 @@ def video_frames(path: Path, size: tuple[int, int], fps: Fraction, count: int, s
     """
     # Not PyAV's scaler, which is per thread: in a forked child, freeing it waits forever for threads that a fork does
     # not copy.
-    scaler = VideoReformatter()
+    scaler = av.video.reformatter.VideoReformatter()
     index, held = 0, None
     for moment, frame in _decoded(path, start):
         shown = None
@@ -159,7 +165,7 @@ def source_of(path: Path) -> tuple[tuple[int, int], Fraction, float, bool]:
 
 def all_frames(path: Path, size: tuple[int, int]) -> Iterator[Image.Image]:
     """Yield every frame of a video once, filling ``size``."""
-    scaler = VideoReformatter()
+    scaler = av.video.reformatter.VideoReformatter()
     with av.open(str(path)) as container:
         for frame in _readable(container.decode(container.streams.video[0])):
             yield _filling(scaler, frame, size)

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import av
 from attrs import asdict, define, evolve, field, frozen
 from PIL import Image
 
+from sogni.emulator.media.lazy import lazy_module
 from sogni.emulator.projects.storage import Key
+
+if TYPE_CHECKING:
+    import av
+else:
+    av = lazy_module("av")
 
 
 class ToolError(Exception):
