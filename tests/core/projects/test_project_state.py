@@ -163,6 +163,26 @@ def test_a_project_that_failed() -> None:
     assert events(project)[-1] == ("failed", GONE)
 
 
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (None, "project P completed after 2.0 s: 1 of 1 results"),
+        (GONE, "project P failed after 2.0 s: 0 of 1 results; m (code 5002)"),
+    ],
+)
+def test_the_end_of_a_project_is_logged(error: ErrorData | None, line: str, caplog: pytest.LogCaptureFixture) -> None:
+    project = project_of()
+    with caplog.at_level("INFO", "sogni"):
+        if error is None:
+            result(project)
+            project.completed(2, sync=False)
+        else:
+            project.fail(error, 2, sync=False)
+        for call in project.out.calls:
+            call()
+    assert caplog.messages[-1] == line
+
+
 def test_a_project_that_was_canceled() -> None:
     project = project_of(3)
     start(project, "A")
