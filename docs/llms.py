@@ -11,7 +11,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _PAGE = re.compile(r"\[([^\]]+)\]\((docs/[^)#]+\.md)\)")
-_BACKGROUND = ("architecture", "contributing", "differences", "performance", "protocol")
+_BACKGROUND = (
+    "architecture", "coming-from-javascript", "coming-from-python", "contributing", "differences", "performance",
+    "protocol",
+)  # fmt: skip
 
 
 def pages() -> list[tuple[str, str, str]]:
