@@ -87,6 +87,7 @@ def answered() -> bytes:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # Headers and body are separate writes; the client delays its ACK of the first.
     server: _Server
 
     def log_message(self, format: str, *args: Any) -> None:
