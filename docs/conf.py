@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import importlib
 import inspect
 import sys
@@ -11,13 +10,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-_metadata = configparser.ConfigParser()
-_metadata.read(ROOT / "setup.cfg", encoding="utf-8")
+from sogni.settings import VERSION  # noqa: E402
 
 project = "sogni"
 author = "The sogni authors"
 project_copyright = author
-release = _metadata["metadata"]["version"]
+release = VERSION
 version = release
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
