@@ -9,6 +9,8 @@ from typing import Any, Literal, get_args
 
 from attrs import define, field, frozen
 
+from sogni.emulator.fields import present
+
 Kind = Literal["toast", "banner"]
 Severity = Literal["info", "success", "warn", "danger"]
 Icon = Literal[
@@ -78,7 +80,7 @@ class Announcement:
             "startsAt": round(self.starts * 1000),
             "endsAt": None if self.ends is None else round(self.ends * 1000),
         }
-        return {key: value for key, value in record.items() if value is not None}
+        return present(record)
 
     def toast(self) -> dict[str, object]:
         """Return the payload of ``toastMessage``, for clients that do not subscribe to ``appAlert``."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from sogni.emulator.fields import Fields
+from sogni.emulator.fields import Fields, present
 
 _VERSION = r"[0-9][A-Za-z0-9.+_-]{0,31}"
 _ID = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
@@ -26,21 +26,7 @@ _FORMS = {
     "rootOperationId": _ID,
     "parentOperationId": _ID,
 }
-_HEADERS = {
-    f"x-sogni-{name}": key
-    for name, key in {
-        "workload-kind": "workloadKind",
-        "agent-framework": "agentFramework",
-        "agent-framework-version": "agentFrameworkVersion",
-        "agent-surface": "agentSurface",
-        "agent-surface-version": "agentSurfaceVersion",
-        "execution-mode": "executionMode",
-        "operation-scope": "operationScope",
-        "operation-id": "operationId",
-        "root-operation-id": "rootOperationId",
-        "parent-operation-id": "parentOperationId",
-    }.items()
-}
+_HEADERS = {"x-sogni-" + re.sub("[A-Z]", lambda capital: f"-{capital[0].lower()}", key): key for key in _FORMS}
 _INTERACTION = "x-sogni-interaction-kind"
 _INTERACTIONS = ("human_ui", "external_agent", "service", "unknown")
 _ROUTES = re.compile(
@@ -51,8 +37,7 @@ _ROUTES = re.compile(
 
 def check_attribution_fields(request: Fields) -> None:
     """Note what is wrong with the attribution of a job request; all its fields are optional."""
-    given = {key: request.text(key) for key in _FORMS}
-    for key, problem in _problems({key: value for key, value in given.items() if value is not None}):
+    for key, problem in _problems(present({key: request.text(key) for key in _FORMS})):
         request.note(key, problem)
 
 

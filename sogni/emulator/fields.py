@@ -54,6 +54,11 @@ def plain(number: float) -> str:
     return f"{number:g}" if abs(number) < 1e6 else f"{number:.0f}"
 
 
+def present(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries that are not None: records omit what is unset."""
+    return {key: value for key, value in record.items() if value is not None}
+
+
 @define
 class Fields:
     """Reads one object. ``leftover`` reports the keys that were not read."""

@@ -51,7 +51,7 @@ def make_middleware(state: State, host: Host) -> Middleware:
             await _read_body(state, request, record)
             response = await _answer(state, host, request, handler)
         except web.HTTPRequestEntityTooLarge:
-            message = f"The body exceeds {_megabytes(request)} MB"
+            message = f"The body exceeds {request.client_max_size // 1024**2} MB"
             response = error(413, message) if host == "rest" else text_error(413, message)
         except web.RequestPayloadError:
             message = "The body is unreadable"
@@ -66,10 +66,6 @@ def make_middleware(state: State, host: Host) -> Middleware:
         return response
 
     return record_and_answer
-
-
-def _megabytes(request: web.Request) -> int:
-    return request.client_max_size // 1024**2
 
 
 def _record(state: State, host: Host, request: web.Request) -> RecordedRequest:
@@ -115,14 +111,11 @@ async def _answer(state: State, host: Host, request: web.Request, handler: Handl
             request.transport.abort()
         return web.Response(status=500)
     REQUEST_CONTEXT.get().truncate = fault.truncate
-    response = await _routed(state, host, request, handler) if _ordinary(fault) else _faulty(fault)
+    ordinary = fault.status is None and fault.body is None
+    response = await _routed(state, host, request, handler) if ordinary else _faulty(fault)
     if fault.truncate and isinstance(response, web.Response):
         return await _truncated(request, response)
     return response
-
-
-def _ordinary(fault: HttpFault) -> bool:
-    return fault.status is None and fault.body is None
 
 
 def _faulty(fault: HttpFault) -> web.Response:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from attrs import define, field, frozen
 
@@ -26,6 +26,14 @@ class Event:
     type: str
     at: float
     payload: Mapping[str, Any] = field(factory=dict)
+
+    def wire(self) -> dict[str, object]:
+        """Return the event in the form of records and streams."""
+        return {"sequence": self.sequence, "type": self.type, "at": iso(self.at), "payload": dict(self.payload)}
+
+
+RunStatus = Literal["queued", "running", "waiting_for_user", "completed", "partial_failure", "failed", "cancelled"]
+ENDED: tuple[RunStatus, ...] = ("completed", "partial_failure", "failed", "cancelled")
 
 
 def iso(moment: float) -> str:
@@ -85,15 +93,6 @@ class EventLog:
             except TimeoutError:
                 break
         return self.since(sequence)
-
-    async def follow(self, sequence: int = 0) -> AsyncIterator[Event]:
-        """Yield the events after a sequence number, including future ones, until the log has ended."""
-        while True:
-            for event in await self.wait(sequence, 3600):
-                sequence = event.sequence
-                yield event
-            if self.ended and self.last_sequence <= sequence:
-                return
 
     def _wake(self) -> None:
         # Current waiters are woken by this event; later ones wait for the next.

@@ -11,6 +11,7 @@ from typing import Any
 from attrs import define, field
 
 from sogni.emulator.account.accounts import Account
+from sogni.emulator.fields import present
 from sogni.emulator.persistence import Archive
 from sogni.emulator.responses import NOT_FOUND, RefusedError
 
@@ -107,7 +108,7 @@ def _summary(stored: _Stored) -> dict[str, object]:
         "modelId": record.get("model_id"),
         "rounds": len(rounds) if isinstance(rounds, list) else 0,
     }
-    return {key: value for key, value in found.items() if value is not None}
+    return present(found)
 
 
 def redacted(value: object) -> Any:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import escape
@@ -18,23 +17,11 @@ def success(data: object, *, status: int = 200) -> web.Response:
     return web.json_response({"status": "success", "data": data}, status=status)
 
 
-def error(status: int, message: str, code: int = 0, *, headers: dict[str, str] | None = None) -> web.Response:
-    """Return an error envelope of the REST host."""
-    return web.json_response({"status": "error", "message": message, "errorCode": code}, status=status, headers=headers)
-
-
-def detailed_error(
-    status: int, message: str, code: int, details: Mapping[str, Any] | None, retry_after: float | None
+def error(
+    status: int, message: str, code: int = 0, *, headers: Mapping[str, str] | None = None, **more: Any
 ) -> web.Response:
-    """Return an error envelope with details that help the caller recover."""
-    # Protocol notes: chat §14.9.
-    body: dict[str, Any] = {"status": "error", "message": message, "errorCode": code}
-    headers = {}
-    if details is not None:
-        body["details"] = dict(details)
-    if retry_after is not None:
-        body["retryAfter"] = retry_after
-        headers["Retry-After"] = str(math.ceil(retry_after))
+    """Return an error envelope of the REST host; ``more`` are further keys."""
+    body = {"status": "error", "message": message, "errorCode": code, **more}
     return web.json_response(body, status=status, headers=headers)
 
 

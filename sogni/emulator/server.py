@@ -22,7 +22,11 @@ from attrs import define, frozen
 from sogni.emulator.account.accounts import Account
 from sogni.emulator.account.sessions import Accounts
 from sogni.emulator.catalogue.models import Catalogue, Media
+from sogni.emulator.chat.agent import Agent
+from sogni.emulator.chat.completions import Completer
+from sogni.emulator.chat.runs import ChatRuns
 from sogni.emulator.chat.script import ChatScript
+from sogni.emulator.chat.socket_jobs import SocketJobs
 from sogni.emulator.clock import Pace
 from sogni.emulator.control import LOOPBACK, Control, loopback_only
 from sogni.emulator.faults import Faults, LoraImportFault
@@ -40,7 +44,7 @@ from sogni.emulator.projects.storage import Signer, Store
 from sogni.emulator.recorder import Recorder
 from sogni.emulator.rendering.service import ProjectService
 from sogni.emulator.rendering.workers import WorkerPool
-from sogni.emulator.routes import account, chat, loras, projects, saved_uploads, sign_in, worlds
+from sogni.emulator.routes import account, chat, loras, projects, saved_uploads, sign_in, workflows, worlds
 from sogni.emulator.services import ChatServices, DurableServices
 from sogni.emulator.socket import SocketEndpoint
 from sogni.emulator.state import URL_LIFETIME, IdSource, State
@@ -300,19 +304,13 @@ class Server:
         pool = self.pool = WorkerPool(state, self._setup.workers, self.pace)
         self.tools = ToolRunner(state, pool)
         self.durable_services = DurableServices.of(state, self.tools, self._setup.workflow_limit)
-        self.language = ChatServices.of(
-            state,
-            self.tools,
-            self.durable_services.workflow_service,
-            self.pace,
-            script=self._setup.chat,
-            executor=thinkers,
-            workers=self._setup.workers,
-            token_rate=self._setup.token_rate,
-        )
+        completer = Completer(self._setup.chat, thinkers, self._setup.token_rate)
+        agent = Agent(completer, self.tools, self.durable_services.workflow_service)
+        chats = SocketJobs(state, agent, self._setup.workers, self.pace)
+        self.language = ChatServices(chats, agent, ChatRuns(state, agent))
+        self.language.runs.restore()
         self.worlds = WorldBuilds(state, self.pace)
-        endpoint = SocketEndpoint(state, self._setup.binary_frames, self.language.chats)
-        endpoint.serve_projects(ProjectService(state, pool))
+        endpoint = SocketEndpoint(state, self._setup.binary_frames, chats, ProjectService(state, pool))
         return endpoint, pool
 
     def _resume_unfinished(self) -> None:
@@ -372,9 +370,9 @@ class Server:
         for subject in (account, sign_in, projects, saved_uploads, loras):
             subject.ROUTES.add_to(app, state)
         if self.language is not None:
-            self.language.add_routes(app, state)
+            chat.ROUTES.add_to(app, state, self.language)
         if self.durable_services is not None:
-            self.durable_services.add_routes(app, state)
+            workflows.ROUTES.add_to(app, state, self.durable_services)
         if self.worlds is not None:
             worlds.ROUTES.add_to(app, state, self.worlds)
         return app

@@ -1,21 +1,14 @@
-"""Wiring of the chat services and the durable services of one emulator. Made by the server."""
+"""The chat services and the durable services of one emulator. Made by the server."""
 
 from __future__ import annotations
 
-from concurrent.futures import Executor
-
-from aiohttp import web
 from attrs import define
 
 from sogni.emulator.chat.agent import Agent
-from sogni.emulator.chat.completions import ChatModel, Completer
 from sogni.emulator.chat.runs import ChatRuns
-from sogni.emulator.chat.script import ChatScript
 from sogni.emulator.chat.socket_jobs import SocketJobs
-from sogni.emulator.clock import Pace
 from sogni.emulator.persistence import Archive
 from sogni.emulator.replays import Replays
-from sogni.emulator.routes import chat, workflows
 from sogni.emulator.state import State
 from sogni.emulator.tools.runner import ToolRunner
 from sogni.emulator.workflows.engine import Engine
@@ -30,29 +23,6 @@ class ChatServices:
     chats: SocketJobs
     agent: Agent
     runs: ChatRuns
-
-    @classmethod
-    def of(
-        cls,
-        state: State,
-        tools: ToolRunner,
-        workflow_service: WorkflowService,
-        pace: Pace,
-        *,
-        script: ChatScript,
-        executor: Executor,
-        workers: int,
-        token_rate: float,
-    ) -> ChatServices:
-        """Create the services; ``token_rate`` is in tokens per second, 0 is as fast as possible."""
-        completer = Completer(ChatModel(script, executor), token_rate)
-        agent = Agent(completer, tools, workflow_service)
-        runs = ChatRuns(state, agent)
-        runs.restore()
-        return cls(SocketJobs(state, agent, workers, pace), agent, runs)
-
-    def add_routes(self, app: web.Application, state: State) -> None:
-        chat.ROUTES.add_to(app, state, self)
 
     def clear(self) -> None:
         """Cancel and remove everything."""
@@ -86,9 +56,6 @@ class DurableServices:
         services.templates.restore()
         services.replays.restore()
         return services
-
-    def add_routes(self, app: web.Application, state: State) -> None:
-        workflows.ROUTES.add_to(app, state, self)
 
     def clear(self) -> None:
         """Remove everything, including saved data."""

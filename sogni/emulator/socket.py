@@ -1,7 +1,4 @@
-"""The WebSocket endpoint: upgrades, the handshake, and the dispatch of client frames.
-
-Frame handlers are registered by the services.
-"""
+"""The WebSocket endpoint: upgrades, the handshake, and the dispatch of client frames."""
 # Protocol notes: transport §6 to §13.
 
 from __future__ import annotations
@@ -135,21 +132,22 @@ class _Socket:
 
 @define(eq=False)
 class SocketEndpoint:
-    """Accepts WebSockets and reads their frames. ``handlers`` maps frame types to handlers."""
+    """Accepts WebSockets and reads their frames."""
 
     state: State
     binary: bool
     chats: SocketJobs
-    handlers: dict[str, FrameHandler] = field(factory=dict)
+    project_service: ProjectService
+    _handlers: dict[str, FrameHandler] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.handlers["llmJobRequest"] = self.chats.request
-
-    def serve_projects(self, project_service: ProjectService) -> None:
-        self.handlers["jobRequest"] = project_service.job_request
-        self.handlers["jobError"] = project_service.cancel
-        self.handlers["changeNetwork"] = self._change_network
-        self.handlers["setSocketEventSubscriptions"] = self._subscribe
+        self._handlers = {
+            "llmJobRequest": self.chats.request,
+            "jobRequest": self.project_service.job_request,
+            "jobError": self.project_service.cancel,
+            "changeNetwork": self._change_network,
+            "setSocketEventSubscriptions": self._subscribe,
+        }
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         account = self.state.accounts.identify(request.headers)
@@ -266,7 +264,7 @@ class SocketEndpoint:
             connection.end(None)
         if dropped:
             return
-        handler = self.handlers.get(frame.type)
+        handler = self._handlers.get(frame.type)
         if handler is None:
             self.state.recorder.violation(frame.type, "is not a known frame type")
         else:

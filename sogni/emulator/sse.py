@@ -40,6 +40,10 @@ class Frame:
         return ("\n".join(lines) + "\n\n").encode()
 
 
+def _frame_of(event: Event) -> Frame:
+    return Frame(event.wire(), event.type, event.sequence)
+
+
 def starting_point(request: web.Request) -> int:
     """Return the sequence number to resume after: the query's ``after``, the ``Last-Event-ID`` header, or 0.
 
@@ -54,7 +58,7 @@ def starting_point(request: web.Request) -> int:
 async def stream(
     request: web.Request,
     log: EventLog,
-    encode: Callable[[Event], Frame],
+    encode: Callable[[Event], Frame] = _frame_of,
     *,
     faults: Faults,
     opening: Sequence[Frame] = (),

@@ -93,11 +93,6 @@ class State:
     start_seconds: Callable[[], float] = lambda: 0.0
     """Returns the seconds until a worker starts a project that arrives now."""
     rest_endpoint: str = ""
-    _on_reset: list[Callable[[], object]] = field(factory=list)
-
-    def on_reset(self, clear: Callable[[], object]) -> None:
-        """Register a function that clears what a part of the emulator keeps on its own."""
-        self._on_reset.append(clear)
 
     def reset(self) -> None:
         """Forget everything that clients and tests have changed, except accounts, faults and records."""
@@ -116,8 +111,6 @@ class State:
             self.ids,
         ):
             part.clear()
-        for clear in self._on_reset:
-            clear()
         self.clock.running.set()
         self.clock.restore()
 

@@ -18,8 +18,8 @@ from attrs import define, field
 from sogni.emulator.account.accounts import Account, InsufficientFundsError, Token, decimal_text
 from sogni.emulator.account.memberships import coverage_refusal
 from sogni.emulator.clock import Pace
-from sogni.emulator.fields import Fields
-from sogni.emulator.persistence import Event, EventLog, iso
+from sogni.emulator.fields import Fields, present
+from sogni.emulator.persistence import ENDED, EventLog, RunStatus, iso
 from sogni.emulator.projects.estimates import USD_PER_TOKEN, cents
 from sogni.emulator.responses import NOT_FOUND, RefusedError
 from sogni.emulator.state import State
@@ -29,8 +29,6 @@ _QUOTE_SECONDS = 600.0
 _TASK_SECONDS = 10.0
 _USD = {"path": Decimal("0.10"), "moment": Decimal("0.05"), "collectible": Decimal("0.02")}
 """Price of a task by the kind of its hotspot."""
-Status = Literal["queued", "running", "waiting_for_user", "completed", "partial_failure", "failed", "cancelled"]
-ENDED: tuple[Status, ...] = ("completed", "partial_failure", "failed", "cancelled")
 TaskStatus = Literal["pending", "awaiting_review", "approved", "rejected", "cancelled"]
 
 
@@ -97,7 +95,7 @@ class WorldBuild:
     updated: float
     token: Token
     price: Decimal
-    status: Status = "queued"
+    status: RunStatus = "queued"
     waiting: dict[str, Any] | None = None
     quoted_until: float = 0.0
     reserved: bool = False
@@ -126,15 +124,9 @@ class WorldBuild:
             "quote": self.quote(),
             "createdAt": iso(self.created),
             "updatedAt": iso(self.updated),
-            **({} if self.waiting is None else {"waiting": self.waiting}),
-            **({} if self.reason is None else {"cancellationReason": self.reason}),
+            **present({"waiting": self.waiting, "cancellationReason": self.reason}),
         }
-        return {**record, "events": [wire_of(event) for event in self.log.since()]} if events else record
-
-
-def wire_of(event: Event) -> dict[str, object]:
-    """Return an event in the form of lists and streams."""
-    return {"sequence": event.sequence, "type": event.type, "at": iso(event.at), "payload": dict(event.payload)}
+        return {**record, "events": [event.wire() for event in self.log.since()]} if events else record
 
 
 @define(eq=False)
@@ -228,7 +220,7 @@ class WorldBuilds:
         elif "pending" in statuses:
             self._run(build, "run_resumed", {})
         else:
-            mixed: Status = "partial_failure" if "approved" in statuses else "failed"
+            mixed: RunStatus = "partial_failure" if "approved" in statuses else "failed"
             self._end(build, "completed" if statuses == {"approved"} else mixed)
 
     def cancel(self, build: WorldBuild, reason: str | None) -> None:
@@ -280,7 +272,7 @@ class WorldBuilds:
         build.happened("run_waiting", build.waiting)
         self.state.recorder.notify()
 
-    def _end(self, build: WorldBuild, status: Status) -> None:
+    def _end(self, build: WorldBuild, status: RunStatus) -> None:
         build.status, build.waiting = status, None
         if build.reserved:
             # Each task costs the same share, whatever becomes of its takes; what was not rendered is free.

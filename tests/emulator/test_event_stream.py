@@ -201,15 +201,5 @@ def test_a_restored_log_continues_its_sequence() -> None:
     assert [event.sequence for event in log.since(1)] == [2]
 
 
-def test_following_ends_with_the_log() -> None:
-    async def follow() -> list[int]:
-        log = EventLog(lambda: 12.5)
-        asyncio.get_running_loop().call_later(0.01, lambda: log.append("done", ends=True))
-        log.append("begun")
-        return [event.sequence async for event in log.follow()]
-
-    assert asyncio.run(follow()) == [1, 2]
-
-
 def test_times_are_formatted_in_utc() -> None:
     assert iso(1_700_000_000.25) == "2023-11-14T22:13:20.250Z"

@@ -7,10 +7,12 @@ A membership is a value: it is replaced as a whole, from any thread.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any, Literal, Required, TypedDict, get_args
 
 from attrs import field, frozen
+
+from sogni.emulator.fields import present
+from sogni.emulator.persistence import iso
 
 Tier = Literal["unlimited", "unlimited_pro"]
 Term = Literal["monthly", "annual"]
@@ -172,16 +174,16 @@ class Membership:
             "provider": self.provider,
             "cancelAtPeriodEnd": self.status == "cancelled",
             **self._capabilities(),
-            **self._change(_iso),
+            **self._change(iso),
         }
         if self.starts:
-            record["currentPeriodStart"] = _iso(self.starts)
+            record["currentPeriodStart"] = iso(self.starts)
         if end:
-            record["currentPeriodEnd"] = _iso(end)
+            record["currentPeriodEnd"] = iso(end)
         if self.active:
             record["frontierDiscountBps"] = _DISCOUNTS[self.tier]
         if self.fair_use is not None:
-            record["fairUse"] = {**self.fair_use, "resetAt": _iso(self.fair_use["resetAt"])}
+            record["fairUse"] = {**self.fair_use, "resetAt": iso(self.fair_use["resetAt"])}
         return record
 
     def _socket_fair_use(self) -> dict[str, object]:
@@ -204,7 +206,7 @@ class Membership:
             "scheduledTerm": self.scheduled_term,
             "scheduledChangeAt": moment(self.scheduled_at) if self.scheduled_at else None,
         }
-        return {key: value for key, value in change.items() if value is not None}
+        return present(change)
 
 
 NO_MEMBERSHIP = {"active": False, "trialing": False, "trialCapped": False, "subscription": None}
@@ -213,10 +215,6 @@ NO_SNAPSHOT = {"active": False, "status": "none"}
 
 def _milliseconds(moment: float) -> int:
     return round(moment * 1000)
-
-
-def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 NOT_ENTITLED = 4078

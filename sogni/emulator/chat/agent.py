@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from sogni.core.tools.hosted import tool_names
 from sogni.emulator.account.accounts import Account, Token
@@ -26,14 +26,10 @@ from sogni.emulator.chat.script import Completion
 from sogni.emulator.responses import RefusedError
 from sogni.emulator.tools import text_tools
 from sogni.emulator.tools.media_library import KINDS, Kind, Media, MediaLibrary, ToolError, UserNeededError
-from sogni.emulator.tools.runner import TOOLS, ToolCall, ToolRunner
+from sogni.emulator.tools.renderer import ToolCall
+from sogni.emulator.tools.runner import TOOLS, ToolRunner
 from sogni.emulator.tools.text_tools import dependency
 from sogni.emulator.workflows.service import StartRequest, WorkflowService
-
-
-def image_urls(chat_request: ChatRequest) -> list[str]:
-    """Return the URLs of all images in the messages, in order."""
-    return [url for message in chat_request.messages if message.get("role") == "user" for url in images_of(message)]
 
 
 async def library_of(tools: ToolRunner, chat_request: ChatRequest, references: Iterable[Any] = ()) -> MediaLibrary:
@@ -44,7 +40,8 @@ async def library_of(tools: ToolRunner, chat_request: ChatRequest, references: I
     library = MediaLibrary()
     if not chat_request.execute_tools:
         return library
-    for url in image_urls(chat_request):
+    asked = (message for message in chat_request.messages if message.get("role") == "user")
+    for url in (url for message in asked for url in images_of(message)):
         library.uploads.append(await tools.fetcher.fetch(url, "image"))
     for reference in references:
         kind, url = _named(reference)
@@ -159,7 +156,7 @@ class Agent:
         """
         await self._run_tools(session, unanswered(session.messages))
         for number in range(MAX_ROUNDS):
-            chat_request = session.chat_request.saying(session.messages)
+            chat_request = evolve(session.chat_request, messages=session.messages)
             call_id = f"call-{session.id[:8].lower()}-{number}"
             turn = await self.completer.complete(session.account, chat_request, call_id, session.watcher.on_delta)
             message = message_of(turn.completion)

@@ -23,31 +23,6 @@ from sogni.emulator.chat.script import Answer, ChatFailure, ChatReply, ChatScrip
 
 
 @define(eq=False)
-class ChatModel:
-    """Answers requests of all endpoints."""
-
-    script: ChatScript
-    executor: Executor
-
-    async def think(self, chat_request: ChatRequest, call_id: str) -> Completion:
-        """Return the answer, cut to the limits of the request; ``call_id`` is the prefix of tool call IDs."""
-        loop = asyncio.get_running_loop()
-        rule = self.script.take(ChatReply, chat_request)
-        answer = await loop.run_in_executor(self.executor, self._answer, chat_request, rule)
-        return completion_of(
-            answer, limit=chat_request.output_limit, stops=chat_request.stop, think=chat_request.think, call_id=call_id
-        )
-
-    def _answer(self, chat_request: ChatRequest, rule: ChatReply | None) -> Answer:
-        if rule is not None:
-            scripted = rule.answer
-            reply = scripted([dict(message) for message in chat_request.messages]) if callable(scripted) else scripted
-            if reply is not None:
-                return answer_of(reply)
-        return answer_to(chat_request)
-
-
-@define(eq=False)
 class Bill:
     """The bill of one completion. ``covered`` ones are paid by a subscription."""
 
@@ -114,16 +89,24 @@ class Turn:
 
 @define(eq=False)
 class Completer:
-    """Makes completions for hosted chat and durable runs. ``token_rate`` is in tokens per second, 0 is as fast as
-    possible.
-    """
+    """Answers the requests of all endpoints. ``token_rate`` is in tokens per second, 0 is as fast as possible."""
 
-    chat_model: ChatModel
+    script: ChatScript
+    executor: Executor
     token_rate: float = 0.0
+
+    async def think(self, chat_request: ChatRequest, call_id: str) -> Completion:
+        """Return the answer, cut to the limits of the request; ``call_id`` is the prefix of tool call IDs."""
+        loop = asyncio.get_running_loop()
+        rule = self.script.take(ChatReply, chat_request)
+        answer = await loop.run_in_executor(self.executor, _answer, chat_request, rule)
+        return completion_of(
+            answer, limit=chat_request.output_limit, stops=chat_request.stop, think=chat_request.think, call_id=call_id
+        )
 
     def rate_of(self, chat_request: ChatRequest) -> float:
         """Return the tokens per second of a completion: the rate of the script, else the emulator's default."""
-        scripted = self.chat_model.script.rate_of(chat_request)
+        scripted = self.script.rate_of(chat_request)
         return self.token_rate if scripted is None else scripted
 
     async def complete(
@@ -133,12 +116,12 @@ class Completer:
 
         ``on_delta`` receives the pieces as they are generated.
         """
-        failure = self.chat_model.script.take(ChatFailure, chat_request)
+        failure = self.script.take(ChatFailure, chat_request)
         if failure is not None and failure.after_tokens is None:
             raise failure.to_error()
         bill = Bill.open(account, chat_request)
         try:
-            completion = await self.chat_model.think(chat_request, call_id)
+            completion = await self.think(chat_request, call_id)
             await self._publish(chat_request, completion, on_delta, None if failure is None else failure.after_tokens)
             if failure is not None:
                 raise failure.to_error()
@@ -157,6 +140,12 @@ class Completer:
                 await asyncio.sleep(max(0.0, start + number / rate - loop.time()))
             if on_delta is not None:
                 on_delta(piece)
+
+
+def _answer(chat_request: ChatRequest, rule: ChatReply | None) -> Answer:
+    scripted = None if rule is None else rule.answer
+    reply = scripted([dict(message) for message in chat_request.messages]) if callable(scripted) else scripted
+    return answer_to(chat_request) if reply is None else answer_of(reply)
 
 
 def usage_of(chat_request: ChatRequest, completion: Completion) -> dict[str, int]:

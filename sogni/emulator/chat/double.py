@@ -19,6 +19,7 @@ from sogni.emulator.chat.messages import Conversation, Message, size_of, text_of
 from sogni.emulator.chat.requests import ChatRequest
 from sogni.emulator.chat.script import Answer, Call
 from sogni.emulator.chat.structured import Filler, json_answer
+from sogni.emulator.fields import present
 from sogni.emulator.tools.runner import TOOLS
 
 _IDENTITY = "I am the Sogni emulator, not a language model."
@@ -98,7 +99,7 @@ def call_arguments(chat_request: ChatRequest, name: str, part: str) -> dict[str,
     filler = Filler(part.strip(), schema, parts=name not in tool_names())
     arguments = {key: filler.given(key, inner) for key, inner in properties.items()}
     arguments |= {key: filler.fill(properties.get(key, {}), key) for key in required}
-    return {key: value for key, value in arguments.items() if value is not None}
+    return present(arguments)
 
 
 def _media(name: str, conversation: Conversation) -> dict[str, object]:

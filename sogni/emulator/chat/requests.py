@@ -13,7 +13,7 @@ from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any, TypedDict
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from sogni.core.tools.schemas import SchemaCheck
 from sogni.emulator.account.accounts import Token
@@ -64,10 +64,6 @@ class ChatRequest:
     def _default_output(self) -> int:
         complex_thought = self.think and self.profile in ("coding", "reasoning")
         return self.model.thinking_output if complex_thought else self.model.output
-
-    def saying(self, messages: Sequence[Message]) -> ChatRequest:
-        """Return the request with other messages."""
-        return evolve(self, messages=messages)
 
 
 @frozen

@@ -12,7 +12,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from attrs import define, evolve, field
 
@@ -22,8 +22,8 @@ from sogni.emulator.chat.agent import Agent, CallDict, Session, Watcher, argumen
 from sogni.emulator.chat.completions import Turn
 from sogni.emulator.chat.models import DEFAULT_MODEL
 from sogni.emulator.chat.requests import ChatRequest, DeclinedError, check, schemas
-from sogni.emulator.fields import Fields, is_web_url
-from sogni.emulator.persistence import Archive, Event, EventLog, iso
+from sogni.emulator.fields import Fields, is_web_url, present
+from sogni.emulator.persistence import ENDED, Archive, Event, EventLog, RunStatus, iso
 from sogni.emulator.projects.estimates import USD_PER_TOKEN
 from sogni.emulator.recorder import Recorder
 from sogni.emulator.responses import RefusedError
@@ -100,8 +100,6 @@ def _media(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield path, "inline" if path.lower().endswith(("datauri", "data_uri")) and url.strip() else url
 
 
-RunStatus = Literal["queued", "running", "waiting_for_user", "completed", "partial_failure", "failed", "cancelled"]
-ENDED = ("completed", "partial_failure", "failed", "cancelled")
 SCHEMA_VERSION = "1"
 
 
@@ -202,7 +200,7 @@ class ChatRun:
             "toolResults": [dict(result) for result in self.session.results],
             "artifacts": list(self.artifacts),
             "mediaContext": self._media_context(),
-            "events": [wire_of(event) for event in self.log.since()],
+            "events": [event.wire() for event in self.log.since()],
             "timestamps": self._timestamps(),
         }
         optional = {
@@ -213,12 +211,11 @@ class ChatRun:
             "failureReason": self.failure_reason,
             "cancellationReason": self.cancellation_reason,
         }
-        return record | {key: value for key, value in optional.items() if value is not None}
+        return record | present(optional)
 
     def _scope(self) -> dict[str, object]:
         optional = {"tokenType": self.session.chat_request.token, "appSource": self.session.chat_request.app_source}
-        present = {key: value for key, value in optional.items() if value is not None}
-        return {"ownerWalletAddress": self.account.wallet_address, **present}
+        return {"ownerWalletAddress": self.account.wallet_address, **present(optional)}
 
     def _request(self) -> dict[str, object]:
         names = {
@@ -240,11 +237,6 @@ class ChatRun:
     def _timestamps(self) -> dict[str, str]:
         times = {"createdAt": iso(self.created), "updatedAt": iso(self.updated)}
         return times if self.completed is None else {**times, "completedAt": iso(self.completed)}
-
-
-def wire_of(event: Event) -> dict[str, object]:
-    """Return an event in the form of records and streams."""
-    return {"sequence": event.sequence, "type": event.type, "at": iso(event.at), "payload": dict(event.payload)}
 
 
 KIND = "chat_run"

@@ -147,7 +147,7 @@ class SocketJobs:
         if checked.chat_request is None:
             raise DeclinedError(checked.error, checked.message)
         chat_request = checked.chat_request
-        failure = self.agent.completer.chat_model.script.take(ChatFailure, chat_request)
+        failure = self.agent.completer.script.take(ChatFailure, chat_request)
         if failure is not None and failure.after_tokens is None:
             raise failure.to_error()
         job = ChatJob(
@@ -211,7 +211,7 @@ class SocketJobs:
         """Generate the answer, or run a session with tools, whose rounds are charged one by one."""
         chat_request = job.chat_request
         if not chat_request.execute_tools or chat_request.sogni_tools is None:
-            return await self.agent.completer.chat_model.think(chat_request, f"call-{job.id[:8].lower()}")
+            return await self.agent.completer.think(chat_request, f"call-{job.id[:8].lower()}")
         job.bill.refund()
         try:
             library = await library_of(self.agent.tools, chat_request)
@@ -291,7 +291,7 @@ class SocketJobs:
                 self._abandon(job)
             else:
                 loop = asyncio.get_running_loop()
-                job.timer = loop.call_later(self.agent.completer.chat_model.script.kept_seconds, self._abandon, job)
+                job.timer = loop.call_later(self.agent.completer.script.kept_seconds, self._abandon, job)
 
     def _abandon(self, job: ChatJob) -> None:
         """Stop a completion whose client did not return; what was sent is charged."""

@@ -81,18 +81,14 @@ def make_video(order: VideoOrder, seed: int, inputs: Inputs) -> Producer:
     return partial(_write, order, seed, inputs)
 
 
-def make_last_frame(order: VideoOrder, seed: int, inputs: Inputs) -> Producer:
-    """Return a function that writes the last frame to a path, as PNG."""
-    return partial(_write_last_frame, order, seed, inputs)
-
-
 def _write(order: VideoOrder, seed: int, inputs: Inputs, path: Path) -> None:
     size = order.width, order.height
     sound = _sound(order, seed, inputs.get("referenceAudio"))
     write_video(path, shots(order, seed, inputs), order.fps, sound, order.output_format, size)
 
 
-def _write_last_frame(order: VideoOrder, seed: int, inputs: Inputs, path: Path) -> None:
+def write_last_frame(order: VideoOrder, seed: int, inputs: Inputs, path: Path) -> None:
+    """Write the last frame as PNG."""
     last = next(islice(shots(order, seed, inputs), order.frames - 1, None))
     last.resize((order.width, order.height), Image.Resampling.BILINEAR).save(path, "PNG", compress_level=1)
 

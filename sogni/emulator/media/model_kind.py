@@ -9,6 +9,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from sogni.emulator.fields import present
 from sogni.emulator.media.image_kind import CONTEXT_SLOTS, ImageKind
 from sogni.emulator.media.meshes import write_model
 from sogni.emulator.projects.estimates import Work
@@ -40,8 +41,9 @@ class ModelKind(ImageKind):
         reading.prompts(negative=True)
         if not frame.flag("hasStartingImage"):
             frame.refuse("hasStartingImage", f"must be true for {model.id}")
-        given = {key: frame.number(key, minimum=low, maximum=high, whole=True) for key, (low, high) in _LIMITS.items()}
-        sizes = {key: value for key, value in given.items() if value is not None}
+        sizes = present(
+            {key: frame.number(key, minimum=low, maximum=high, whole=True) for key, (low, high) in _LIMITS.items()}
+        )
         views = _views(reading)
         if frame.text("templateVariant", allowed=VARIANTS) and model.id == MULTIVIEW:
             frame.refuse("templateVariant", f"is not accepted by {model.id}")

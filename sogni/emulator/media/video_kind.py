@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from sogni.emulator.catalogue.video_families import (
     workflow_of,
 )
 from sogni.emulator.fields import Fields, is_https
-from sogni.emulator.media.films import make_last_frame, make_video
+from sogni.emulator.media.films import make_video, write_last_frame
 from sogni.emulator.media.kinds import MediaKind
 from sogni.emulator.media.video_rules import EXTENDS, FAMILY_RULES, Given
 from sogni.emulator.projects.estimates import Work
@@ -255,7 +256,7 @@ class VideoKind(MediaKind):
         )
 
     def result(self, order: VideoOrder, seed: int, inputs: Mapping[str, Path]) -> Product:
-        last = make_last_frame(order, seed, inputs) if order.return_last_frame else None
+        last = partial(write_last_frame, order, seed, inputs) if order.return_last_frame else None
         return Product(make_video(order, seed, inputs), CONTENT_TYPES[order.output_format], last)
 
 

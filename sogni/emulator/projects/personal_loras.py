@@ -16,6 +16,7 @@ from attrs import define, field
 from sogni.emulator.account.accounts import Account
 from sogni.emulator.catalogue.loras import LORAS, MAX_PERSONAL, PERSONAL_PREFIX, Lora, make_lora
 from sogni.emulator.faults import LoraImportFault
+from sogni.emulator.fields import present
 from sogni.emulator.responses import NOT_FOUND, RefusedError
 
 Status = Literal["queued", "validating", "review", "ready", "rejected", "revoked"]
@@ -76,7 +77,7 @@ class Import:
         }
         size = _SIZE if self.status in ("review", "ready", "revoked") else None
         more = {"bytes": size, "reason": self.reason, "failureCode": self.failure}
-        return record | {key: value for key, value in more.items() if value is not None}
+        return record | present(more)
 
     def lora(self) -> Lora:
         """Return the entry of the personal catalogue."""

@@ -18,6 +18,7 @@ from attrs import define, field
 
 from sogni.emulator.account.accounts import Account, decimal_text
 from sogni.emulator.faults import WAIT_MESSAGES
+from sogni.emulator.fields import present
 from sogni.emulator.projects.orders import ImageOrder, Order, VideoOrder
 
 UNCLAIMED_LIFETIME = 3600
@@ -231,14 +232,10 @@ def _ms(moment: float | None) -> int | None:
     return None if moment is None else round(moment * 1000)
 
 
-def _present(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if value is not None}
-
-
 def job_record(project: Project, job: Job) -> JobRecord:
     """Return a worker job. ``imgID`` is its identity; ``id`` repeats the project's."""
     # Protocol notes: projects-5x §9.2.
-    return _present(
+    return present(
         {
             "id": project.id,
             "SID": project.sid * 1000 + job.index,
@@ -268,7 +265,7 @@ def finished_record(project: Project) -> ProjectRecord:
     # Protocol notes: projects-4.2 §14.3.
     order, account, model = project.order, project.account, project.order.model
     starting = isinstance(order, ImageOrder) and order.starting_image
-    return _present(
+    return present(
         {
             "id": project.id,
             "SID": project.sid,
@@ -324,13 +321,13 @@ def recent_jobs(
 def _listed_job(project: Project, job: Job) -> dict[str, object]:
     model = project.order.model
     parent = {"id": project.id, "model": {"id": model.id, "name": model.name}, "appSource": project.order.app_source}
-    return {**job_record(project, job), "parentRequest": _present(parent)}
+    return {**job_record(project, job), "parentRequest": present(parent)}
 
 
 def _shape(order: Order) -> dict[str, object]:
     """Return the size of a result, and its length if it has one."""
     if isinstance(order, ImageOrder):
-        return _present({"sizePreset": order.size_preset, "width": order.width, "height": order.height})
+        return present({"sizePreset": order.size_preset, "width": order.width, "height": order.height})
     if isinstance(order, VideoOrder):
         fps = order.fps.numerator if order.fps.denominator == 1 else float(order.fps)
         return {"width": order.width, "height": order.height, "videoFrames": order.frames, "videoFps": fps}

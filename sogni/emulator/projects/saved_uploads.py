@@ -6,7 +6,6 @@ A file is prepared, transferred to storage with its hash, finalized, and then bo
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -210,8 +209,7 @@ class SavedUploads:
         for name, value in saved.upload_headers.items():
             if headers.get(name) != value:
                 raise RejectedContentError(403, "SignatureDoesNotMatch", f"The URL was signed for {name}: {value}")
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self.store.executor, _sha256, path)
+        found = await self.store.run(_sha256, path)
         if path.stat().st_size != saved.size or not hmac.compare_digest(found, saved.sha256):
             raise RejectedContentError(400, "BadDigest", "The SHA256 you specified did not match what we received.")
         if self.path(saved).exists():
@@ -242,8 +240,7 @@ class SavedUploads:
         self._uses.append(use)
         self.archive.put(_USE, use.id, use.owner, {"at": use.at, "size": use.size})
         copy = self.store.new_path()
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self.store.executor, _copy, self.path(saved), copy)
+        await self.store.run(_copy, self.path(saved), copy)
         self.store.put(key, copy, saved.content_type)
         if self._all.get(saved.id) is saved:
             self._used(saved)

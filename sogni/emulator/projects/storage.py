@@ -14,12 +14,13 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from attrs import define, field, frozen
 
 from sogni.emulator.persistence import Archive
 
+T = TypeVar("T")
 RESULT_LIFETIME = 24 * 3600
 """Seconds a file is kept."""
 # Protocol notes: projects-4.2 §10.4.
@@ -141,8 +142,7 @@ class Store:
         if stored.produce is None:
             return stored.path
         if stored.making is None:
-            loop = asyncio.get_running_loop()
-            stored.making = loop.run_in_executor(self.executor, stored.produce, stored.path)
+            stored.making = self.run(stored.produce, stored.path)
         # Shielded: a reader that disconnects must not cancel the work of others.
         await asyncio.shield(stored.making)
         if stored.produce is not None:
@@ -154,11 +154,11 @@ class Store:
     async def content(self, stored: StoredFile) -> bytes:
         """Return the content of a file, generated and read in a worker thread."""
         path = await self.ready(stored)
-        return await asyncio.get_running_loop().run_in_executor(self.executor, path.read_bytes)
+        return await self.run(path.read_bytes)
 
-    async def write(self, path: Path, content: bytes | bytearray) -> None:
-        """Write a new file in a worker thread."""
-        await asyncio.get_running_loop().run_in_executor(self.executor, path.write_bytes, content)
+    def run(self, function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+        """Run a function in a worker thread."""
+        return asyncio.get_running_loop().run_in_executor(self.executor, function, *arguments)
 
     def _forget_old(self) -> None:
         oldest = self.clock() - RESULT_LIFETIME

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define
 
-from sogni.emulator.account.accounts import ZERO, InsufficientFundsError
+from sogni.emulator.account.accounts import ZERO, Account, InsufficientFundsError
 from sogni.emulator.account.memberships import coverage_refusal
 from sogni.emulator.catalogue.loras import LORAS
 from sogni.emulator.connections import Connection
@@ -68,29 +68,11 @@ class ProjectService:
         if refused is not None:
             _refuse(connection, order.project_id, *refused)
             return
-        quote = kind.quote(order)
-        cost = ZERO if covered else quote.in_token(order.token)
         try:
-            free_credits = connection.account.funds.reserve(order.token, cost, model_id=order.model.id)
+            project = open_project(self.state, order, connection.account, connection.app_id, inputs, covered=covered)
         except InsufficientFundsError as error:
             _refuse(connection, order.project_id, INSUFFICIENT_BALANCE, str(error))
             return
-        now = self.state.clock()
-        project = Project(
-            id=order.project_id,
-            sid=len(self.state.projects) + 1,
-            account=connection.account,
-            app_id=connection.app_id,
-            order=order,
-            cost=cost,
-            seconds=float(quote.seconds) / order.count,
-            free_credits=free_credits,
-            created=now,
-            updated=now,
-            inputs=inputs,
-            jobs=[Job(index, self.state.ids.uuid(), self._seed(order, index), now) for index in range(order.count)],
-        )
-        self.state.projects.add(project)
         drop = self.state.faults.take(SocketDrop, "request_received", -1)
         if drop is not None:
             connection.cut(drop)
@@ -113,13 +95,6 @@ class ProjectService:
         self.state.recorder.violation("jobRequest", message)
         _refuse(connection, order.project_id, INVALID_REQUEST, message)
         return None
-
-    def _seed(self, order: Order, index: int) -> int:
-        """Return the seed of a result: a single result uses that of the request, others get their own."""
-        # Protocol notes: projects-4.2 §3.1.
-        if order.seed is None:
-            return self.state.ids.image_seed()
-        return result_seed(order.seed, index)
 
     def _again(self, connection: Connection, project: Project, payload: Any) -> None:
         """Answer a repeated request with the state of its project; nothing is generated twice."""
@@ -159,6 +134,37 @@ class ProjectService:
             return "The project is already finished"
         denial = self.state.faults.take(CancelDenial)
         return None if denial is None else denial.message
+
+
+def open_project(
+    state: State, order: Order, account: Account, app_id: str, inputs: Mapping[str, Path], *, covered: bool = False
+) -> Project:
+    """Reserve the price of a project and register it, or raise ``InsufficientFundsError``."""
+    quote, now = state.kinds[order.media].quote(order), state.clock()
+    cost = ZERO if covered else quote.in_token(order.token)
+    free_credits = account.funds.reserve(order.token, cost, model_id=order.model.id)
+    project = Project(
+        id=order.project_id,
+        sid=len(state.projects) + 1,
+        account=account,
+        app_id=app_id,
+        order=order,
+        cost=cost,
+        seconds=float(quote.seconds) / order.count,
+        free_credits=free_credits,
+        created=now,
+        updated=now,
+        inputs=inputs,
+        jobs=[Job(index, state.ids.uuid(), _seed(state, order, index), now) for index in range(order.count)],
+    )
+    state.projects.add(project)
+    return project
+
+
+def _seed(state: State, order: Order, index: int) -> int:
+    """Return the seed of a result: a single result uses that of the request, others get their own."""
+    # Protocol notes: projects-4.2 §3.1.
+    return state.ids.image_seed() if order.seed is None else result_seed(order.seed, index)
 
 
 def result_seed(seed: int, index: int) -> int:

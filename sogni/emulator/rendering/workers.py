@@ -18,6 +18,7 @@ from attrs import define, field
 
 from sogni.emulator.clock import Pace
 from sogni.emulator.faults import WAIT_MESSAGES, FailedJob, FlaggedJob, RetriedJob, WaitReason
+from sogni.emulator.fields import present
 from sogni.emulator.projects.projects import Job, Project
 from sogni.emulator.projects.storage import Key
 from sogni.emulator.state import EXTERNAL_URL_LIFETIME, State
@@ -125,9 +126,8 @@ class JobRun:
         if not self.project.inputs:
             return None
         kind = self.state.kinds[self.project.order.media]
-        loop = asyncio.get_running_loop()
         with self.pace.held():
-            problem = await loop.run_in_executor(self.state.store.executor, kind.broken_input, self.project.inputs)
+            problem = await self.state.store.run(kind.broken_input, self.project.inputs)
         await self._wait(0)
         return problem
 
@@ -242,7 +242,7 @@ class JobRun:
         if job.nsfw and not job.withheld:
             result |= {"nsfwDetected": True, "nsfwSources": ["image"]}
         urls = {"resultUrl": job.result_url, "lastFrameUrl": job.last_frame_url}
-        return result | {name: url for name, url in urls.items() if url is not None}
+        return result | present(urls)
 
     def _key(self, role: str) -> Key:
         return Key(self.project.id, self.job.image_id, role)

@@ -22,9 +22,8 @@ from sogni.emulator.chat.completions import Bill
 from sogni.emulator.chat.messages import count
 from sogni.emulator.chat.models import DEFAULT_MODEL, LANGUAGE_MODELS
 from sogni.emulator.chat.requests import HOSTED_NAMES, ChatRequest, DeclinedError, check
-from sogni.emulator.chat.runs import ChatRun, ChatRuns, wire_of
+from sogni.emulator.chat.runs import ChatRun, ChatRuns
 from sogni.emulator.chat.script import Completion
-from sogni.emulator.persistence import Event
 from sogni.emulator.responses import RefusedError
 from sogni.emulator.routes.router import Call, Route, Routes
 from sogni.emulator.sse import Frame, stream
@@ -200,9 +199,5 @@ async def _confirm(call: Call) -> web.Response:
 @ROUTES("GET", f"{_RUNS}/{{run}}/events/stream")
 async def _events(call: Call) -> web.StreamResponse:
     run = _run(call)
-
-    def encode(event: Event) -> Frame:
-        return Frame(wire_of(event), event.type, event.sequence)
-
     opening = [Frame(run.snapshot(), "run_status")]
-    return await stream(call.request, run.log, encode, faults=call.state.faults, opening=opening)
+    return await stream(call.request, run.log, faults=call.state.faults, opening=opening)

@@ -4,10 +4,9 @@ socket host.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, cast
 
@@ -205,10 +204,10 @@ async def _store(state: State, key: Key, request: web.Request) -> web.Response:
 
 async def _receive(state: State, path: Path, request: web.Request) -> int:
     """Write the body of a request to a file and return its size."""
-    size, loop = 0, asyncio.get_running_loop()
+    size = 0
     with path.open("wb") as file:
         async for chunk in request.content.iter_chunked(_CHUNK):
-            await loop.run_in_executor(state.store.executor, file.write, chunk)
+            await state.store.run(file.write, chunk)
             size += len(chunk)
     return size
 
@@ -279,26 +278,15 @@ def _active(call: Call) -> object:
 # Estimates, on the socket host (projects-4.2 §16, projects-5x §16)
 
 
-def _estimate(call: Call, read: Callable[[Call, Sequence[str]], Work]) -> object:
+@SOCKET_HOST_ROUTES("GET", "/api/v2/job/estimate/{tail:.*}")
+@SOCKET_HOST_ROUTES("GET", "/api/v3/job/estimate/{tail:.*}")
+@SOCKET_HOST_ROUTES("GET", "/api/v1/job-video/estimate/{tail:.*}")
+@SOCKET_HOST_ROUTES("GET", "/api/v1/job-audio/estimate/{tail:.*}")
+def _estimate(call: Call) -> object:
+    read = {"job": _image, "job-video": _video, "job-audio": _audio}[call.request.path.split("/")[3]]
     segments = call.path("tail").split("/")
     token, work = _token(call, segments[0]), read(call, segments)
     return work.estimate(call.state.catalogue, token, call.state.clock, call.state.start_seconds())
-
-
-@SOCKET_HOST_ROUTES("GET", "/api/v2/job/estimate/{tail:.*}")
-@SOCKET_HOST_ROUTES("GET", "/api/v3/job/estimate/{tail:.*}")
-def _image_estimate(call: Call) -> object:
-    return _estimate(call, _image)
-
-
-@SOCKET_HOST_ROUTES("GET", "/api/v1/job-video/estimate/{tail:.*}")
-def _video_estimate(call: Call) -> object:
-    return _estimate(call, _video)
-
-
-@SOCKET_HOST_ROUTES("GET", "/api/v1/job-audio/estimate/{tail:.*}")
-def _audio_estimate(call: Call) -> object:
-    return _estimate(call, _audio)
 
 
 def _unusable(call: Call, problem: str) -> RefusedError:

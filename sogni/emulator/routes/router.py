@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import re
 from collections.abc import Callable
 from typing import Any, Literal
@@ -13,10 +14,10 @@ from attrs import define, field, frozen
 
 from sogni.emulator.account.accounts import PROVIDERS, Account, Provider
 from sogni.emulator.account.wallets import WalletSupportMissingError
-from sogni.emulator.fields import Fields
+from sogni.emulator.fields import Fields, present
 from sogni.emulator.middleware import Handler, Host
 from sogni.emulator.recorder import Recorder
-from sogni.emulator.responses import RefusedError, detailed_error, error, success, text_error
+from sogni.emulator.responses import RefusedError, error, success, text_error
 from sogni.emulator.state import State
 
 UNAUTHORIZED = 101
@@ -125,7 +126,7 @@ Route = Callable[[Call], Any]
 """Returns the data of the response, or a whole response."""
 
 
-@frozen(kw_only=True)
+@frozen
 class _Row:
     method: str
     path: str
@@ -160,16 +161,7 @@ class Routes:
         """
 
         def add(route: Route) -> Route:
-            row = _Row(
-                method=method,
-                path=path,
-                route=route,
-                access=access,
-                query=query,
-                refuses=refuses,
-                optional=optional,
-            )
-            self._rows.append(row)
+            self._rows.append(_Row(method, path, route, access, query, refuses, optional))
             return route
 
         return add
@@ -201,10 +193,12 @@ class Routes:
         return handle
 
     def _refusal(self, refused: RefusedError) -> web.Response:
-        if self.host == "rest":
-            return detailed_error(refused.status, refused.message, refused.code, refused.details, refused.retry_after)
-        wait = {} if refused.retry_after is None else {"Retry-After": str(round(refused.retry_after))}
-        return text_error(refused.status, refused.message, headers=wait)
+        # Protocol notes: chat §14.9.
+        wait = {} if refused.retry_after is None else {"Retry-After": str(math.ceil(refused.retry_after))}
+        if self.host == "socket":
+            return text_error(refused.status, refused.message, headers=wait)
+        more = present({"details": refused.details, "retryAfter": refused.retry_after})
+        return error(refused.status, refused.message, refused.code, headers=wait, **more)
 
 
 def _check_query(row: _Row, call: Call) -> None:

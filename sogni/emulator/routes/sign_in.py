@@ -6,7 +6,6 @@ A signature is valid if it was made by the claimed address over an unused nonce,
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -30,8 +29,7 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 async def _signed_by(state: State, typed: Mapping[str, Any], signature: str, address: str) -> bool:
     # The first use imports the signing library, which takes half a second.
-    loop = asyncio.get_running_loop()
-    signer = await loop.run_in_executor(state.store.executor, signer_of, typed, signature)
+    signer = await state.store.run(signer_of, typed, signature)
     return signer is not None and signer.lower() == address.lower()
 
 

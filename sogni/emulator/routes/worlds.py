@@ -10,7 +10,7 @@ from aiohttp import web
 from sogni.emulator.responses import success
 from sogni.emulator.routes.router import Call, Routes
 from sogni.emulator.sse import Frame, stream
-from sogni.emulator.worlds import WorldBuild, WorldBuilds, read_start, wire_of
+from sogni.emulator.worlds import WorldBuild, WorldBuilds, read_start
 
 ROUTES = Routes()
 _ROOT = "/v1/world-builds"
@@ -39,20 +39,14 @@ def _get(call: Call) -> object:
 
 @ROUTES("GET", _ROOT + "/{id}/events", access="session", query=("after",))
 def _events(call: Call) -> object:
-    return {"events": [wire_of(event) for event in _found(call).log.since(call.whole("after", 0))]}
+    return {"events": [event.wire() for event in _found(call).log.since(call.whole("after", 0))]}
 
 
 @ROUTES("GET", _ROOT + "/{id}/events/stream", access="session", query=())
 async def _stream(call: Call) -> web.StreamResponse:
     build = _found(call)
     opening = [Frame({"runId": build.id, "status": build.status}, "run_status"), Frame("hello", "greeting")]
-    return await stream(
-        call.request,
-        build.log,
-        lambda event: Frame(wire_of(event), event.type, event.sequence),
-        faults=call.state.faults,
-        opening=opening,
-    )
+    return await stream(call.request, build.log, faults=call.state.faults, opening=opening)
 
 
 @ROUTES("POST", _ROOT, access="session")

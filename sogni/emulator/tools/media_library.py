@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from attrs import asdict, define, evolve, field, frozen
 from PIL import Image
 
+from sogni.emulator.fields import present
 from sogni.emulator.media.lazy import lazy_module
 from sogni.emulator.projects.storage import Key
 
@@ -74,8 +75,8 @@ class Media:
             "duration": None if self.duration is None else round(self.duration, 3),
             "seed": self.seed,
         }
-        known = {key: value for key, value in facts.items() if value is not None}
-        return {"id": self.id, "url": url, "type": self.kind, "mediaType": self.kind, "mimeType": self.mime, **known}
+        always = {"id": self.id, "url": url, "type": self.kind, "mediaType": self.kind, "mimeType": self.mime}
+        return {**always, **present(facts)}
 
     def saved(self) -> dict[str, Any]:
         """Return JSON that ``restored`` reads."""

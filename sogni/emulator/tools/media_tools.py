@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from sogni.emulator.catalogue.models import Model
+from sogni.emulator.fields import present
 from sogni.emulator.media.codecs import write_audio
 from sogni.emulator.media.image_kind import BIREFNET, SAM3
 from sogni.emulator.media.music import Score, play
@@ -40,8 +41,7 @@ async def _render(
 ) -> list[Media]:
     """Render the results of a call; ``more`` replaces its prompt, seed, number or format."""
     values: dict[str, Any] = {"prompt": work.prompt, "seed": work.chosen_seed, "count": work.variations, **more}
-    given = {role: media for role, media in files.items() if media is not None}
-    return await work.renderer.render(RenderRequest(model=model, files=given, details=details, **values))
+    return await work.renderer.render(RenderRequest(model=model, files=present(files), details=details, **values))
 
 
 # Images

@@ -24,13 +24,13 @@ from attrs import define, evolve, field, frozen
 from sogni.emulator.account.accounts import Account, InsufficientFundsError, Token
 from sogni.emulator.catalogue.models import Model
 from sogni.emulator.projects.orders import AudioOrder, ImageOrder, ModelOrder, Order, SpeechOrder, VideoOrder
-from sogni.emulator.projects.projects import Job, Project
+from sogni.emulator.projects.projects import Project
 from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, REQUEST_TEMPLATE, check_request
 from sogni.emulator.projects.storage import SIGNATURE, AccessDeniedError, Key, Producer, StoredFile
-from sogni.emulator.rendering.service import result_seed
+from sogni.emulator.rendering.service import open_project
 from sogni.emulator.rendering.workers import WorkerPool
 from sogni.emulator.state import State
-from sogni.emulator.tools.media_library import Kind, Media, ToolError, probe
+from sogni.emulator.tools.media_library import Kind, Media, MediaLibrary, ToolError, probe
 
 _CONTEXT_SLOTS = 16
 
@@ -116,9 +116,7 @@ class Fetcher:
         raise ToolError("INVALID_MEDIA", f"The URL does not contain {requested}")
 
     async def _described(self, key: Key, stored: StoredFile, kind: Kind) -> Media | None:
-        path = await self.state.store.ready(stored)
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self.state.store.executor, probe, path, kind)
+        found = await self.state.store.run(probe, await self.state.store.ready(stored), kind)
         if found is None:
             return None
         media = Media(id=key.item_id or key.role, kind=kind, key=key, mime=stored.content_type or found.mime)
@@ -162,7 +160,7 @@ class Fetcher:
 
     async def _keep(self, content: bytes | bytearray, content_type: str | None) -> Key:
         path = self.state.store.new_path()
-        await self.state.store.write(path, content)
+        await self.state.store.run(path.write_bytes, content)
         key = Key(FETCHED, self.state.ids.uuid(), "media")
         self.state.store.put(key, path, content_type)
         return key
@@ -174,14 +172,25 @@ _ROLES: Mapping[str, str] = {"referenceAudioIdentity": "referenceAudio"}
 
 
 @frozen(kw_only=True)
-class Payer:
-    """Who pays for a tool, with which token, and on whose behalf projects are started."""
+class ToolCall:
+    """One call.
 
+    Attributes:
+        library: The media that numbers in the arguments refer to; results are added to it.
+        seed: The seed of everything random; an argument ``seed`` takes precedence.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
     account: Account
-    token: Token
+    token: Token = "spark"
+    library: MediaLibrary = field(factory=MediaLibrary)
+    seed: int = 0
     app_source: str | None = None
     safe: bool = True
     """Whether results that the safety filter finds are withheld."""
+    on_paid: Callable[[Token, Decimal], None] | None = None
+    """Called for every amount charged for the call."""
 
 
 @frozen
@@ -204,14 +213,13 @@ class Renderer:
     state: State
     pool: WorkerPool
     fetcher: Fetcher
-    payer: Payer
-    on_paid: Callable[[Token, Decimal], None] | None = None
+    call: ToolCall
     spent: Decimal = Decimal(0)
     failures: list[ToolError] = field(factory=list)
 
     async def render(self, requested: RenderRequest) -> list[Media]:
         """Render results and charge for them."""
-        order = order_of(self.state, requested, self.payer)
+        order = order_of(self.state, requested, self.call)
         inputs = {_ROLES.get(role, role): await self.path(media) for role, media in requested.files.items()}
         project = self._start(order, inputs)
         try:
@@ -225,38 +233,17 @@ class Renderer:
 
     def _paid(self, token: Token, amount: Decimal) -> None:
         self.spent += amount
-        if self.on_paid is not None:
-            self.on_paid(token, amount)
+        if self.call.on_paid is not None:
+            self.call.on_paid(token, amount)
 
     def _start(self, order: Order, inputs: Mapping[str, Path]) -> Project:
-        state, quote = self.state, self.state.kinds[order.media].quote(order)
-        cost = quote.in_token(order.token)
         try:
-            free_credits = self.payer.account.funds.reserve(order.token, cost, model_id=order.model.id)
+            project = open_project(self.state, order, self.call.account, APP_ID, inputs)
         except InsufficientFundsError as error:
             raise ToolError("INSUFFICIENT_CREDIT", str(error)) from None
-        now = state.clock()
-        project = Project(
-            id=order.project_id,
-            sid=len(state.projects) + 1,
-            account=self.payer.account,
-            app_id=APP_ID,
-            order=order,
-            cost=cost,
-            seconds=float(quote.seconds) / order.count,
-            free_credits=free_credits,
-            created=now,
-            updated=now,
-            inputs=inputs,
-            jobs=[self._job(order, index, now) for index in range(order.count)],
-            on_paid=partial(self._paid, order.token),
-        )
-        state.projects.add(project)
+        project.on_paid = partial(self._paid, order.token)
         self.pool.add(project)
         return project
-
-    def _job(self, order: Order, index: int, now: float) -> Job:
-        return Job(index, self.state.ids.uuid(), result_seed(order.seed or 0, index), now)
 
     async def _results(self, project: Project) -> list[Media]:
         results = []
@@ -303,7 +290,7 @@ class Estimate(Renderer):
     """Adds up the price of the work; nothing is made, charged or read."""
 
     async def render(self, requested: RenderRequest) -> list[Media]:
-        order = order_of(self.state, requested, self.payer)
+        order = order_of(self.state, requested, self.call)
         self.spent: Decimal = self.spent + self.state.kinds[order.media].quote(order).in_token(order.token)
         return [described(order, Key(order.project_id, str(index), ""), 0) for index in range(order.count)]
 
@@ -335,9 +322,9 @@ def placeholder(kind: Kind) -> Media:
     return Media(id="", kind=kind, key=Key("", "", kind), **_PLACEHOLDERS[kind])
 
 
-def order_of(state: State, requested: RenderRequest, payer: Payer) -> Order:
+def order_of(state: State, requested: RenderRequest, call: ToolCall) -> Order:
     """Return the order for a request, or raise ``ToolError`` if the service refuses it."""
-    payload = request(requested, state.ids.uuid(), payer.token, payer.app_source, safe=payer.safe)
+    payload = request(requested, state.ids.uuid(), call.token, call.app_source, safe=call.safe)
     checked = check_request(payload, state.catalogue, state.kinds, "fast")
     if checked.order is None:
         raise ToolError("INVALID_ARGUMENTS", checked.message)

@@ -19,8 +19,8 @@ from sogni.emulator.faults import ToolFault
 from sogni.emulator.rendering.workers import WorkerPool
 from sogni.emulator.state import State
 from sogni.emulator.tools import media_tools, text_tools
-from sogni.emulator.tools.media_library import Artifacts, Kind, Media, MediaLibrary, ToolError, UserNeededError
-from sogni.emulator.tools.renderer import Estimate, Fetcher, Payer, Renderer
+from sogni.emulator.tools.media_library import Artifacts, Kind, Media, ToolError, UserNeededError
+from sogni.emulator.tools.renderer import Estimate, Fetcher, Renderer, ToolCall
 from sogni.emulator.tools.tool_context import Arguments, ToolContext, checked_arguments
 
 _log = logging.getLogger(__name__)
@@ -78,27 +78,6 @@ TOOLS: Mapping[str, Tool] = {
 
 
 @frozen(kw_only=True)
-class ToolCall:
-    """One call.
-
-    Attributes:
-        library: The media that numbers in the arguments refer to; results are added to it.
-        seed: The seed of everything random; an argument ``seed`` takes precedence.
-    """
-
-    name: str
-    arguments: Mapping[str, Any]
-    account: Account
-    token: Token = "spark"
-    library: MediaLibrary = field(factory=MediaLibrary)
-    seed: int = 0
-    app_source: str | None = None
-    safe: bool = True
-    on_paid: Callable[[Token, Decimal], None] | None = None
-    """Called for every amount charged for the call."""
-
-
-@frozen(kw_only=True)
 class ToolOutcome:
     """The outcome of a call.
 
@@ -150,8 +129,7 @@ class ToolRunner:
         fault = self.state.faults.take(ToolFault, call.name)
         if fault is not None:
             raise ToolError(fault.code, fault.message)
-        payer = Payer(account=call.account, token=call.token, app_source=call.app_source, safe=call.safe)
-        renderer = Renderer(self.state, self.pool, self.fetcher, payer, call.on_paid)
+        renderer = Renderer(self.state, self.pool, self.fetcher, call)
         artifacts = await self._work(call, renderer)
         return ToolOutcome(
             name=call.name,
@@ -173,8 +151,7 @@ class ToolRunner:
 
     async def estimate_call(self, call: ToolCall) -> tuple[Decimal, list[Media]]:
         """Return the price of a call, and the media it would make as far as known."""
-        payer = Payer(account=call.account, token=call.token)
-        renderer = Estimate(self.state, self.pool, self.fetcher, payer)
+        renderer = Estimate(self.state, self.pool, self.fetcher, call)
         try:
             artifacts = await self._work(call, renderer)
         except UserNeededError:

@@ -7,7 +7,6 @@ of step. Nothing here costs anything as a step.
 
 from __future__ import annotations
 
-import asyncio
 import zlib
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -15,6 +14,7 @@ from typing import Any
 
 from sogni.core.tools.hosted import parameters_of, tool_names
 from sogni.emulator.catalogue.models import MODELS
+from sogni.emulator.fields import present
 from sogni.emulator.tools.media_library import KINDS, Artifacts, Kind, Media, ToolError, UserNeededError, probe
 from sogni.emulator.tools.tool_context import ToolContext, checked_arguments
 
@@ -217,8 +217,7 @@ async def extract_metadata(work: ToolContext) -> Artifacts:
 
 
 async def _metadata(work: ToolContext, media: Media) -> dict[str, object]:
-    path, executor = await work.renderer.path(media), work.renderer.state.store.executor
-    facts = await asyncio.get_running_loop().run_in_executor(executor, probe, path, media.kind)
+    facts = await work.renderer.state.store.run(probe, await work.renderer.path(media), media.kind)
     if facts is None:
         raise ToolError("INVALID_MEDIA", f"The {media.kind} is unreadable")
     found = {
@@ -232,7 +231,7 @@ async def _metadata(work: ToolContext, media: Media) -> dict[str, object]:
         "hasAudio": facts.sound if media.kind == "video" else None,
         "seed": media.seed,
     }
-    return {key: value for key, value in found.items() if value is not None}
+    return present(found)
 
 
 def _asset(work: ToolContext, media: Media) -> dict[str, object]:

@@ -17,11 +17,12 @@ from attrs import define, field
 
 from sogni.core.tools.hosted import parameters_of, tool_names
 from sogni.emulator.account.accounts import Account, Token
-from sogni.emulator.persistence import Archive, Event, EventLog
+from sogni.emulator.persistence import ENDED, Archive, Event, EventLog, RunStatus
 from sogni.emulator.tools.editing import parse_subtitles
 from sogni.emulator.tools.media_library import KINDS, Kind, Media, MediaLibrary, ToolError, UserNeededError
-from sogni.emulator.tools.runner import ToolCall, ToolRunner
-from sogni.emulator.workflows.runs import ENDED, INPUT_MEDIA, SETTLED, Run, Status, Step
+from sogni.emulator.tools.renderer import ToolCall
+from sogni.emulator.tools.runner import ToolRunner
+from sogni.emulator.workflows.runs import INPUT_MEDIA, SETTLED, Run, Step
 
 
 @define(eq=False)
@@ -398,7 +399,7 @@ class Engine:
         run.waiting = waiting
         self._move(run, "waiting_for_user", str(waiting.get("message", "")))
 
-    def _move(self, run: Run, status: Status, message: str = "") -> None:
+    def _move(self, run: Run, status: RunStatus, message: str = "") -> None:
         run.status = status
         if status != "waiting_for_user":
             run.waiting = None

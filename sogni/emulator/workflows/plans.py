@@ -18,8 +18,8 @@ from sogni.core.tools.schemas import SchemaCheck
 from sogni.emulator.account.accounts import Account
 from sogni.emulator.fields import is_web_url
 from sogni.emulator.tools.media_library import KINDS, Media, MediaLibrary, ToolError
-from sogni.emulator.tools.renderer import placeholder
-from sogni.emulator.tools.runner import TOOLS, ToolCall, ToolRunner
+from sogni.emulator.tools.renderer import ToolCall, placeholder
+from sogni.emulator.tools.runner import TOOLS, ToolRunner
 from sogni.emulator.tools.tool_context import checked_arguments
 from sogni.emulator.workflows.runs import INPUT_MEDIA, Run, Step
 

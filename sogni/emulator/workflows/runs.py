@@ -5,84 +5,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Literal, NotRequired, TypedDict, cast
+from typing import Any, Literal, TypeAlias
 
 from attrs import define, field
 
 from sogni.emulator.account.accounts import Token, decimal_text
-from sogni.emulator.persistence import Event, EventLog, iso
+from sogni.emulator.fields import present
+from sogni.emulator.persistence import ENDED, Event, EventLog, RunStatus, iso
 from sogni.emulator.tools.media_library import Media, restored
 from sogni.emulator.tools.runner import Payments
 
 INPUT_MEDIA = "$input_media"
-Status = Literal["queued", "running", "completed", "partial_failure", "waiting_for_user", "failed", "cancelled"]
-ENDED: tuple[Status, ...] = ("completed", "partial_failure", "failed", "cancelled")
 StepStatus = Literal["pending", "running", "completed", "failed", "skipped", "waiting_for_user", "cancelled"]
 SETTLED: tuple[StepStatus, ...] = ("completed", "failed", "skipped", "cancelled")
 
 
-class ArtifactRecord(TypedDict):
-    """A file in the form of the REST API. ``duration`` is in seconds."""
-
-    id: str
-    url: str
-    type: str
-    mediaType: str
-    mimeType: str
-    width: NotRequired[int]
-    height: NotRequired[int]
-    duration: NotRequired[float]
-    seed: NotRequired[int]
-
-
-class StepRecord(TypedDict):
-    """A step in the form of the REST API. Times are in ISO format."""
-
-    id: str
-    index: int
-    toolName: str
-    status: StepStatus
-    error: NotRequired[dict[str, Any]]
-    arguments: dict[str, Any]
-    dependsOn: list[dict[str, Any]]
-    seed: int
-    artifacts: list[ArtifactRecord]
-    startIndex: NotRequired[int]
-    indices: NotRequired[list[int]]
-    videoStartIndex: NotRequired[int]
-    clips: NotRequired[list[ArtifactRecord]]
-    result: NotRequired[dict[str, Any]]
-    problems: NotRequired[list[dict[str, Any]]]
-    startedAt: NotRequired[str]
-    completedAt: NotRequired[str]
-
-
-class WorkflowRecord(TypedDict):
-    """A workflow in the form of the REST API. Times are in epoch milliseconds and in ISO format."""
-
-    workflowId: str
-    title: NotRequired[str]
-    status: Status
-    input: dict[str, Any]
-    plan: dict[str, Any]
-    steps: list[StepRecord]
-    events: list[dict[str, Any]]
-    artifacts: list[ArtifactRecord]
-    billingPreview: NotRequired[dict[str, Any]]
-    billingPreviews: NotRequired[list[dict[str, Any]]]
-    createTime: int
-    updateTime: int
-    createdAt: str
-    updatedAt: str
-    error: NotRequired[dict[str, Any]]
-    safeContentFilter: bool
-    waitingReason: NotRequired[str]
-    waiting: NotRequired[dict[str, Any]]
-    awaitingCostApproval: NotRequired[bool]
-    templateId: NotRequired[str]
-    inputs: NotRequired[dict[str, Any]]
-    clonedFromRunId: NotRequired[str]
-    costActual: str
+WorkflowRecord: TypeAlias = dict[str, Any]
+"""A workflow in the form of the REST API. Times are in epoch milliseconds and in ISO format."""
 
 
 @define(eq=False)
@@ -184,7 +123,7 @@ class Run:
     idempotency_key: str | None = None
     fingerprint: str = ""
     cloned_from: str | None = None
-    status: Status = "queued"
+    status: RunStatus = "queued"
     waiting: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     preview: dict[str, Any] | None = None
@@ -240,10 +179,10 @@ class Run:
             "clonedFromRunId": self.cloned_from,
             "costActual": decimal_text(sum((step.paid.total for step in self.steps), Decimal(0))),
         }
-        known = {key: value for key, value in record.items() if value is not None}
+        known = present(record)
         if waiting.get("reason") in ("cost_approval_required", "cost_reauthorization_required"):
             known["awaitingCostApproval"] = True
-        return cast(WorkflowRecord, known)
+        return known
 
     def frame(self, event: Event, artifact: Callable[[Media], dict[str, Any]]) -> dict[str, object]:
         """Return the data of an event stream frame."""

@@ -154,7 +154,7 @@ class WorkflowService:
     def _run(self, account: Account, request: StartRequest, references: list[Any]) -> Run:
         state, body = self.engine.tools.state, request.body
         now = state.clock()
-        name = self._new_id()
+        name = f"wf_{state.ids.uuid().lower()}"
         token = body.get("token_type")
         filtered = body.get("safe_content_filter")
         return Run(
@@ -175,11 +175,6 @@ class WorkflowService:
             idempotency_key=request.key,
             fingerprint=fingerprint(body),
         )
-
-    def _new_id(self) -> str:
-        while (name := f"wf_{self.engine.tools.state.ids.uuid().lower()}") in self.engine.runs:
-            continue
-        return name
 
     def _step(self, entry: Mapping[str, Any], index: int) -> Step:
         arguments = json.loads(json.dumps(entry.get("arguments") or {}))

@@ -227,8 +227,7 @@ class Templates:
 
     def _add(self, account: Account, body: Mapping[str, Any]) -> dict[str, object]:
         now = round(self.state.clock() * 1000)
-        while (name := f"tpl_{self.state.ids.uuid().lower()}") in self._all:
-            continue
+        name = f"tpl_{self.state.ids.uuid().lower()}"
         template = {
             "version": "1.0.0",
             "description": "",

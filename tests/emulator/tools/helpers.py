@@ -9,7 +9,8 @@ from attrs import define, field
 
 from sogni.emulator import LocalSupernet
 from sogni.emulator.tools.media_library import Media, MediaLibrary
-from sogni.emulator.tools.runner import ToolCall, ToolOutcome
+from sogni.emulator.tools.renderer import ToolCall
+from sogni.emulator.tools.runner import ToolOutcome
 from tests.emulator.media.helpers import Opened, opened
 
 
