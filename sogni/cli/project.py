@@ -1,6 +1,6 @@
 """The commands `sogni project list`, `show`, `watch`, `save` and `cancel`.
 
-They work with any project of the account, whoever started it. `watch`, `save` and `show` never cancel a project.
+They work with any project of the account, no matter what started it. `watch`, `save` and `show` never cancel a project.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 @click.group(cls=Group)
 def project() -> None:
-    """Find projects of the account, follow them and save their results, whoever started them.
+    """Find projects of the account, follow them and save their results, no matter what started them.
 
     Example: sogni project list
     """

@@ -112,7 +112,7 @@ def _failing_unsigned_results(project_id: str) -> Settle:
 
 
 def _ending_chats(error: Exception, state: State, now: float) -> None:
-    """End the completions, because no task watches them any more."""
+    """End the completions, because no task watches them anymore."""
     state.chats.end_unwatched(failure_data("waiting for the connection", error).message)
 
 

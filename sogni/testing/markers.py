@@ -23,7 +23,7 @@ _OPTIONS = [
 
 
 class MarkerError(ValueError):
-    """A marker asks for something that there is not."""
+    """A marker requests something that does not exist."""
 
 
 @frozen

@@ -78,7 +78,7 @@ def progress_stream(request: HttpRequest, pk: Any) -> HttpResponse:
     """Send the state of a project as server-sent events until it is finished; works under WSGI and ASGI.
 
     Every event has the data of `SogniProject.to_dict()`. It is named `progress`, the last one `finished`, or `deleted`
-    if there is no such project any more. If the process that started the project has ended, this one continues to
+    if there is no longer such a project. If the process that started the project has ended, this one continues to
     follow the project. Under WSGI, each open stream occupies a thread.
 
     Args:

@@ -42,7 +42,7 @@ class Timing:
     """How a family turns seconds into frames.
 
     `rate` counts frames whatever fps are asked for; without one the caller's fps count, or `usual_fps`.
-    `sent_fps` is what the request says when the caller says nothing; `extra` frames stand at the end.
+    `sent_fps` is what the request has if the caller sets none; `extra` frames are added at the end.
     """
 
     rate: float | None = None

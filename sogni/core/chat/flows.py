@@ -168,7 +168,7 @@ def complete_answer(chat: ChatState, timeout: float | None) -> Flow[ChatCompleti
 
 
 def forget_on_timeout(waiting: Flow[R], job_id: Callable[[], str]) -> Flow[R]:
-    """Wait; drop the job after a timeout, because no caller can reach it any more."""
+    """Wait; drop the job after a timeout, because no caller can reach it anymore."""
     try:
         return (yield from waiting)
     except SogniTimeoutError as error:

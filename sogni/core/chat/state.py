@@ -389,7 +389,7 @@ class ChatRegistry:
         return min(left, default=None)
 
     def end_unwatched(self, why: str) -> None:
-        """End the completions without news, because nothing watches them any more."""
+        """End the completions without news, because nothing watches them anymore."""
         self._watching = False
         for chat in self._lost():
             self._end(chat, lost(chat.id, why))

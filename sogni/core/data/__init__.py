@@ -1,4 +1,4 @@
-"""Facts of the service that are tables, as the sheets give them: model families, alias names.
+"""Facts of the service that are tables, from the protocol notes: model families, alias names.
 
 Read by `model_families`, `image_models` and `sampling`, each file once and only when it is needed.
 Nothing is decided here, and nothing is changed in what the files say.

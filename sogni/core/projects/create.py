@@ -169,7 +169,7 @@ def create_once(
 ) -> Flow[ProjectState]:
     """Create a project, unless there is one with the same idempotency key, which is then followed.
 
-    `announce` is only called for a new project. `is_new`: nobody has used the key.
+    `announce` is only called for a new project. `is_new`: the key has not been used.
     """
     if key is None:
         return create_project(given, fields, max_cost, announce)

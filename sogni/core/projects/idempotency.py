@@ -215,7 +215,7 @@ def _note(place: Place, given: Mapping[str, Any]) -> Flow[None]:
 
 
 def _digests(place: Place, given: Mapping[str, Any]) -> dict[str, str]:
-    """Return digests of parameters, from which equal values of different projects cannot be told."""
+    """Return digests of parameters, which differ for equal values of different projects."""
     return {name: _digest([*place, name, value]) for name, value in given.items()}
 
 

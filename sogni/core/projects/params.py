@@ -78,7 +78,7 @@ MEDIA_FIELDS = frozenset(
         "reference_video", "reference_mask", "reference_videos", "reference_audios", "keyframes",
     }
 )  # fmt: skip
-"""Never part of a snapshot: media inputs may be large, and files of this machine only."""
+"""Never part of a snapshot: media inputs may be large, and files only exist on this host."""
 
 _OF_CREATE = ("max_cost", "idempotency_key")
 """Keywords of `create` that are no fields, so that a misspelled one is recognized."""
@@ -208,7 +208,7 @@ def _attribute_values(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any
 def params_from_record(record: ProjectRecord) -> ProjectParams:
     """Return the params of a recorded project, as far as the record has them.
 
-    The original request counts only where the record says nothing; what cannot be read is left out, as are
+    The original request counts only where the record has nothing. Unreadable values are omitted, as are
     the media, which no record holds.
     """
     request = _request(record.client_request_data)

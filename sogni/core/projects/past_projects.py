@@ -94,7 +94,7 @@ def _one_per_id(jobs: list[JobRecord]) -> dict[str, JobRecord]:
 
 
 def _kind_of(result: ProjectResultRecord, model_type: str | None) -> Flow[str | None]:
-    """Return what a project makes, by its model, its file format or its type; None if none of them tells."""
+    """Return what a project makes, by its model, its file format or its type; None if all are unknown."""
     by_model = (yield from _kind_of_model(result.model_id)) if result.model_id else None
     by_format = (content_type_of_format(result.output_format) or "").partition("/")[0]
     by_type = "audio" if model_type == "music" else model_type

@@ -234,7 +234,7 @@ def _when_free(call: HttpCall) -> Flow[HttpReply]:
 
 
 def _check_account(library: UploadLibrary, state: State, _: float) -> None:
-    """Raise `AuthenticationError` if another account has signed in, or none is signed in any more."""
+    """Raise `AuthenticationError` if another account has signed in, or the account has signed out."""
     if state.upload_library is library:
         return
     if not state.session.signed_in:

@@ -74,7 +74,7 @@ def _unused(params: VideoProjectParams, name: str, value: Any) -> Exception:
 
 
 def _check_timing(params: VideoProjectParams) -> None:
-    """The source says how long it is; who says it too must be right, and say enough."""
+    """Frames and duration are optional, because the source has a length; a duration needs `fps`."""
     if params.frames is not None:
         integer("frames", params.frames, low=1)
     elif params.duration is not None:
@@ -190,7 +190,7 @@ def _given(params: VideoProjectParams, name: str) -> bool:
 MAX_KEYFRAMES = 8
 SIDE_STEP, MAX_SIDE, MAX_PIXELS = 32, 1344, 1_032_192
 CLIP_SECONDS, CLIPS_SECONDS, TOLERANCE = (2, 15), 15, 0.05
-"""How long reference videos are, each and together, as far as the caller says."""
+"""How long reference videos are, each and together, if the caller gives their durations."""
 
 
 def check_minimax_h3(params: VideoProjectParams, model: VideoModel) -> VideoProjectParams:
@@ -536,7 +536,7 @@ def _timing(params: VideoProjectParams, model: VideoModel) -> dict[str, Any]:
 
 
 def frames_of(params: VideoProjectParams, model: VideoModel) -> int | None:
-    """Return the number of frames a video will have; None when nothing says it.
+    """Return the number of frames a video will have; None if that is unknown.
 
     A duration takes precedence over `frames`, except for models whose source determines both.
     """

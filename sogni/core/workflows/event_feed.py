@@ -299,7 +299,7 @@ def _get(get: Callable[[float | None], Flow[R]], left: float | None) -> Flow[R]:
 
 
 def _wait_for_change(feed: EventFeed[Any], now: float, deadline: float | None) -> Flow[EventFeed[Any] | None]:
-    """Wait until the record may have changed; returns the feed, or None once it is of no use."""
+    """Wait until the record may have changed; returns the feed, or None once it has ended for good."""
     until = now + _capped(REFRESH_SECONDS, now, deadline)
     before = feed.reader.status
     try:

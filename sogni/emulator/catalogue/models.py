@@ -88,7 +88,7 @@ class Options:
 @define
 class Catalogue:
     """The models of one emulator. ``serving`` maps each kind of media to its number of workers, ``withdrawn`` are the
-    models that none of them serves.
+    models without a worker.
     """
 
     serving: Mapping[Media, int] = field(factory=dict)

@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 _SAME_TURN = 16
 """Pieces sent before other completions get a turn when tokens are as fast as possible."""
 _MAX_PUBLISHED_POSITIONS = 10
-"""Only the completions near the front of the queue are told how it moves: telling all would be too much."""
+"""Only the completions near the front of the queue are notified of its progress: notifying all would be too much."""
 
 
 @define(eq=False)

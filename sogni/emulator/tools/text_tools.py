@@ -1,6 +1,6 @@
-"""Hosted tools that return texts, plans or findings: the six text tools, and the helpers of workflows.
+"""Hosted tools that return text, plans or findings: the six text tools, and the helpers of workflows.
 
-Texts are simple and depend on the arguments alone. Plans are valid durable workflows; their cost is an estimate by kind
+Text is simple and depends on the arguments alone. Plans are valid durable workflows; their cost is an estimate by kind
 of step. Nothing here costs anything as a step.
 """
 # Protocol notes: tools §2.2, chat §14.5, workflows §2.2.
