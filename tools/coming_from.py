@@ -292,6 +292,10 @@ OURS: Mapping[str, str] = {
     "SogniClient.aclose": "client.close",
     "SogniClient.create": "SogniClient",
     "SogniClient.create_instance": "SogniClient",
+    # fields
+    "ChatJobErrorFields.status": "ApiError.status",
+    "ProjectSyncResult.snapshot": "ProjectsSync.active",
+    "ReseedCreativeWorkflowResult.reseed": "WorkflowReseed",
     # the same in every class
     "AccountApi.on": "client.current_account.on",
     "AccountApi.once": "client.current_account.once",
@@ -348,6 +352,7 @@ NONE: Mapping[str, str] = {
     "*.emit": "events come from the service only",
     "*.remove_all_listeners": "`on` returns a function that removes its listener; `off` removes one by name",
     "*.clear": "`client.account.logout()` ends a session; leave the client to forget a key",
+    "*.signal": "pass `timeout`, or cancel the task",
     "*.capture_session": "`TokenStore` keeps a session between runs",
     "ApiClient.logger": "the standard logger `sogni`",
     "Logger": "the standard logger `sogni`",
@@ -365,6 +370,33 @@ NONE: Mapping[str, str] = {
     "VideoProjectParams.wan3_task_type": "not supported",
 }  # fmt: skip
 """Names that we have no counterpart of, and what to do instead."""
+
+RECORDS: Mapping[str, str] = {
+    "AuthenticatedData": "client.current_account",
+    "RecoveredProject": "ProjectRecord",
+    "RecoveredWorkerJob": "JobRecord",
+    "SocketSubscriptionEntitlementData": "client.current_account",
+}
+"""What else has the fields of a type."""
+_AS_SENT = "`extra` of the record has fields without an attribute, as sent"
+FIELDS: Mapping[str, str] = {
+    "AuthenticatedData": '`client.api_client.on("authenticated", …)` receives the frame as sent',
+    "Logger": "the standard logger `sogni`",
+    "ProjectLoraSource": "`extra` of the project's record, as sent",
+    "ProjectRecoverySnapshot": "`active`, `completed` and the other lists of `ProjectsSync` have the projects",
+    "RawProject": _AS_SENT,
+    "RecoveredProject": _AS_SENT,
+    "RecoveredWorkerJob": _AS_SENT,
+    "SocketEventSubscriptionUpdate": "a key of the dict that `client.set_socket_event_subscriptions` takes",
+    "SocketSubscriptionEntitlementData": (
+        '`client.api_client.on("subscriptionEntitlementUpdated", …)` receives the frame as sent'
+    ),
+    "SogniAttributionConfig": "`Attribution` has the fields of both",
+    "ToolCallDelta": "`ChatStream.tool_calls` has the calls as far as they have arrived",
+    "ToolDefinition": "a key of a dict in `tools`; or pass a Python function",
+    "ToolFunction": "a key of a dict in `tools`; or pass a Python function",
+}
+"""What to do about the other fields of a type."""
 
 
 class Row(NamedTuple):
@@ -414,6 +446,10 @@ def row_of(kind: str, owner: str, names: tuple[str, ...]) -> Row:
         found = next(it for it in (names[0], name, "") if not it or hasattr(sogni, it))
     elif kind == "class":
         found = f"{CLASSES[owner]}.{'to_dict' if name == 'to_json' else name}"
+    elif kind == "fields":
+        found = field_of(OURS.get(owner, owner), name) or field_of(RECORDS.get(owner, ""), name)
+        if not found and owner in FIELDS:
+            return row._replace(instead=FIELDS[owner])
     elif kind == "parameters":
         found = f"{PARAMETERS[owner]}({name})"
     else:
@@ -421,6 +457,15 @@ def row_of(kind: str, owner: str, names: tuple[str, ...]) -> Row:
     if not found or not exists(found):
         raise LookupError(found)
     return row._replace(ours=found)
+
+
+def field_of(ours: str, name: str) -> str:
+    """The attribute or the keyword of something of ours that has a name; empty if there is none."""
+    place = ours.partition("(")[0]
+    if not place:
+        return ""
+    possible = (f"{place}({name})", f"{place}.{name}") if place.startswith("client.") else (f"{place}.{name}",)
+    return next((it for it in possible if exists(it)), "")
 
 
 def keys(row: Row) -> list[str]:
@@ -439,7 +484,8 @@ def exists(ours: str) -> bool:
     if event := _EVENT.fullmatch(ours):
         return event[2] in getattr(value_of(event[1]), "_events", ())
     if keyword := _KEYWORD.fullmatch(ours):
-        return keyword[2] in inspect.signature(value_of(keyword[1])).parameters
+        function = value_of(keyword[1])
+        return callable(function) and keyword[2] in inspect.signature(function).parameters
     return value_of(ours) is not None
 
 
@@ -476,21 +522,29 @@ def attributes(kind: type) -> set[str]:
     return found
 
 
-TITLES = {"exports": "Exports", "class": "Members of", "parameters": "Fields of", "events": "Events of"}
+TITLES = {
+    "exports": "Exports",
+    "class": "Members of",
+    "parameters": "Fields of",
+    "fields": "Fields of types",
+    "events": "Events of",
+}
 
 
 def tables(language: str) -> str:
     """The tables of a page."""
     lines: list[str] = []
-    section = None
+    title = ""
     for it in rows(language):
-        if it.section != section:
-            section = it.section
-            kind, _, owner = section.partition(" ")
-            title = f"{TITLES[kind]} `{owner}`" if owner else TITLES[kind]
+        before = title
+        kind, _, owner = it.section.partition(" ")
+        # The types have few fields each: they share one table.
+        within = f"{owner}." if kind == "fields" else ""
+        title = f"{TITLES[kind]} `{owner}`" if owner and not within else TITLES[kind]
+        if title != before:
             lines += ["", f"### {title}", "", "| there | here |", "|---|---|"]
         here = f"`{it.ours}`" if it.ours else f"none: {it.instead}"
-        lines.append(f"| {', '.join(f'`{name}`' for name in it.names)} | {here} |")
+        lines.append(f"| {', '.join(f'`{within}{name}`' for name in it.names)} | {here} |")
     return "\n".join(lines[1:]) + "\n"
 
 

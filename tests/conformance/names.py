@@ -1,4 +1,4 @@
-"""List the public names of the published Sogni clients: exports, members of classes, and events.
+"""List the public names of the published Sogni clients: exports, members of classes, fields of types, and events.
 
     python tests/conformance/names.py            # writes javascript-names.json and python-names.json
 
@@ -39,9 +39,9 @@ PARAMETERS = (
 
 
 def javascript_names(home: Path) -> dict[str, list[str]]:
-    """Exports, and the public members and events of every class that they lead to."""
+    """Exports, their fields, and the public members and events of every class that they lead to."""
     dist = home / "node_modules/@sogni-ai/sogni-client/dist"
-    classes, parents, events, parameters = {}, {}, {}, {}
+    classes, parents, events, parameters, fields = {}, {}, {}, {}, {}
     for file in sorted(dist.rglob("*.d.ts")):
         text = file.read_text()
         for kind, name, bases, body in _DECLARED.findall(text):
@@ -52,6 +52,8 @@ def javascript_names(home: Path) -> dict[str, list[str]]:
                 parameters[name] = sorted({found[1] for line in lines if (found := _MEMBER.match(line))})
             elif name.endswith(("Events", "EventMap")):
                 events[name] = sorted({found[1] for line in lines if (found := _EVENT.match(line))})
+            else:
+                fields.setdefault(name, set()).update(found[1] for line in lines if (found := _MEMBER.match(line)))
     exported = set(exports(dist / "index.d.ts"))
     members: dict[str, list[str]] = {}
     left = [name for name in sorted(exported) if name in classes]
@@ -66,6 +68,11 @@ def javascript_names(home: Path) -> dict[str, list[str]]:
         "exports": sorted(exported),
         **{f"class {name}": found for name, found in sorted(members.items()) if found},
         **{f"parameters {name}": found for name, found in sorted(parameters.items()) if found},
+        **{
+            f"fields {name}": sorted(found)
+            for name, found in sorted(fields.items())
+            if found and name in exported and name not in classes
+        },
         **{f"events {name}": found for name, found in sorted(events.items()) if found},
     }
 
