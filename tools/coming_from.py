@@ -489,7 +489,9 @@ def exists(ours: str) -> bool:
     return value_of(ours) is not None
 
 
-_CLIENT = sogni.SogniClient(api_key="none", app_id="names")
+with sogni.SogniClient(api_key="none", app_id="names") as _CLIENT:
+    # Closed at once: only its attributes are of interest.
+    pass
 KNOWN = object()
 _OBJECTS = {"project": sogni.Project, "job": sogni.Job, "stream": sogni.ChatStream}
 
