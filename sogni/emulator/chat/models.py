@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
 
 from attrs import field, frozen
 
 from sogni.emulator.account.accounts import Token, decimal_text
+from sogni.emulator.catalogue.models import table
 from sogni.emulator.projects.estimates import USD_PER_TOKEN, cents
 
 DEFAULT_MODEL = "qwen3.6-35b-a3b-gguf-iq4xs"
@@ -38,14 +38,7 @@ class LanguageModel:
                 "default": self.output,
                 "thinkingComplexDefault": self.thinking_output,
             },
-            "temperature": {"min": 0, "max": 2, "decimals": 2, "default": 0.7},
-            "top_p": {"min": 0, "max": 1, "decimals": 2, "default": 0.8},
-            "top_k": {"min": 0, "max": 100, "decimals": 0, "default": 20},
-            "min_p": {"min": 0, "max": 1, "decimals": 2, "default": 0},
-            "repetition_penalty": {"min": 0.5, "max": 2, "decimals": 2, "default": 1},
-            "frequency_penalty": {"min": -2, "max": 2, "decimals": 2, "default": 0},
-            "presence_penalty": {"min": -2, "max": 2, "decimals": 2, "default": 1.5},
-            **_PRESETS,
+            **table("languageModelSettings"),
         }
 
     def price(self, input_tokens: int, output_tokens: int) -> Price:
@@ -85,24 +78,6 @@ class Price:
         # Protocol notes: chat §8.
         return {**{key: float(amount) for key, amount in self._amounts(token).items()}, **self._tokens()}
 
-
-def _preset(temperature: float, top_p: float, presence_penalty: float) -> dict[str, float]:
-    return {
-        "temperature": temperature,
-        "top_p": top_p,
-        "top_k": 20,
-        "min_p": 0,
-        "repetition_penalty": 1,
-        "presence_penalty": presence_penalty,
-    }
-
-
-_PRESETS: Mapping[str, Any] = {
-    "defaultsThinking": _preset(1.0, 0.95, 1.5),
-    "defaultsThinkingCoding": _preset(0.6, 0.95, 0.0),
-    "defaultsNonThinking": _preset(0.7, 0.8, 1.5),
-    "defaultsNonThinkingReasoning": _preset(1.0, 0.95, 1.5),
-}
 
 LANGUAGE_MODELS: Mapping[str, LanguageModel] = {
     model.id: model

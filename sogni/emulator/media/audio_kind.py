@@ -21,7 +21,7 @@ from sogni.emulator.projects.estimates import Work
 from sogni.emulator.projects.orders import AudioOrder, Product, SpeechOrder
 from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, Reading
 
-CONTENT_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac"}
+FORMATS = ("mp3", "wav", "flac")
 MAX_VERSIONS, MAX_SPEECHES = 4, 16
 _SPEECH_TIERS = "tts-"
 _BPM = 120.0
@@ -44,7 +44,7 @@ class AudioKind(MediaKind):
         return Work(model=order.model, steps=order.steps, duration=order.duration)
 
     def result(self, order: AudioOrder | SpeechOrder, seed: int, inputs: Mapping[str, Path]) -> Product:
-        return Product(partial(_write, order, seed, inputs), CONTENT_TYPES[order.output_format])
+        return Product(partial(_write, order, seed, inputs), order.content_type)
 
 
 def _write(order: AudioOrder | SpeechOrder, seed: int, inputs: Mapping[str, Path], path: Path) -> None:
@@ -67,7 +67,7 @@ def _write(order: AudioOrder | SpeechOrder, seed: int, inputs: Mapping[str, Path
 
 def _music(reading: Reading) -> AudioOrder | None:
     frame = reading.frame
-    common = reading.common(formats=tuple(CONTENT_TYPES), max_count=MAX_VERSIONS)
+    common = reading.common(formats=FORMATS, max_count=MAX_VERSIONS)
     duration, bpm = reading.limited("duration"), reading.limited("bpm")
     chosen = {key: _chosen(reading, key) for key in _CHOSEN}
     for key in _NUMBERS:
@@ -104,7 +104,7 @@ def _chosen(reading: Reading, key: str) -> str:
 
 def _speech(reading: Reading) -> SpeechOrder | None:
     frame, model, tier = reading.frame, reading.model, reading.tier
-    common = reading.common(formats=tuple(CONTENT_TYPES), max_count=MAX_SPEECHES)
+    common = reading.common(formats=FORMATS, max_count=MAX_SPEECHES)
     script = frame.text("positivePrompt", required=True) or ""
     if not script.strip():
         frame.refuse("positivePrompt", "must be the script")

@@ -25,7 +25,6 @@ MOSS = "moss_image_"
 SAM3, BIREFNET = "sam3_image_segment_bf16", "birefnet_image_background_removal_fp16"
 CONTEXT_SLOTS = 16
 MAX_IMAGES, MAX_PREVIEWS = 256, 64
-CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 FORMATS = ("png", "jpg", "jpeg", "webp")
 CONTROL_NAMES = (
     *("canny", "depth", "inpaint", "instrp2p", "lineart", "lineartanime", "mlsd", "normalbae", "openpose", "scribble"),
@@ -107,19 +106,19 @@ class ImageKind(MediaKind):
 
     def result(self, order: ImageOrder, seed: int, inputs: Mapping[str, Path]) -> Product:
         if order.segmentation is not None:
-            return Product(partial(segment, order.segmentation, inputs["startingImage"]), CONTENT_TYPES["png"])
+            return Product(partial(segment, order.segmentation, inputs["startingImage"]), "image/png")
         if order.model.id == UPSCALER:
             scaled = partial(enlarge, inputs["startingImage"], (order.width, order.height), format=order.output_format)
-            return Product(scaled, CONTENT_TYPES[order.output_format])
+            return Product(scaled, order.content_type)
         picture = _picture(order, seed, inputs)
-        return Product(partial(render, picture, format=order.output_format), CONTENT_TYPES[order.output_format])
+        return Product(partial(render, picture, format=order.output_format), order.content_type)
 
     def preview(self, order: ImageOrder, seed: int, inputs: Mapping[str, Path], done: float) -> Product | None:
         picture = _picture(order, seed, inputs)
         scale = min(1.0, _PREVIEW_SIDE / max(picture.width, picture.height))
         width, height = (max(1, round(side * scale)) for side in (picture.width, picture.height))
         smaller = evolve(picture, width=width, height=height, done=done)
-        return Product(partial(render, smaller, format="jpg"), CONTENT_TYPES["jpg"])
+        return Product(partial(render, smaller, format="jpg"), "image/jpeg")
 
 
 def _picture(order: ImageOrder, seed: int, inputs: Mapping[str, Path]) -> Picture:

@@ -63,7 +63,7 @@ class ModelKind(ImageKind):
     def result(self, order: ModelOrder, seed: int, inputs: Mapping[str, Path]) -> Product:  # type: ignore[override]
         views = {"front": inputs["startingImage"]}
         views |= {_SIDES[slot]: inputs[f"contextImage{slot}"] for slot in order.views}
-        return Product(partial(write_model, views, order.texture_size, order.sizes), "model/gltf-binary")
+        return Product(partial(write_model, views, order.texture_size, order.sizes), order.content_type)
 
 
 def _views(reading: Reading) -> tuple[int, ...]:

@@ -42,7 +42,6 @@ from sogni.emulator.projects.estimates import Work
 from sogni.emulator.projects.orders import Control, Product, Sound, Upscale, VideoOrder
 from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, Reading
 
-CONTENT_TYPES = {"mp4": "video/mp4", "mov": "video/quicktime"}
 UPSCALE_RESOLUTIONS = (1080, 1440)
 URL_KEYS = ("referenceImageURLs", "referenceVideoURLs", "referenceAudioURLs")
 _TASKS = ("reference", "edit", "extend")
@@ -257,7 +256,7 @@ class VideoKind(MediaKind):
 
     def result(self, order: VideoOrder, seed: int, inputs: Mapping[str, Path]) -> Product:
         last = partial(write_last_frame, order, seed, inputs) if order.return_last_frame else None
-        return Product(make_video(order, seed, inputs), CONTENT_TYPES[order.output_format], last)
+        return Product(make_video(order, seed, inputs), order.content_type, last)
 
 
 def _upscale(frame: Fields, texts: Mapping[str, str]) -> Upscale | None:

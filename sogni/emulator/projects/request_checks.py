@@ -14,46 +14,15 @@ from attrs import frozen
 
 from sogni.emulator.attribution import check_attribution_fields
 from sogni.emulator.catalogue.loras import LORAS, Lora, check_loras
-from sogni.emulator.catalogue.models import Catalogue, Media, Model
+from sogni.emulator.catalogue.models import Catalogue, Media, Model, table
 from sogni.emulator.fields import Fields, Finding
 from sogni.emulator.projects.orders import Control, Network, Order
 
 if TYPE_CHECKING:
     from sogni.emulator.media.kinds import MediaKind
 
-_EMPTY = ("Sketch", "SegmentedSubject", "Face", "Both", "Depth", "", "SegmentedBackground", "Segmented", "Pose")
-REQUEST_TEMPLATE: Mapping[str, Any] = {
-    "selectedUpscalingModel": "OFF",
-    **{f"cnVideoFrames{name}": [] for name in _EMPTY},
-    "siVideoFrames": [],
-    **dict.fromkeys(("doCanvasBlending", "animationIsOn", "canvasIsOn"), False),
-    "frameRate": 24,
-    "generatedVideoSeconds": 10,
-}
-KEY_FRAME_TEMPLATE: Mapping[str, Any] = {
-    **dict.fromkeys(
-        (
-            *("stepsIsEnabled", "siDragOffsetIsEnabled", "siZoomScaleIsEnabled", "isEnabled", "cnRotationIsEnabled"),
-            *("useLastImageAsGuideImageInAnimation", "guidanceScaleIsEnabled", "siRotationIsEnabled"),
-            *("strengthIsEnabled", "cnZoomScaleIsEnabled", "cnDragOffsetIsEnabled"),
-        ),
-        True,
-    ),
-    **dict.fromkeys(
-        ("startingImageZoomPanIsOn", "useLastImageAsCNImageInAnimation", "controlNetZoomPanIsOn"),
-        False,
-    ),
-    **dict.fromkeys(("siRotation", "cnRotation", "frameIndex"), 0),
-    **dict.fromkeys(("siZoomScale", "cnZoomScale"), 1),
-    "siDragOffset": [0, 0],
-    "cnDragOffset": [0, 0],
-    "currentControlNets": None,
-    "startingImage": None,
-    "processing": "CPU, GPU",
-    "siImageBackgroundColor": "black",
-    "cnImageBackgroundColor": "clear",
-}
-
+REQUEST_TEMPLATE: Mapping[str, Any] = table("requestTemplate")
+KEY_FRAME_TEMPLATE: Mapping[str, Any] = table("keyFrameTemplate")
 INVALID_REQUEST = 400
 UNKNOWN_MODEL = 404
 NOT_AVAILABLE = 4104

@@ -23,7 +23,7 @@ from attrs import define, evolve, field, frozen
 
 from sogni.emulator.account.accounts import Account, InsufficientFundsError, Token
 from sogni.emulator.catalogue.models import Model
-from sogni.emulator.projects.orders import AudioOrder, ImageOrder, ModelOrder, Order, SpeechOrder, VideoOrder
+from sogni.emulator.projects.orders import AudioOrder, ImageOrder, Order, SpeechOrder, VideoOrder
 from sogni.emulator.projects.projects import Project
 from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, REQUEST_TEMPLATE, check_request
 from sogni.emulator.projects.storage import SIGNATURE, AccessDeniedError, Key, Producer, StoredFile
@@ -333,17 +333,9 @@ def order_of(state: State, requested: RenderRequest, call: ToolCall) -> Order:
 
 def described(order: Order, key: Key, seed: int) -> Media:
     """Return the properties of the result of an order."""
-    media = Media(id=key.item_id, kind="image", key=key, mime="", seed=seed)
-    if isinstance(order, ImageOrder):
-        mime = {"jpg": "image/jpeg"}.get(order.output_format, f"image/{order.output_format}")
-        return evolve(media, mime=mime, width=order.width, height=order.height)
+    media = Media(id=key.item_id, kind=order.media, key=key, mime=order.content_type, seed=seed)
+    if isinstance(order, ImageOrder | VideoOrder):
+        media = evolve(media, width=order.width, height=order.height)
     if isinstance(order, VideoOrder):
-        seconds = float(Fraction(order.frames) / order.fps)
-        facts: dict[str, Any] = {"width": order.width, "height": order.height, "duration": seconds}
-        mime = "video/quicktime" if order.output_format == "mov" else "video/mp4"
-        return evolve(media, kind="video", mime=mime, sound=order.sound != "none", **facts)
-    if isinstance(order, ModelOrder):
-        return evolve(media, kind="model", mime="model/gltf-binary")
-    assert isinstance(order, AudioOrder | SpeechOrder)
-    mime = {"mp3": "audio/mpeg"}.get(order.output_format, f"audio/{order.output_format}")
-    return evolve(media, kind="audio", mime=mime, duration=order.duration)
+        return evolve(media, duration=float(Fraction(order.frames) / order.fps), sound=order.sound != "none")
+    return evolve(media, duration=order.duration) if isinstance(order, AudioOrder | SpeechOrder) else media

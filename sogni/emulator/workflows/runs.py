@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
-from attrs import define, field
+from attrs import asdict, define, field
 
 from sogni.emulator.account.accounts import Token, decimal_text
 from sogni.emulator.fields import present
@@ -53,9 +53,8 @@ class Step:
         return {str(entry["sourceStepId"]) for entry in self.depends_on} - {INPUT_MEDIA}
 
     def saved(self) -> dict[str, object]:
-        values = {name: getattr(self, name) for name in _STEP_FIELDS}
         media = {name: [item.saved() for item in getattr(self, name)] for name in ("media", "parts")}
-        return {**values, **media, "paid": self.paid.saved(), "estimate": str(self.estimate)}
+        return {**asdict(self, recurse=False), **media, "paid": self.paid.saved(), "estimate": str(self.estimate)}
 
     @classmethod
     def restored(cls, saved: Mapping[str, Any]) -> Step:
@@ -92,12 +91,6 @@ class Step:
             if moment is not None:
                 found[name] = iso(moment)
         return found
-
-
-_STEP_FIELDS = (
-    *("id", "index", "tool", "arguments", "depends_on", "seed", "status", "facts", "indices", "problems"),
-    *("error", "waiting", "started", "ended"),
-)
 
 
 @define(eq=False)
@@ -139,7 +132,8 @@ class Run:
 
     def saved(self) -> dict[str, object]:
         """Return everything except the log as JSON."""
-        values = {name: getattr(self, name) for name in _RUN_FIELDS}
+        values = asdict(self, recurse=False)
+        del values["log"]
         uploads = None if self.uploads is None else [media.saved() for media in self.uploads]
         results = [media.saved() for media in self.results]
         return {**values, "steps": [step.saved() for step in self.steps], "uploads": uploads, "results": results}
@@ -204,10 +198,3 @@ class Run:
             "timestamp": data["timestamp"],
         }
         return {**stamped, **status_fields, "data": data}
-
-
-_RUN_FIELDS = (
-    *("id", "owner", "plan", "created", "updated", "token", "app_source", "references", "safe_content_filter"),
-    *("cost_approved", "template_id", "inputs", "idempotency_key", "fingerprint", "cloned_from", "status"),
-    *("waiting", "error", "preview"),
-)
