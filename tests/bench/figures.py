@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 SLACK = 1.15
 """What a ratio may exceed its budget by: the figures of a machine that others use vary by some percent."""
 RATIO = 1.7
@@ -19,13 +21,18 @@ class Figures:
         self._rows.append((what, figure, floor, budget))
 
     def ratio(self, what: str, pairs: list[tuple[float, float]], per: int, budget: float = RATIO) -> float:
-        """Add seconds of the floor and of what is measured, of each round; returns the ratio of the short rounds.
+        """Add seconds of the floor and of what is measured, of each round; returns the ratio of both.
 
-        What disturbs a round makes it longer, so the short ones tell what the work costs. Not the shortest alone: once
-        in a while, a single round of the floor takes half of the time of all others.
+        It is the middle one of three estimates, because a disturbance misleads each in another way: the ratio of the
+        shortest rounds (a single lucky round of the floor), that of the fourth shortest (a long disturbance), and the
+        median of the ratios of the rounds (many disturbed rounds of the floor).
         """
-        floor, measured = (sorted(column)[len(pairs) // 4] / per * 1e6 for column in zip(*pairs, strict=True))
-        found = measured / floor
+        columns = [sorted(column) for column in zip(*pairs, strict=True)]
+        shortest, quarter = ([column[at] for column in columns] for at in (0, len(pairs) // 4))
+        estimates = [shortest[1] / shortest[0], quarter[1] / quarter[0], median(b / a for a, b in pairs)]
+        found = median(estimates)
+        floor = shortest[0] / per * 1e6
+        measured = found * floor
         self.add(what, f"{found:.2f} × floor ({measured:.1f} µs)", f"{floor:.1f} µs", f"{budget} × floor")
         return found
 
