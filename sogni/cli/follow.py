@@ -91,8 +91,13 @@ class WorkflowProgress:
         return _text(frame.data, "status") == self.status
 
     def changes(self) -> Iterator[Row]:
-        """Yield the rows that have changed since the last call: the workflow, then its steps."""
-        for row in self.rows():
+        """Yield the rows that have changed since the last call: the workflow, then its steps.
+
+        The end of a workflow that was seen running comes after its steps.
+        """
+        whole, *steps = self.rows()
+        ends = self._reported and self.status in WORKFLOW_ENDS
+        for row in [*steps, whole] if ends else [whole, *steps]:
             if self._reported.get(row[0]) != row:
                 self._reported[row[0]] = row
                 yield row

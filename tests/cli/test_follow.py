@@ -74,6 +74,13 @@ def test_only_changes_are_reported() -> None:
     assert list(progress.changes()) == [("a", "running", "edit_image")]
 
 
+def test_the_end_of_the_workflow_is_told_after_that_of_its_steps() -> None:
+    progress = known()
+    list(progress.changes())
+    progress.take_record(record(status="completed", input={}, steps=[{"id": "a", "status": "completed"}]))
+    assert [row[:2] for row in progress.changes()] == [("a", "completed"), ("workflow", "completed")]
+
+
 def told(progress: WorkflowProgress, *statuses: str) -> list[str]:
     """The statuses of the step a that are told when the frames say these."""
     list(progress.changes())
