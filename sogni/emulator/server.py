@@ -9,7 +9,7 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
@@ -52,10 +52,8 @@ from sogni.emulator.tools.runner import ToolRunner
 from sogni.emulator.worlds import WorldBuilds
 
 T = TypeVar("T")
-_TURNS_TO_REGISTER = 3
-"""Loop iterations in which an accepted connection gets its transport and its handler."""
-_TURNS_TO_CLOSE = 3
-"""Loop iterations in which aborted transports close their sockets."""
+_TURNS = 3
+"""Loop iterations in which an accepted connection gets its transport and its handler, or a closed one its socket."""
 _PATIENCE = 0.5
 _IMPORT_SECONDS = 20.0
 _IMPORT_STEPS = 5
@@ -242,10 +240,10 @@ class Server:
             state.connections.end_all(1001, "The server is going away")
         finally:
             await self._stop_services()
-            await self._stop_accepting(listeners)
+            await stop_accepting(it.listening for it in listeners)
             for listener in listeners:
                 await listener.runner.cleanup()
-            await _turns(_TURNS_TO_CLOSE)
+            await turns()
             executor.shutdown()
             thinkers.shutdown(cancel_futures=True)
             if store is not None:
@@ -263,20 +261,12 @@ class Server:
         if self.pool is not None:
             await self.pool.stop()
 
-    async def _stop_accepting(self, listeners: Sequence[_Listener]) -> None:
-        # A closed asyncio server loses the connections it has accepted and not yet given a transport, and `cleanup`
-        # those that are registered while it runs: first accept no more.
-        with suppress(NotImplementedError):  # Windows' loop has no readers.
-            for listener in listeners:
-                self._loop.remove_reader(listener.listening)
-        await _turns(_TURNS_TO_REGISTER)
-
     async def _disconnect(self) -> None:
         state = self._ready.result()
         # Not that of the control API, whose clients steer the emulator.
         listeners = self._listeners[:2]
         servers = [server for listener in listeners if (server := listener.runner.server) is not None]
-        await self._stop_accepting(listeners)
+        await stop_accepting(it.listening for it in listeners)
         for listener in listeners:
             await listener.site.stop()
         # First of all: a handler that waits for frames ends with its WebSocket.
@@ -418,8 +408,21 @@ class Server:
         return site, listening, f"{name}:{listening.getsockname()[1]}"
 
 
-async def _turns(count: int) -> None:
-    for _ in range(count):
+async def stop_accepting(listening: Iterable[socket.socket]) -> None:
+    """Accept no more connections, and let those that have been accepted register.
+
+    A closed asyncio server loses the connections it has accepted and not yet given a transport, and a runner's
+    ``cleanup`` those that are registered while it runs.
+    """
+    with suppress(NotImplementedError):  # Windows' loop has no readers.
+        for it in listening:
+            asyncio.get_running_loop().remove_reader(it)
+    await turns()
+
+
+async def turns() -> None:
+    """Let accepted connections get their transports, and closed ones close their sockets."""
+    for _ in range(_TURNS):
         await asyncio.sleep(0)
 
 

@@ -164,7 +164,7 @@ _NEEDS_ESCAPE = re.compile("[^\t\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00
 
 
 _LARGE = 50_000
-"""Length of a text from which on the scanner in Python takes a noticeable time."""
+"""Length of a string from which on the scanner in Python takes a noticeable time."""
 _READ_DIFFERENTLY = re.compile(
     "^%|[|>][-+\\d]*#|[^\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\U00010000-\U0010ffff]", re.MULTILINE
 )

@@ -13,7 +13,6 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -23,6 +22,7 @@ from yarl import URL
 
 from sogni.emulator.connections import FrameError, decode, encode
 from sogni.emulator.responses import error as error_response
+from sogni.emulator.server import stop_accepting, turns
 from sogni.testing.cassettes import (
     MEDIA_PATH,
     CassetteError,
@@ -113,11 +113,7 @@ class _Servers:
         return handle
 
     async def _shut(self) -> None:
-        # A closed asyncio server loses the connections it has accepted and not yet given a transport.
-        with suppress(NotImplementedError):  # Windows' loop has no readers.
-            for listening in self._listening:
-                self._loop.remove_reader(listening)
-        await _turns()
+        await stop_accepting(self._listening)
         servers = [runner.server for runner in self._runners if runner.server is not None]
         transports = [connection.transport for server in servers for connection in server.connections]
         for runner in self._runners:
@@ -130,7 +126,7 @@ class _Servers:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        await _turns()
+        await turns()
 
     def _started(self) -> None:
         """Called once the endpoints are known."""
@@ -140,12 +136,6 @@ class _Servers:
 
     async def upgrade(self, request: web.Request) -> web.StreamResponse:
         raise NotImplementedError
-
-
-async def _turns() -> None:
-    """Let accepted connections get their transports, and closed ones close their sockets."""
-    for _ in range(3):
-        await asyncio.sleep(0)
 
 
 async def _request_fields(host: Host, request: web.Request) -> tuple[dict[str, Any], bytes]:

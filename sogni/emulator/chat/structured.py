@@ -1,4 +1,4 @@
-"""Values for a JSON schema, taken from a text: JSON answers and tool arguments.
+"""Values for a JSON schema, taken from a message: JSON answers and tool arguments.
 
 A value given as ``name=value`` counts. Without it, strings are the quotes and names in the text or the text itself,
 numbers those in the text, and choices the one that is mentioned or the first. The values fit the schema whatever the
@@ -191,7 +191,7 @@ def _merged(first: Schema, second: Schema) -> dict[str, object]:
 
 
 def json_answer(format: Mapping[str, Any], text: str, plain: str) -> str:
-    """Return the JSON answer to a text; ``plain`` is the answer without a schema."""
+    """Return the JSON answer to a message; ``plain`` is the answer without a schema."""
     schema = format["json_schema"]["schema"] if format["type"] == "json_schema" else None
     value = {"answer": plain} if schema is None else Filler(text, schema).fill(schema)
     return json.dumps(value, ensure_ascii=False)

@@ -60,7 +60,7 @@ def read(operation: Operation, given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _value(hint: Any, text: str) -> Any:
-    """Return the value that a text stands for: JSON if that is allowed, else the text itself."""
+    """Return the value that a string stands for: JSON if that is allowed, else the string itself."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -9,15 +9,32 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from sogni.emulator.media.lazy import lazy_module
+
+class _LazyModule(ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(self.__name__), name)
+
+
+def lazy_module(name: str) -> ModuleType:
+    """Return a stand-in that imports the module at the first use, or raise ``ModuleNotFoundError``.
+
+    An emulator that renders no video needs no codecs.
+    """
+    if find_spec(name) is None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    return _LazyModule(name)
+
 
 if TYPE_CHECKING:
     import av

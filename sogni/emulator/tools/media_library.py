@@ -14,7 +14,7 @@ from attrs import asdict, define, evolve, field, frozen
 from PIL import Image
 
 from sogni.emulator.fields import present
-from sogni.emulator.media.lazy import lazy_module
+from sogni.emulator.media.codecs import lazy_module
 from sogni.emulator.projects.storage import Key
 
 if TYPE_CHECKING:
