@@ -1,4 +1,4 @@
-"""Sphinx settings: MyST pages, furo, and a reference generated from the package's list of public names."""
+"""Sphinx settings: MyST pages, the PyData theme, and a reference generated from the package's list of public names."""
 
 from __future__ import annotations
 
@@ -18,11 +18,27 @@ project_copyright = author
 release = VERSION
 version = release
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
-myst_enable_extensions = ["deflist"]
+extensions = [
+    "myst_parser", "sphinx_copybutton", "sphinx_design",
+    "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode",
+]  # fmt: skip
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 exclude_patterns = ["_build"]
-html_theme = "furo"
-html_title = f"sogni {release}"
+html_theme = "pydata_sphinx_theme"
+html_title = "sogni"
+html_static_path = ["_static"]
+# The list of versions is a file of the site, so that one build can be served from any host.
+html_theme_options = {
+    "switcher": {"json_url": "_static/versions.json", "version_match": release},
+    "check_switcher": False,
+    "navbar_start": ["navbar-logo", "version-switcher"],
+    "navbar_align": "left",
+    "show_prev_next": True,
+    "secondary_sidebar_items": ["page-toc"],
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+copybutton_exclude = ".linenos, .gp, .go"
 
 # In docstrings, as in Markdown, single backticks are code.
 default_role = "code"

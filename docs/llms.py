@@ -1,49 +1,83 @@
 """Generate `llms.txt` and `llms-full.txt`, the documentation for language models (https://llmstxt.org).
 
-`llms.txt` is an index of the pages, `llms-full.txt` the README and the pages about use. Run `python docs/llms.py` after
-editing either; a test fails if the files are out of date.
+`llms.txt` is an index of the pages, `llms-full.txt` the README and all pages of the tutorial, the how-to guides and the
+reference. Both follow the tables of contents of the pages. Run `python docs/llms.py` after editing a page; a test fails
+if the files are out of date.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-_PAGE = re.compile(r"\[([^\]]+)\]\((docs/[^)#]+\.md)\)")
-_BACKGROUND = (
-    "architecture", "coming-from-javascript", "coming-from-python", "contributing", "differences", "performance",
-    "protocol",
-)  # fmt: skip
+DOCS = ROOT / "docs"
+_TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_OPTIONAL = ("explanation", "protocol")
+"""Sections that are listed in `llms.txt`, and are not part of `llms-full.txt`."""
+_GENERATED = ("reference/coverage", "changelog", "contributing")
+"""Pages that say nothing about use."""
 
 
-def pages() -> list[tuple[str, str, str]]:
-    """Return title, path and description of every page in the README's table."""
-    found: list[tuple[str, str, str]] = []
-    for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines():
-        if line.startswith("| [") and line.count("|") == 3:
-            _, titles, description, _ = (part.strip() for part in line.split("|"))
-            found += [(title, path, description) for title, path in _PAGE.findall(titles)]
+def below(page: str) -> Iterator[str]:
+    """The pages in the tables of contents of `page`, each followed by those in its own."""
+    for found in _TOCTREE.finditer((DOCS / f"{page}.md").read_text(encoding="utf-8")):
+        for line in found[1].split("\n"):
+            if line and not line.startswith(":"):
+                child = (DOCS / page).parent.joinpath(line).resolve().relative_to(DOCS).as_posix()
+                yield child
+                yield from below(child)
+
+
+def title_and_summary(page: str) -> tuple[str, str]:
+    """The title of a page, and its first sentence."""
+    text = re.sub(
+        r"\A---\n.*?^---\n|^<!--.*?-->\n|^\(\S+\)=\n",
+        "",
+        (DOCS / f"{page}.md").read_text(encoding="utf-8"),
+        flags=re.M | re.S,
+    )
+    title, _, rest = text.strip().partition("\n")
+    paragraph = next((it for it in rest.split("\n\n") if re.match(r"\s*[A-Z`\[]", it)), "")
+    sentence = re.split(r"(?<=[.:!?])\s", " ".join(paragraph.split()))[0]
+    return title.removeprefix("# "), re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", sentence)
+
+
+def sections() -> dict[str, list[str]]:
+    """The pages by the section they belong to: the title of the section's first page."""
+    found: dict[str, list[str]] = {}
+    for page in below("index"):
+        folder = page.split("/")[0] if "/" in page else ""
+        found.setdefault(folder, []).append(page)
     return found
 
 
 def index() -> str:
     """The content of `llms.txt`."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    about = " ".join(readme.split("\n\n")[1].split())
-    listed: dict[bool, list[str]] = {False: [], True: []}
-    for title, path, description in pages():
-        listed[Path(path).parts[1].removesuffix(".md") in _BACKGROUND].append(f"- [{title}]({path}): {description}")
-    use, background = "\n".join(listed[False]), "\n".join(listed[True])
-    first = "- [README](README.md): set-up and first steps"
-    return f"# sogni\n\n> {about}\n\n## Use\n\n{first}\n{use}\n\n## Optional\n\n{background}\n"
+    about = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split("\n\n")[1].split())
+    parts = [f"# sogni\n\n> {about}", "- [README](README.md): set-up and first steps"]
+    optional: list[str] = []
+    for folder, pages in sections().items():
+        titles = {page: title_and_summary(page) for page in pages}
+        lines = [f"- [{title}](docs/{page}.md): {summary}" for page, (title, summary) in titles.items()]
+        if folder in _OPTIONAL or not folder:
+            optional += lines
+        else:
+            parts.append(f"## {titles[pages[0]][0]}\n\n" + "\n".join(lines))
+    return "\n\n".join([*parts, "## Optional\n\n" + "\n".join(optional)]) + "\n"
 
 
 def whole() -> str:
-    """The content of `llms-full.txt`: the README and the pages about use."""
-    use = [path for _, path, _ in pages() if Path(path).parts[1].removesuffix(".md") not in _BACKGROUND]
-    texts = [(ROOT / path).read_text(encoding="utf-8").strip() for path in ("README.md", *use)]
-    return "\n\n---\n\n".join(texts) + "\n"
+    """The content of `llms-full.txt`."""
+    use = [
+        page
+        for folder, pages in sections().items()
+        for page in pages
+        if folder not in _OPTIONAL and page not in _GENERATED and not page.startswith("coming-from")
+    ]
+    paths = [ROOT / "README.md", *(DOCS / f"{page}.md" for page in use)]
+    return "\n\n---\n\n".join(path.read_text(encoding="utf-8").strip() for path in paths) + "\n"
 
 
 FILES = {"llms.txt": index, "llms-full.txt": whole}

@@ -47,7 +47,10 @@ _CODE = re.compile(r"^```.*?^```|`[^`\n]*`|^<!--.*?-->", re.MULTILINE | re.DOTAL
 def pages() -> Iterator[Path]:
     """The documentation, without the protocol notes, and the files beside it."""
     yield from (ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "AGENTS.md"))
-    yield from sorted((ROOT / "docs").glob("*.md"))
+    docs = ROOT / "docs"
+    yield from (
+        path for path in sorted(docs.rglob("*.md")) if path.relative_to(docs).parts[0] not in ("_build", "protocol")
+    )
 
 
 def modules() -> Iterator[Path]:
