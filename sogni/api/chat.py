@@ -385,14 +385,15 @@ class Completions:
                 sending the request and then for each wait for the next chunk. With tools, each round has a timeout of
                 its own.
             **options: Sampling options such as `max_tokens`, `temperature` and `stop` are sent as they are.
-                `response_format` is an attrs class or dataclass, whose instance is the `parsed` of the result, a JSON
-                schema, or the OpenAI form. `tools` are definitions in the OpenAI form (`SogniTools.direct`) and Python
-                functions. With `auto_execute_tools=True`, calls of the model are executed and their results sent back,
-                in up to `max_tool_rounds` rounds (5 by default): Python functions, the media tools of Sogni through
-                projects, and all others by `on_tool_call(call)`, which returns a string. `on_tool_progress(call,
-                progress)` is notified of the progress of projects. Indices in calls refer to the images in `messages`
-                and to earlier results, unless `media_context` says otherwise. `attribution` is the origin of the call,
-                for statistics; it takes precedence over that of the client, field by field.
+                `response_format` is an attrs class, dataclass or pydantic model, whose instance is the `parsed` of the
+                result, a JSON schema, or the OpenAI form. `tools` are definitions in the OpenAI form
+                (`SogniTools.direct`) and Python functions. With `auto_execute_tools=True`, calls of the model are
+                executed and their results sent back, in up to `max_tool_rounds` rounds (5 by default): Python
+                functions, the media tools of Sogni through projects, and all others by `on_tool_call(call)`, which
+                returns a string. `on_tool_progress(call, progress)` is notified of the progress of projects. Indices in
+                calls refer to the images in `messages` and to earlier results, unless `media_context` says otherwise.
+                `attribution` is the origin of the call, for statistics; it takes precedence over that of the client,
+                field by field.
 
         Returns:
             The whole answer, with the rounds of tools in `tool_history`, or a `ChatStream` if `stream` is true.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import reprlib
 from collections.abc import Mapping, MutableSequence, Sequence
 from datetime import date, datetime, time
 from types import UnionType
@@ -17,12 +18,17 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 import attrs
-from cattrs.errors import IterableValidationError, IterableValidationNote
+from cattrs.errors import (
+    AttributeValidationNote,
+    ClassValidationError,
+    IterableValidationError,
+    IterableValidationNote,
+)
 from cattrs.gen import make_dict_structure_fn
 
 from sogni.errors import ProtocolError
 from sogni.models.base import Model
-from sogni.models.converter import CONVERTER, findings
+from sogni.models.converter import CONVERTER, findings, is_pydantic_model
 
 T = TypeVar("T")
 
@@ -219,8 +225,37 @@ def _user_class_hook(kind: Any) -> Any:
     return structure
 
 
+def _pydantic_hook(kind: Any) -> Any:
+    """Return the hook for a pydantic model, whose own rules apply: aliases, constraints, strictness, validators."""
+
+    def structure(value: Any, _: Any) -> Any:
+        try:
+            # As JSON, because a strict model accepts a string for a date, or a list for a set, in JSON only.
+            return kind.model_validate_json(json.dumps(value))
+        except Exception as error:
+            if not hasattr(error, "errors"):
+                raise  # from a validator of the user
+            found = [_pydantic_finding(it) for it in error.errors(include_url=False, include_context=False)]
+        raise ClassValidationError("some fields do not fit", found, kind)
+
+    return structure
+
+
+def _pydantic_finding(found: Mapping[str, Any]) -> Exception:
+    """Return one of the errors of pydantic, with a note that has its path."""
+    if found["type"] == "missing":
+        error: Exception = KeyError(found["loc"][-1])
+    else:
+        error = ValueError(f"{found['msg']}, got {reprlib.repr(found['input'])}")
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in found["loc"])
+    if path:
+        error.add_note(AttributeValidationNote(path, path.removeprefix("."), Any))
+    return error
+
+
 _ANSWERS = CONVERTER.copy()
 _ANSWERS.register_structure_hook_factory(_is_user_class, _user_class_hook)
+_ANSWERS.register_structure_hook_factory(is_pydantic_model, _pydantic_hook)
 _ANSWERS.register_structure_hook_func(_is_iterable, _structure_items)
 _ANSWERS.register_structure_hook_func(_is_union, _structure_union)
 _register_parser(datetime, datetime.fromisoformat)

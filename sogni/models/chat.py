@@ -276,7 +276,7 @@ class ChatCompletionResult(Model):
         """Return the JSON of the answer as an instance of a class, independent of `response_format`.
 
         Args:
-            kind: An attrs class, a dataclass, or another type that JSON can represent.
+            kind: An attrs class, a dataclass, a pydantic model, or another type that JSON can represent.
 
         Returns:
             The instance, typed.

@@ -234,6 +234,11 @@ def _list_of(converter: cattrs.Converter, kind: Any) -> Any:
 CONVERTER = _new_converter()
 
 
+def is_pydantic_model(kind: Any) -> bool:
+    """Whether a type is a pydantic model. By its methods, because pydantic is imported by users only."""
+    return isinstance(kind, type) and hasattr(kind, "model_json_schema") and hasattr(kind, "model_validate_json")
+
+
 def read(cls: type[T], data: Any, source: str = "the response") -> T:
     """Convert wire data. Raises `ProtocolError` with the path of what is invalid (`$.jobs[3].seed`)."""
     try:
@@ -257,7 +262,7 @@ def to_dict(value: Any) -> Any:
     """Return the JSON-ready wire form of any value of this library.
 
     Data classes become dicts with the keys of the wire format, times ISO 8601 strings and amounts decimal strings;
-    projects and jobs become their snapshots. Plain values are returned unchanged.
+    projects and jobs become their snapshots, and pydantic models their JSON form. Plain values are returned unchanged.
 
     Args:
         value: A data class, project or job, or a list or mapping of them.
@@ -284,6 +289,8 @@ def to_dict(value: Any) -> Any:
     own = getattr(value, "to_dict", None)
     if own is not None:
         return own()
+    if is_pydantic_model(type(value)):
+        return value.model_dump(mode="json", by_alias=True)
     if attrs.has(type(value)) and not isinstance(value, Model):
         return _given(value)
     return CONVERTER.unstructure(value)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from attrs import field, frozen
 from PIL import Image
+from pydantic import BaseModel
 
 from sogni.emulator import LocalSupernet
 from tests.scenarios.conftest import SOON, Sdk, until
@@ -213,6 +214,31 @@ async def test_an_answer_is_an_instance_of_a_class(sdk: Sdk, client: Any) -> Non
     result = await ask(sdk, client, "How do I cook a soup?", response_format=Recipe)
     assert isinstance(result.parsed, Recipe)
     assert all(isinstance(step, Step) for step in result.parsed.steps)
+
+
+class Dish(BaseModel):
+    """A dish, as a model of pydantic."""
+
+    title: str
+    steps: list[str]
+
+
+async def test_an_answer_is_an_instance_of_a_pydantic_model(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
+    asked = "How do I cook a soup, title=Soup?"
+    whole = await ask(sdk, client, asked, response_format=Dish)
+    stream = await ask(sdk, client, asked, response_format=Dish, stream=True)
+    await sdk.collect(stream)
+    streamed = await sdk.call(stream.result, timeout=SOON)
+    hosted = await sdk.call(client.chat.hosted.create, messages=user(asked), response_format=Dish)
+    conversation = client.chat.conversation(response_format=Dish)
+    told = await sdk.call(conversation.ask, asked)
+    for result in (whole, streamed, hosted, told):
+        assert isinstance(result.parsed, Dish)
+        assert result.parsed.title == "Soup"
+    supernet.chat.reply('{"title": "Soup", "steps": ["Boil", 5]}')
+    result = await ask(sdk, client, asked, response_format=Dish)
+    with pytest.raises(sdk.ProtocolError, match=r"valid string, got 5 at \$\.steps\[1\]"):
+        result.parsed
 
 
 async def test_an_answer_that_does_not_fit_says_where(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:

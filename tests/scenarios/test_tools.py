@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
+from pydantic import BaseModel
 
 from sogni.emulator import Call, LocalSupernet
 from tests.scenarios.conftest import SOON, Sdk, until
@@ -215,6 +216,24 @@ async def test_an_own_function_is_called_with_its_types(sdk: Sdk, client: Any) -
     )
     assert "blue over Oslo" in result.content
     assert [one.content for one in result.tool_history[0].tool_results] == ['{"sky":"blue over Oslo"}']
+
+
+class Place(BaseModel):
+    city: str
+
+
+def climate(place: Place) -> Place:
+    """Tell the climate of a place."""
+    return Place(city=f"mild {type(place).__name__} {place.city}")
+
+
+async def test_models_of_pydantic_are_arguments_and_results(sdk: Sdk, client: Any, supernet: LocalSupernet) -> None:
+    supernet.chat.reply([Call("climate", {"place": {"town": "Oslo"}}), Call("climate", {"place": {"city": "Oslo"}})])
+    asked = asks("What is the climate of Oslo?")
+    result = await sdk.call(client.chat.completions.create, messages=asked, tools=[climate], auto_execute_tools=True)
+    wrong, right = result.tool_history[0].tool_results
+    assert wrong.error == "climate: the argument 'place' is invalid: required field 'city' is missing at $.city"
+    assert right.content == '{"city":"mild Place Oslo"}'
 
 
 async def test_tokens_stream_while_tools_run_between_rounds(sdk: Sdk, client: Any) -> None:

@@ -149,7 +149,7 @@ def _json(where: str, value: Any) -> Any:
 
 _SCHEMA_TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
 _SCHEMA_KEYS = frozenset({"properties", "anyOf", "oneOf", "allOf", "enum", "const", "$ref", "$schema"})
-_ALLOWED = "an attrs class, a dataclass, a JSON schema, or a response format of the OpenAI form"
+_ALLOWED = "an attrs class, a dataclass, a pydantic model, a JSON schema, or a response format of the OpenAI form"
 
 
 @frozen

@@ -22,7 +22,7 @@ from sogni.core.checks import did_you_mean, invalid_value, short_repr, string_or
 from sogni.core.tools.schemas import Member, object_schema, resolved_hints
 from sogni.errors import ProtocolError, ValidationError
 from sogni.models.answers import can_be_read, read_value
-from sogni.models.converter import to_dict
+from sogni.models.converter import is_pydantic_model, to_dict
 from sogni.models.tools import ToolCall
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -198,7 +198,9 @@ def tools_given(tools: Any) -> tuple[list[Any] | None, dict[str, FunctionTool]]:
 
 
 def _is_definition(tool: Any) -> bool:
-    return isinstance(tool, Mapping) or hasattr(tool, "to_dict") or attrs.has(type(tool))
+    return (
+        isinstance(tool, Mapping) or hasattr(tool, "to_dict") or attrs.has(type(tool)) or is_pydantic_model(type(tool))
+    )
 
 
 def _name_in(definition: Mapping[str, Any]) -> str | None:

@@ -28,7 +28,7 @@ from attrs import define, field
 from sogni.core.checks import is_finite_number, short_repr
 from sogni.errors import ValidationError
 from sogni.models.base import Model
-from sogni.models.converter import is_local, wire_name
+from sogni.models.converter import is_local, is_pydantic_model, wire_name
 
 Schema = dict[str, Any]
 
@@ -77,8 +77,9 @@ def schema_of(kind: Any) -> Schema:
     """Return the JSON schema of a type.
 
     attrs classes and dataclasses become objects whose fields without a default are required. Descriptions come from
-    docstrings, `Annotated[T, "description"]`, and `metadata={"description": ...}` of a field. Nested classes are
-    defined in `$defs`. Raises `ValidationError` for a type that JSON cannot represent.
+    docstrings, `Annotated[T, "description"]`, and `metadata={"description": ...}` of a field. A pydantic model provides
+    its own schema. Nested classes are defined in `$defs`. Raises `ValidationError` for a type that JSON cannot
+    represent.
     """
     schemas = _Schemas()
     return schemas.finished(schemas.of(kind, _name_of(kind)))
@@ -91,8 +92,8 @@ def object_schema(name: str, members: Iterable[Member], description: str | None 
 
 
 def is_data_class(kind: Any) -> bool:
-    """Whether a value is an attrs class or a dataclass."""
-    return isinstance(kind, type) and (attrs.has(kind) or dataclasses.is_dataclass(kind))
+    """Whether a value is an attrs class, a dataclass or a pydantic model."""
+    return isinstance(kind, type) and (attrs.has(kind) or dataclasses.is_dataclass(kind) or is_pydantic_model(kind))
 
 
 class _Schemas:
@@ -126,8 +127,10 @@ class _Schemas:
     def _compound(self, kind: Any, where: str) -> Schema:
         origin, arguments = get_origin(kind), get_args(kind)
         if origin is Annotated:
-            descriptions = [it for it in arguments[1:] if isinstance(it, str)]
-            return {**self.of(arguments[0], where), **_described(descriptions[0] if descriptions else None)}
+            # The description of a string, or of a `Field` of pydantic.
+            descriptions = [it if isinstance(it, str) else getattr(it, "description", None) for it in arguments[1:]]
+            found = next((it for it in descriptions if isinstance(it, str)), None)
+            return {**self.of(arguments[0], where), **_described(found)}
         if origin is Literal:
             return _allowed(list(arguments), where)
         if origin in (Union, types.UnionType):
@@ -154,14 +157,37 @@ class _Schemas:
             return {"$ref": self._names[kind]}
         if not self._names and where == kind.__name__:
             self._names[kind] = "#"
-            return self.object(where, _members(kind), own_docstring(kind))
-        name = kind.__name__
+            return self._definition(kind, where)
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", kind.__name__)
         while name in self._defs:
             name += "_"
         self._names[kind] = f"#/$defs/{name}"
         self._defs[name] = {}  # reserved before its fields are read, because they may refer to it
-        self._defs[name] = self.object(kind.__name__, _members(kind), own_docstring(kind))
+        self._defs[name] = self._definition(kind, where)
         return {"$ref": self._names[kind]}
+
+    def _definition(self, kind: type, where: str) -> Schema:
+        if is_pydantic_model(kind):
+            return self._pydantic(kind, where)
+        return self.object(kind.__name__, _members(kind), own_docstring(kind))
+
+    def _pydantic(self, kind: Any, where: str) -> Schema:
+        """Return the schema that a pydantic model provides, and add the definitions in it to ours."""
+        prefix = ""
+        while True:
+            try:
+                schema: Schema = kind.model_json_schema(ref_template=f"#/$defs/{prefix}{{model}}")
+            except Exception as error:  # what has no schema, names that are not defined, and hooks of the user
+                raise _no_schema(where, kind, f": {error}".partition("\n")[0]) from error
+            found = {f"{prefix}{name}": _closed(inner) for name, inner in schema.pop("$defs", {}).items()}
+            if all(self._defs.get(name, inner) == inner for name, inner in found.items()):
+                break
+            prefix += "_"  # another class of the same name is defined already
+        self._defs |= found
+        # A model that refers to itself is a reference to its definition.
+        reference = schema.pop("$ref", "").removeprefix("#/$defs/")
+        complete: Schema = _closed({**found.get(reference, {}), **schema})
+        return complete
 
     def object(self, name: str, members: Iterable[Member], description: str | None) -> Schema:
         properties: dict[str, Schema] = {}
@@ -250,14 +276,30 @@ def _name_of(kind: Any) -> str:
     return kind.__name__ if isinstance(kind, type) else str(kind)
 
 
-def _no_schema(where: str, kind: Any) -> ValidationError:
+_INNER = frozenset({"items", "prefixItems", "anyOf", "oneOf", "allOf", "additionalProperties"})
+
+
+def _closed(schema: Any) -> Any:
+    """Return a schema of pydantic whose objects have no further properties, unless their model allows them."""
+    if isinstance(schema, list):
+        return [_closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _closed(value) if key in _INNER else value for key, value in schema.items()}
+    if "properties" not in schema:
+        return closed
+    properties = {name: _closed(inner) for name, inner in schema["properties"].items()}
+    return {"additionalProperties": False, **closed, "properties": properties}
+
+
+def _no_schema(where: str, kind: Any, reason: str = "") -> ValidationError:
     name = _name_of(kind)
     return ValidationError(
-        f"{where}: {name} has no JSON schema",
+        f"{where}: {name} has no JSON schema{reason}",
         field=where,
         value=name,
-        allowed="attrs classes, dataclasses, list, dict with string keys, tuple, set, unions, Literal, Enum, str, int, "
-        "float, bool, None, Decimal, datetime, date, time, UUID",
+        allowed="attrs classes, dataclasses, pydantic models, list, dict with string keys, tuple, set, unions, "
+        "Literal, Enum, str, int, float, bool, None, Decimal, datetime, date, time, UUID",
     )
 
 
