@@ -27,6 +27,7 @@ exclude_patterns = ["_build"]
 html_theme = "pydata_sphinx_theme"
 html_title = "sogni"
 html_static_path = ["_static"]
+html_css_files = ["site.css"]
 # The list of versions is a file of the site, so that one build can be served from any host.
 html_theme_options = {
     "switcher": {"json_url": "_static/versions.json", "version_match": release},
