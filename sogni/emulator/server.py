@@ -335,10 +335,10 @@ class Server:
             projects=Projects(setup.pace),
             saved_uploads=SavedUploads(setup.upload_limits, store, archive, setup.pace, ids.uuid, URL_LIFETIME),
             kinds={
-                "image": ImageKind(catalogue),
-                "video": VideoKind(catalogue),
-                "audio": AudioKind(catalogue),
-                "model": ModelKind(catalogue),
+                "image": ImageKind(),
+                "video": VideoKind(),
+                "audio": AudioKind(),
+                "model": ModelKind(),
             },
             personal_loras=PersonalLoras(
                 setup.pace,

@@ -16,7 +16,6 @@ from sogni.emulator.fields import Fields, plain
 
 MAX_LORAS, MAX_PERSONAL = 8, 3
 MIN_STRENGTH, MAX_STRENGTH = -100.0, 100.0
-DEFAULT_STRENGTH = 1.0
 PERSONAL_PREFIX = "personal-"
 UPDATED = 1_790_000_000_000
 
@@ -31,10 +30,6 @@ class Lora:
     high: float
     nsfw: bool
     record: Mapping[str, Any]
-
-    def clamped(self, strength: float) -> float:
-        """Return a strength within the range of the LoRA."""
-        return min(max(strength, self.low), self.high)
 
 
 def make_lora(
@@ -124,15 +119,5 @@ def check_loras(request: Fields, frame: Fields, model: Model, known: Mapping[str
             frame.refuse(where, f"is not for {model.id}: {lora_id!r}")
         elif lora.nsfw and request.values.get("disableSafety") is not True:
             frame.refuse(where, f"requires disableSafety: {lora_id!r}")
-        elif index < len(strengths) and lora.clamped(strengths[index]) != strengths[index]:
+        elif index < len(strengths) and not lora.low <= strengths[index] <= lora.high:
             frame.note(f"loraStrengths[{index}]", f"is outside of {plain(lora.low)} to {plain(lora.high)} and clamped")
-
-
-def applied(key_frame: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
-    """Return the IDs and clamped strengths of the LoRAs of a checked request."""
-    ids, strengths = key_frame.get("loras", ()), key_frame.get("loraStrengths", ())
-    pairs = []
-    for index, lora_id in enumerate(ids):
-        strength = float(strengths[index]) if index < len(strengths) else DEFAULT_STRENGTH
-        pairs.append((lora_id, LORAS[lora_id].clamped(strength) if lora_id in LORAS else strength))
-    return tuple(pairs)

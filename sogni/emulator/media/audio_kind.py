@@ -7,89 +7,74 @@ The limits are those of the model's tier.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import cast
-
-from attrs import frozen
+from typing import Any, cast
 
 from sogni.emulator.media.codecs import AudioFormat, write_audio
+from sogni.emulator.media.films import tone
 from sogni.emulator.media.kinds import MediaKind
-from sogni.emulator.media.music import Score, Speech, play
 from sogni.emulator.projects.estimates import Work
-from sogni.emulator.projects.orders import AudioOrder, Product, SpeechOrder
+from sogni.emulator.projects.orders import Order, Product
 from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, Reading
 
 FORMATS = ("mp3", "wav", "flac")
 MAX_VERSIONS, MAX_SPEECHES = 4, 16
 _SPEECH_TIERS = "tts-"
-_BPM = 120.0
+_SYLLABLE, _PAUSE, _STOP = 0.18, 0.07, 0.3
+"""Seconds of a syllable, of the pause after a word, and of the pause after a sentence."""
+_VOWELS = re.compile(r"[aeiouy]+", re.I)
 _CHOSEN = ("timesignature", "language", "keyscale")
-_NUMBERS = ("promptStrength", "creativity", "shift")
+_NUMBERS = ("bpm", "promptStrength", "creativity", "shift")
 
 
-@frozen
 class AudioKind(MediaKind):
     """Serves music and speech models."""
 
-    def check(self, reading: Reading) -> AudioOrder | SpeechOrder | None:
+    def check(self, reading: Reading) -> Order | None:
         reading.frame.constants({**KEY_FRAME_TEMPLATE, "strength": 0.5})
         return _speech(reading) if reading.model.tier.startswith(_SPEECH_TIERS) else _music(reading)
 
-    def uploads(self, order: AudioOrder | SpeechOrder) -> list[str]:
-        return ["referenceAudio"] if isinstance(order, SpeechOrder) and order.cloned else []
-
-    def work(self, order: AudioOrder | SpeechOrder) -> Work:
-        return Work(model=order.model, steps=order.steps, duration=order.duration)
-
-    def result(self, order: AudioOrder | SpeechOrder, seed: int, inputs: Mapping[str, Path]) -> Product:
+    def result(self, order: Order, seed: int, inputs: Mapping[str, Path]) -> Product:
         return Product(partial(_write, order, seed, inputs), order.content_type)
 
 
-def _write(order: AudioOrder | SpeechOrder, seed: int, inputs: Mapping[str, Path], path: Path) -> None:
-    if isinstance(order, SpeechOrder):
-        recording = inputs.get("referenceAudio")
-        voice = order.voice + ("" if recording is None else hashlib.sha256(recording.read_bytes()).hexdigest())
-        sound = Speech(text=order.script, voice=voice, seed=seed).samples()
-    else:
-        score = Score(
-            words=repr((order.model.id, order.prompt, order.style_prompt, order.lyrics, order.language)),
-            seed=seed,
-            seconds=order.duration,
-            bpm=order.bpm,
-            beats=order.beats,
-            keyscale=order.keyscale,
-        )
-        sound = play(score)
+def _write(order: Order, seed: int, inputs: Mapping[str, Path], path: Path) -> None:
+    recordings = [hashlib.sha256(file.read_bytes()).hexdigest() for file in inputs.values()]
+    sound = tone(order.duration or 0.0, seed, order.key_frame, recordings)
     write_audio(path, sound, cast(AudioFormat, order.output_format))
 
 
-def _music(reading: Reading) -> AudioOrder | None:
+def _order(common: Mapping[str, Any], duration: float, uploads: Sequence[str] = ()) -> Order:
+    work = Work(model=common["model"], steps=common["steps"], duration=duration)
+    return Order(**common, work=work, uploads=uploads, duration=duration)
+
+
+def _seconds(script: str) -> float:
+    """Return how long a script takes to speak: a syllable for each group of vowels, and a pause after each word."""
+    words = script.split() or [""]
+    syllables = sum(max(1, len(_VOWELS.findall(word))) for word in words)
+    return syllables * _SYLLABLE + sum(_STOP if word.endswith((".", "!", "?")) else _PAUSE for word in words)
+
+
+def _music(reading: Reading) -> Order | None:
     frame = reading.frame
     common = reading.common(formats=FORMATS, max_count=MAX_VERSIONS)
-    duration, bpm = reading.limited("duration"), reading.limited("bpm")
-    chosen = {key: _chosen(reading, key) for key in _CHOSEN}
+    duration = reading.limited("duration")
+    for key in _CHOSEN:
+        _chosen(reading, key)
     for key in _NUMBERS:
         reading.limited(key)
     frame.flag("composerMode")
     reading.sampling()
-    texts = reading.prompts(negative=False)
-    lyrics = frame.text("lyrics") or ""
+    reading.prompts(negative=False)
+    frame.text("lyrics")
     if common is None:
         return None
-    default = reading.catalogue.default
-    return AudioOrder(
-        **common,
-        duration=default(reading.model, "duration") if duration is None else duration,
-        bpm=bpm or (default(reading.model, "bpm") if "bpm" in reading.tier else _BPM),
-        beats=int(chosen["timesignature"] or 4),
-        keyscale=chosen["keyscale"] or "C major",
-        language=chosen["language"],
-        prompt=texts["prompt"],
-        style_prompt=texts["style_prompt"],
-        lyrics=lyrics,
-    )
+    default = reading.catalogue.default(reading.model, "duration")
+    return _order(common, default if duration is None else duration)
 
 
 def _chosen(reading: Reading, key: str) -> str:
@@ -102,7 +87,7 @@ def _chosen(reading: Reading, key: str) -> str:
     return reading.frame.text(key, allowed=tuple(options["allowed"])) or str(options["default"])
 
 
-def _speech(reading: Reading) -> SpeechOrder | None:
+def _speech(reading: Reading) -> Order | None:
     frame, model, tier = reading.frame, reading.model, reading.tier
     common = reading.common(formats=FORMATS, max_count=MAX_SPEECHES)
     script = frame.text("positivePrompt", required=True) or ""
@@ -110,9 +95,8 @@ def _speech(reading: Reading) -> SpeechOrder | None:
         frame.refuse("positivePrompt", "must be the script")
     frame.text("stylePrompt", required=True)
     frame.text("language", allowed=tuple(tier["language"]["allowed"]))
-    speaker = ""
     if "speaker" in tier:
-        speaker = _chosen(reading, "speaker")
+        _chosen(reading, "speaker")
     elif frame.has("speaker"):
         frame.refuse("speaker", "goes with the custom voice model only")
     instruct = _limited_text(reading, "instruct")
@@ -128,8 +112,7 @@ def _speech(reading: Reading) -> SpeechOrder | None:
     reading.sampling()
     if common is None:
         return None
-    voice, duration = f"{model.id} {speaker} {instruct}", Speech(text=script, voice="", seed=0).seconds
-    return SpeechOrder(**common, script=script, voice=voice, cloned=cloned, duration=duration)
+    return _order(common, _seconds(script), ["referenceAudio"] * cloned)
 
 
 def _limited_text(reading: Reading, key: str) -> str:

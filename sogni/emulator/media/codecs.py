@@ -1,7 +1,7 @@
-"""Audio and video files: deterministic writing, streaming reads, and detection of the format by the first bytes.
+"""Audio and video files: deterministic writing, properties, and detection of the format by the first bytes.
 
 Writes MP4 and MOV with H.264 and AAC, MP3, WAV and FLAC. The same frames and samples give the same bytes: one thread,
-fixed settings, no dates, no program names. Files are read frame by frame and block by block, never as a whole.
+fixed settings, no dates, no program names.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from attrs import frozen
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -38,7 +39,6 @@ def lazy_module(name: str) -> ModuleType:
 
 if TYPE_CHECKING:
     import av
-    from av.video.reformatter import VideoReformatter
 else:
     av = lazy_module("av")
 
@@ -46,6 +46,7 @@ SAMPLE_RATE = 48_000
 Samples = NDArray[np.float32]
 """Sound: two rows, left and right, from -1 to 1."""
 AudioFormat = Literal["mp3", "wav", "flac"]
+MediaForm = Literal["image", "audio", "video"]
 
 _EXACT = {"fflags": "+bitexact"}
 # x264's lookahead over B-frames is not deterministic, even in one thread. With both disabled, it is.
@@ -73,7 +74,7 @@ def write_video(
     frames = iter(pictures)
     first = next(frames)
     width, height = size or first.size
-    # Not PyAV's scaler: see `video_frames`.
+    # Not PyAV's scaler: see `opened`.
     scaler = av.video.reformatter.VideoReformatter()
     settings = {**_EXACT, "movflags": "+faststart"}
     with av.open(str(path), "w", format=format, container_options=settings) as container:
@@ -131,131 +132,80 @@ class _AudioTrack:
             self._container.mux(self._stream.encode(None))
 
 
-T = TypeVar("T")
-_TOLERANCE = 1e-6
-_PROBLEMS = (OSError, ValueError, IndexError)
+_PROBLEMS = (OSError, ValueError, SyntaxError, IndexError, StopIteration, Image.DecompressionBombError)
+_MIME = {"mov": "video/mp4", "mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac"}
 
 
-def undecodable(path: Path, kind: Literal["audio", "video"]) -> str | None:
-    """Return why a worker cannot read an uploaded video or audio file, or None."""
+@frozen(kw_only=True)
+class Facts:
+    """The properties of a file: sizes in pixels, ``duration`` in seconds; ``frame_rate`` of videos only."""
+
+    mime: str
+    width: int | None = None
+    height: int | None = None
+    duration: float | None = None
+    sound: bool = False
+    frame_rate: float | None = None
+    codecs: tuple[str, ...] = ()
+
+
+def probe(path: Path, kind: str) -> Facts | None:
+    """Return the properties of a file, or None if it is not of the kind. Runs in a worker thread."""
     try:
+        if kind == "image":
+            return _image(path)
         with av.open(str(path)) as container:
-            stream = container.streams.video[0] if kind == "video" else container.streams.audio[0]
-            next(container.decode(stream))
-    except (av.FFmpegError, *_PROBLEMS, StopIteration) as error:
-        return f"{type(error).__name__}: the file contains no readable {kind}"
+            streams = container.streams
+            requested: Any = streams.video[0] if kind == "video" else streams.audio[0]
+            length = float((requested.duration or 0) * (requested.time_base or 0))
+            rate = requested.average_rate if kind == "video" else None
+            return Facts(
+                mime=next((_MIME[name] for name in container.format.name.split(",") if name in _MIME), "video/mp4"),
+                width=requested.width if kind == "video" else None,
+                height=requested.height if kind == "video" else None,
+                duration=length or (container.duration or 0) / av.time_base or None,
+                sound=bool(streams.audio),
+                frame_rate=None if rate is None else float(rate),
+                codecs=tuple(stream.codec_context.name for stream in (*streams.video, *streams.audio)),
+            )
+    except (av.FFmpegError, *_PROBLEMS):
+        return None
+
+
+def _image(path: Path) -> Facts:
+    with Image.open(path) as image:
+        image.verify()
+        name = image.format or "PNG"
+        return Facts(mime=Image.MIME.get(name, "image/png"), width=image.width, height=image.height, codecs=(name,))
+
+
+def unreadable(path: Path, kind: MediaForm | None) -> str | None:
+    """Return why a worker cannot read an upload, or None."""
+    try:
+        if kind in ("audio", "video"):
+            with av.open(str(path)) as container:
+                stream = container.streams.video[0] if kind == "video" else container.streams.audio[0]
+                next(container.decode(stream))
+        else:
+            with Image.open(path) as image:
+                image.load()
+    except (av.FFmpegError, *_PROBLEMS) as error:
+        return f"{type(error).__name__}: the file contains no readable {kind or 'image'}"
     return None
 
 
-def video_frames(path: Path, size: tuple[int, int], fps: Fraction, count: int, start: float) -> Iterator[Image.Image]:
-    """Yield ``count`` frames of a video, the first at ``start`` seconds, filling ``size``.
-
-    A video that ends too early repeats its last frame.
-    """
+def opened(path: Path) -> Image.Image:
+    """Return an image file, upright, or the first frame of a video, in RGB."""
+    with path.open("rb") as file:
+        if "video" not in forms_of(file.read(_HEAD)):
+            with Image.open(path) as image:
+                return ImageOps.exif_transpose(image).convert("RGB")
     # Not PyAV's scaler, which is per thread: in a forked child, freeing it waits forever for threads that a fork does
     # not copy.
     scaler = av.video.reformatter.VideoReformatter()
-    index, held = 0, None
-    for moment, frame in _decoded(path, start):
-        shown = None
-        while held is not None and index < count and start + index / fps < moment - _TOLERANCE:
-            # Scale only the frames that are used: the video may have many more.
-            shown = shown or _filling(scaler, held, size)
-            yield shown
-            index += 1
-        if index >= count:
-            return
-        held = frame
-    last = Image.new("RGB", size) if held is None else _filling(scaler, held, size)
-    for _ in range(index, count):
-        yield last
-
-
-def source_of(path: Path) -> tuple[tuple[int, int], Fraction, float, bool]:
-    """Return the size and the frame rate of a video, its length in seconds, and whether it has sound."""
     with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        rate = Fraction(stream.average_rate or 24)
-        seconds = float((stream.duration or 0) * (stream.time_base or 0)) or float(stream.frames / rate)
-        return (stream.width, stream.height), rate, seconds, bool(container.streams.audio)
+        return Image.fromarray(scaler.reformat(next(container.decode(video=0)), format="rgb24").to_ndarray())
 
-
-def all_frames(path: Path, size: tuple[int, int]) -> Iterator[Image.Image]:
-    """Yield every frame of a video once, filling ``size``."""
-    scaler = av.video.reformatter.VideoReformatter()
-    with av.open(str(path)) as container:
-        for frame in _readable(container.decode(container.streams.video[0])):
-            yield _filling(scaler, frame, size)
-
-
-def _decoded(path: Path, start: float) -> Iterator[tuple[float, av.VideoFrame]]:
-    """Yield the frames of a video from the one shown at ``start``, with their times from its beginning."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        begin = float((stream.start_time or 0) * (stream.time_base or 0))
-        if start > 0 and stream.time_base:
-            container.seek(int((start + begin) / stream.time_base), stream=stream)
-        last: tuple[float, av.VideoFrame] | None = None
-        for number, frame in enumerate(_readable(container.decode(stream))):
-            moment = number / 24 if frame.time is None else frame.time - begin
-            if moment <= start:
-                last = moment, frame
-                continue
-            if last is not None:
-                yield last
-                last = None
-            yield moment, frame
-        if last is not None:
-            yield last
-
-
-def _readable(frames: Iterator[T]) -> Iterator[T]:
-    """Yield frames up to the first broken one: the rest of a damaged file is ignored."""
-    try:
-        yield from frames
-    except av.FFmpegError:
-        return
-
-
-def _filling(scaler: VideoReformatter, frame: av.VideoFrame, size: tuple[int, int]) -> Image.Image:
-    scale = max(size[0] / frame.width, size[1] / frame.height)
-    width, height = max(size[0], round(frame.width * scale)), max(size[1], round(frame.height * scale))
-    image = Image.fromarray(scaler.reformat(frame, width, height, "rgb24").to_ndarray())
-    return image if image.size == size else ImageOps.fit(image, size)
-
-
-def audio_blocks(path: Path, total: int, start: float, duration: float) -> Iterator[Samples]:
-    """Yield ``total`` samples: at most ``duration`` seconds of the audio from ``start``, then silence."""
-    left, limit = total, min(total, round(duration * SAMPLE_RATE))
-    skip = round(start * SAMPLE_RATE)
-    for block in _resampled(path):
-        if skip >= block.shape[1]:
-            skip -= block.shape[1]
-            continue
-        piece, skip = block[:, skip : skip + limit], 0
-        if piece.shape[1]:
-            yield piece
-        limit -= piece.shape[1]
-        left -= piece.shape[1]
-        if limit <= 0:
-            break
-    while left > 0:
-        size = min(left, SAMPLE_RATE)
-        yield np.zeros((2, size), dtype=np.float32)
-        left -= size
-
-
-def _resampled(path: Path) -> Iterator[Samples]:
-    with av.open(str(path)) as container:
-        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=SAMPLE_RATE)
-        for frame in _readable(container.decode(container.streams.audio[0])):
-            for part in resampler.resample(frame):
-                yield part.to_ndarray().astype(np.float32, copy=False)
-        for part in resampler.resample(None):
-            yield part.to_ndarray().astype(np.float32, copy=False)
-
-
-MediaForm = Literal["image", "audio", "video"]
 
 _HEAD = 64
 _STILL_BRANDS = re.compile(rb"avi[fs]|he[iv][cxms]|m[is]f1")

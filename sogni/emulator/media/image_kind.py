@@ -8,16 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve, frozen
-from PIL import Image, ImageDraw
+from attrs import evolve
 
-from sogni.emulator.catalogue.loras import applied
 from sogni.emulator.catalogue.models import Model
 from sogni.emulator.fields import Fields
 from sogni.emulator.media.kinds import MediaKind
-from sogni.emulator.media.pictures import Picture, enlarge, opened, render, write
-from sogni.emulator.projects.estimates import Work, performed_steps
-from sogni.emulator.projects.orders import ImageOrder, Product, Segmentation
+from sogni.emulator.media.pictures import Picture, cut_out, enlarge, render
+from sogni.emulator.projects.estimates import Work
+from sogni.emulator.projects.orders import Order, Product
 from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, Reading
 
 UPSCALER = "rtx_vsr_pro"
@@ -32,26 +30,22 @@ CONTROL_NAMES = (
 )
 LABELS = ("positive", "negative")
 _MOST_POINTS, _MOST_BOXES, _LONGEST_TEXT, _MOST_INSTANCES = 32, 16, 240, 16
-_CONTROL_STRENGTH = 0.5
 _PREVIEW_SIDE = 256
-_REACH = 0.15
-"""Radius of the area that a point of a segmentation selects, as a share of the image."""
 
 
-@frozen
 class ImageKind(MediaKind):
     """Serves image models."""
 
-    def check(self, reading: Reading) -> ImageOrder | None:
-        request, frame, model = reading.request, reading.frame, reading.model
+    def check(self, reading: Reading) -> Order | None:
+        frame, model = reading.frame, reading.model
         frame.constants(KEY_FRAME_TEMPLATE)
         common = reading.common(formats=FORMATS, max_count=MAX_IMAGES, max_previews=MAX_PREVIEWS)
         strength = frame.number("strength", required=True)
-        texts = reading.prompts(negative=model.negative_prompt, required=True)
+        reading.prompts(negative=model.negative_prompt, required=True)
         (width, height), preset = _size(reading)
         starting = _starting_image(frame, model)
         context = _context_images(frame, model)
-        control = reading.control(CONTROL_NAMES, _CONTROL_STRENGTH, of_image=True)
+        control = reading.control(CONTROL_NAMES, of_image=True)
         reading.sampling()
         frame.text("vae", null=True)
         reading.receipt()
@@ -59,83 +53,63 @@ class ImageKind(MediaKind):
         for key in ("mossRopeScaleX", "mossRopeScaleY"):
             if frame.number(key, minimum=0, maximum=100) is not None and not model.id.startswith(MOSS):
                 frame.refuse(key, f"is not supported by {model.id}")
-        segmentation = check_segmentation(frame, model)
+        cut_out = check_segmentation(frame, model)
         if common is None or strength is None:
             return None
         common["previews"] = 0 if model.external else common["previews"]
         common["output_format"] = common["output_format"].replace("jpeg", "jpg")
-        common["performed_steps"] = performed_steps(common["steps"], strength if starting else 0.0)
-        return ImageOrder(
-            **common,
-            **texts,
+        uploads = ["startingImage"] * starting + ["cnImage"] * (control is not None and control.has_image)
+        uploads += [f"contextImage{slot}" for slot in context] + ["referenceMask"] * bool(frame.raw("hasReferenceMask"))
+        work = Work(
+            model=model,
+            steps=common["steps"],
+            previews=common["previews"],
+            control_net=control is not None,
+            denoise=strength if starting else 0.0,
             width=width,
             height=height,
-            size_preset=preset,
-            starting_image=starting,
-            denoise=strength,
-            context_images=context,
-            control=control,
-            mask=bool(request.values["keyFrames"][0].get("hasReferenceMask")),
-            segmentation=segmentation,
+            context_images=len(context),
+            network=reading.network,
+            quality=frame.raw("gptImageQuality"),
         )
-
-    def uploads(self, order: ImageOrder) -> list[str]:
-        roles = ["startingImage"] if order.starting_image else []
-        if order.control is not None and order.control.has_image:
-            roles.append("cnImage")
-        roles += [f"contextImage{slot}" for slot in order.context_images]
-        return [*roles, "referenceMask"] if order.mask else roles
-
-    def work(self, order: ImageOrder) -> Work:
-        return Work(
-            model=order.model,
-            steps=order.steps,
-            previews=order.previews,
-            control_net=order.control is not None,
-            denoise=order.denoise if order.starting_image else 0.0,
-            width=order.width,
-            height=order.height,
-            context_images=len(order.context_images),
-            network=order.network,
-            quality=order.request["keyFrames"][0].get("gptImageQuality"),
-        )
+        shape: dict[str, Any] = {
+            "size_preset": preset,
+            "width": width,
+            "height": height,
+            "denoise": strength if starting else None,
+        }
+        return Order(**common, **shape, work=work, uploads=uploads, options={"cut_out": cut_out})
 
     def wrong_uploads(self, inputs: Mapping[str, Path]) -> str | None:
         # Broken images are accepted and fail on the worker: clients must handle that as well.
         return None
 
-    def result(self, order: ImageOrder, seed: int, inputs: Mapping[str, Path]) -> Product:
-        if order.segmentation is not None:
-            return Product(partial(segment, order.segmentation, inputs["startingImage"]), "image/png")
+    def result(self, order: Order, seed: int, inputs: Mapping[str, Path]) -> Product:
+        if (cut := order.options["cut_out"]) is not None:
+            return Product(partial(cut_out, inputs["startingImage"], mask_only=not cut), "image/png")
+        picture = picture_of(order, seed, inputs)
         if order.model.id == UPSCALER:
-            scaled = partial(enlarge, inputs["startingImage"], (order.width, order.height), format=order.output_format)
+            scaled = partial(enlarge, inputs["startingImage"], picture.size, format=order.output_format)
             return Product(scaled, order.content_type)
-        picture = _picture(order, seed, inputs)
         return Product(partial(render, picture, format=order.output_format), order.content_type)
 
-    def preview(self, order: ImageOrder, seed: int, inputs: Mapping[str, Path], done: float) -> Product | None:
-        picture = _picture(order, seed, inputs)
-        scale = min(1.0, _PREVIEW_SIDE / max(picture.width, picture.height))
-        width, height = (max(1, round(side * scale)) for side in (picture.width, picture.height))
-        smaller = evolve(picture, width=width, height=height, done=done)
-        return Product(partial(render, smaller, format="jpg"), "image/jpeg")
+    def preview(self, order: Order, seed: int, inputs: Mapping[str, Path], done: float) -> Product | None:
+        picture = picture_of(order, seed, inputs)
+        scale = min(1.0, _PREVIEW_SIDE / max(picture.size))
+        width, height = (max(1, round(side * scale)) for side in picture.size)
+        return Product(partial(render, evolve(picture, size=(width, height), done=done), format="jpg"), "image/jpeg")
 
 
-def _picture(order: ImageOrder, seed: int, inputs: Mapping[str, Path]) -> Picture:
+def picture_of(order: Order, seed: int, inputs: Mapping[str, Path]) -> Picture:
+    """Return the image that a request describes."""
+    starting = inputs.get("startingImage")
     return Picture(
-        width=order.width,
-        height=order.height,
-        seed=seed,
-        model=order.model.id,
-        prompt=order.prompt,
-        negative_prompt=order.negative_prompt,
-        style_prompt=order.style_prompt,
-        starting_image=inputs.get("startingImage"),
-        denoise=order.denoise,
-        context_images=tuple(inputs[f"contextImage{slot}"] for slot in order.context_images),
-        control_image=inputs.get("cnImage"),
-        control_strength=_CONTROL_STRENGTH if order.control is None else order.control.strength,
-        loras=applied(order.request["keyFrames"][0]),
+        size=(order.width or 1, order.height or 1),
+        prompt=order.prompts,
+        details=(seed, order.key_frame),
+        files=tuple(path for path in inputs.values() if path != starting),
+        starting_image=starting,
+        denoise=1.0 if order.denoise is None else order.denoise,
     )
 
 
@@ -200,10 +174,10 @@ def _gpt_image(frame: Fields, model: Model) -> None:
         frame.refuse("hasReferenceMask", f"is not supported by {model.id}")
 
 
-def check_segmentation(frame: Fields, model: Model) -> Segmentation | None:
-    """Read the segmentation settings; return None for other models and for invalid settings."""
+def check_segmentation(frame: Fields, model: Model) -> bool | None:
+    """Read the segmentation settings; return whether the mask is applied, and None for other models."""
     if model.id == BIREFNET:
-        return Segmentation(prompt=None, cut_out=bool(frame.flag("applyMask", required=True)))
+        return bool(frame.flag("applyMask", required=True))
     if model.id != SAM3:
         return None
     prompt = frame.object("sam3Prompt", frame.raw("sam3Prompt"))
@@ -221,10 +195,10 @@ def check_segmentation(frame: Fields, model: Model) -> Segmentation | None:
     if prompt.flag("multimask") is not None and not points:
         prompt.refuse("multimask", "requires points")
     prompt.number("threshold", required=True, minimum=0, maximum=1)
-    cut_out = prompt.flag("applyMask", required=True)
+    masked = prompt.flag("applyMask", required=True)
     prompt.whole("maxInstances", minimum=1, maximum=_MOST_INSTANCES)
     prompt.leftover()
-    return Segmentation(prompt=dict(prompt.values), cut_out=bool(cut_out))
+    return bool(masked)
 
 
 def _objects(prompt: Fields, key: str, numbers: tuple[str, ...], most: int) -> int:
@@ -241,24 +215,3 @@ def _objects(prompt: Fields, key: str, numbers: tuple[str, ...], most: int) -> i
             read.text("label", required=True, allowed=LABELS)
             read.leftover()
     return len(entries)
-
-
-def segment(work: Segmentation, picture: Path, path: Path) -> None:
-    """Write a mask as PNG, or with ``cut_out`` the masked image: boxes, discs around points, or the middle."""
-    image = opened(picture)
-    mask = Image.new("L", image.size, 0)
-    pen, given = ImageDraw.Draw(mask), work.prompt or {}
-    areas = [(pen.rectangle, box, (box["x0"], box["y0"], box["x1"], box["y1"])) for box in given.get("boxes", ())]
-    for point in given.get("points", ()):
-        x, y = point["x"], point["y"]
-        areas.append((pen.ellipse, point, (x - _REACH, y - _REACH, x + _REACH, y + _REACH)))
-    if not any(area["label"] == "positive" for _, area, _ in areas):
-        areas.insert(0, (pen.ellipse, {"label": "positive"}, (0.2, 0.2, 0.8, 0.8)))
-    for label, fill in (("positive", 255), ("negative", 0)):
-        for draw, area, corners in areas:
-            if area["label"] == label:
-                scaled: Any = [share * side for share, side in zip(corners, image.size * 2, strict=True)]
-                draw(scaled, fill=fill)
-    if work.cut_out:
-        image.putalpha(mask)
-    write(image if work.cut_out else mask, path, "png")

@@ -4,39 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from attrs import frozen
-
-from sogni.emulator.catalogue.models import Catalogue
-from sogni.emulator.media.codecs import form_of_role, misplaced, undecodable
-from sogni.emulator.media.pictures import unreadable
-from sogni.emulator.projects.estimates import Quote, Work
+from sogni.emulator.media.codecs import form_of_role, misplaced, unreadable
 from sogni.emulator.projects.orders import Order, Product
 from sogni.emulator.projects.request_checks import Reading
 
 
-@frozen
 class MediaKind:
     """One kind of media, registered under its ``Media`` name."""
-
-    catalogue: Catalogue
 
     def check(self, reading: Reading) -> Order | None:
         """Read a request; problems are added to the findings of the readers. None if no order can be built."""
         raise NotImplementedError
-
-    def uploads(self, order: Any) -> list[str]:
-        """Return the upload roles that the request flags."""
-        return []
-
-    def work(self, order: Any) -> Work:
-        """Return what determines the price of the order."""
-        raise NotImplementedError
-
-    def quote(self, order: Any) -> Quote:
-        """Return the price of the project."""
-        return self.work(order).quote(self.catalogue).times(order.count)
 
     def wrong_uploads(self, inputs: Mapping[str, Path]) -> str | None:
         """Return a message about an upload whose first bytes do not fit its role, or None."""
@@ -45,16 +24,15 @@ class MediaKind:
     def broken_input(self, inputs: Mapping[str, Path]) -> str | None:
         """Return a message about an upload that a worker cannot read, or None. Runs in a thread."""
         for role, path in inputs.items():
-            form = form_of_role(role)
-            reason = undecodable(path, form) if form in ("audio", "video") else unreadable(path)
+            reason = unreadable(path, form_of_role(role))
             if reason:
                 return f"{role}: {reason}"
         return None
 
-    def result(self, order: Any, seed: int, inputs: Mapping[str, Path]) -> Product:
+    def result(self, order: Order, seed: int, inputs: Mapping[str, Path]) -> Product:
         """Return the result for a seed."""
         raise NotImplementedError
 
-    def preview(self, order: Any, seed: int, inputs: Mapping[str, Path], done: float) -> Product | None:
+    def preview(self, order: Order, seed: int, inputs: Mapping[str, Path], done: float) -> Product | None:
         """Return a preview of the result after a share of the work, 0 to 1."""
         return None

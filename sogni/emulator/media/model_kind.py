@@ -7,20 +7,19 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from attrs import frozen
-
 from sogni.emulator.fields import present
-from sogni.emulator.media.image_kind import CONTEXT_SLOTS, ImageKind
+from sogni.emulator.media.image_kind import CONTEXT_SLOTS
+from sogni.emulator.media.kinds import MediaKind
 from sogni.emulator.media.meshes import write_model
 from sogni.emulator.projects.estimates import Work
-from sogni.emulator.projects.orders import ModelOrder, Product
+from sogni.emulator.projects.orders import Order, Product
 from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, Reading
 
 MULTIVIEW = "pixal3d_multiview_int8_i23d"
 VARIANTS = ("i23d-birefnet",)
 MAX_MODELS = 16
-_SIDES = {1: "left", 2: "back", 3: "right"}
-"""What each further view shows."""
+_VIEWS = {"startingImage": "front", "contextImage1": "left", "contextImage2": "back", "contextImage3": "right"}
+"""What each upload shows."""
 _LIMITS = {
     "textureSize": (1024, 4096),
     "meshTargetFaces": (5000, 700_000),
@@ -30,11 +29,10 @@ _LIMITS = {
 }
 
 
-@frozen
-class ModelKind(ImageKind):
+class ModelKind(MediaKind):
     """Serves 3D models."""
 
-    def check(self, reading: Reading) -> ModelOrder | None:  # type: ignore[override]
+    def check(self, reading: Reading) -> Order | None:
         frame, model = reading.frame, reading.model
         frame.constants({**KEY_FRAME_TEMPLATE, "strength": 0.5})
         common = reading.common(formats=("glb",), max_count=MAX_MODELS)
@@ -51,26 +49,25 @@ class ModelKind(ImageKind):
         reading.receipt()
         if common is None:
             return None
-        texture_size = int(sizes.pop("textureSize", None) or _LIMITS["textureSize"][1])
-        return ModelOrder(**common, views=views, texture_size=texture_size, sizes=sizes)
+        work = Work(model=model, steps=common["steps"], context_images=len(views), network=reading.network)
+        return Order(**common, work=work, uploads=["startingImage", *views], options=sizes)
 
-    def uploads(self, order: ModelOrder) -> list[str]:  # type: ignore[override]
-        return ["startingImage", *(f"contextImage{slot}" for slot in order.views)]
+    def wrong_uploads(self, inputs: Mapping[str, Path]) -> str | None:
+        # Like broken images, they are accepted and fail on the worker.
+        return None
 
-    def work(self, order: ModelOrder) -> Work:  # type: ignore[override]
-        return Work(model=order.model, steps=order.steps, context_images=len(order.views), network=order.network)
-
-    def result(self, order: ModelOrder, seed: int, inputs: Mapping[str, Path]) -> Product:  # type: ignore[override]
-        views = {"front": inputs["startingImage"]}
-        views |= {_SIDES[slot]: inputs[f"contextImage{slot}"] for slot in order.views}
-        return Product(partial(write_model, views, order.texture_size, order.sizes), order.content_type)
+    def result(self, order: Order, seed: int, inputs: Mapping[str, Path]) -> Product:
+        views = {_VIEWS[role]: path for role, path in inputs.items()}
+        sizes = dict(order.options)
+        texture_size = int(sizes.pop("textureSize", _LIMITS["textureSize"][1]))
+        return Product(partial(write_model, views, texture_size, sizes), order.content_type)
 
 
-def _views(reading: Reading) -> tuple[int, ...]:
-    """Read which further views were uploaded."""
-    frame, model = reading.frame, reading.model
-    flags = {slot: frame.flag(f"hasContextImage{slot}", required=True) for slot in range(1, CONTEXT_SLOTS + 1)}
-    for slot, given in flags.items():
-        if given and (model.id != MULTIVIEW or slot not in _SIDES):
-            frame.refuse(f"hasContextImage{slot}", f"must be false for {model.id}")
-    return tuple(slot for slot in _SIDES if flags[slot] and model.id == MULTIVIEW)
+def _views(reading: Reading) -> list[str]:
+    """Return the roles of the further views that were uploaded."""
+    roles = [f"contextImage{slot}" for slot in range(1, CONTEXT_SLOTS + 1)]
+    given = [role for role in roles if reading.frame.flag(f"has{role[0].upper()}{role[1:]}", required=True)]
+    for role in given:
+        if reading.model.id != MULTIVIEW or role not in _VIEWS:
+            reading.frame.refuse(f"has{role[0].upper()}{role[1:]}", f"must be false for {reading.model.id}")
+    return given

@@ -35,17 +35,17 @@ from sogni.emulator.catalogue.video_families import (
     workflow_of,
 )
 from sogni.emulator.fields import Fields, is_https
-from sogni.emulator.media.films import make_video, write_last_frame
+from sogni.emulator.media.films import Film, write_edited, write_film, write_last_frame
 from sogni.emulator.media.kinds import MediaKind
+from sogni.emulator.media.pictures import Picture
 from sogni.emulator.media.video_rules import EXTENDS, FAMILY_RULES, Given
 from sogni.emulator.projects.estimates import Work
-from sogni.emulator.projects.orders import Control, Product, Sound, Upscale, VideoOrder
+from sogni.emulator.projects.orders import Control, Order, Product
 from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, Reading
 
 UPSCALE_RESOLUTIONS = (1080, 1440)
 URL_KEYS = ("referenceImageURLs", "referenceVideoURLs", "referenceAudioURLs")
 _TASKS = ("reference", "edit", "extend")
-_CONTROL_STRENGTH = 0.85
 
 
 @frozen
@@ -158,7 +158,7 @@ def _task_type(frame: Fields, assets: Assets, limits: References, model_id: str)
 def read_control(reading: Reading, workflow: str | None, assets: Assets) -> Control | None:
     """Read the control net of a video-to-video request and the mask that some of them use."""
     frame, model_id = reading.frame, reading.model.id
-    control = reading.control(CONTROL_NAMES, _CONTROL_STRENGTH, of_image=False)
+    control = reading.control(CONTROL_NAMES, of_image=False)
     if control is not None:
         if workflow != TAKES_CONTROL_NET:
             frame.refuse("currentControlNetsJob", f"goes with {TAKES_CONTROL_NET} models only")
@@ -193,94 +193,100 @@ _MIN_AUDIO_SECONDS = 1
 _FINEST_RATE = 1001
 
 
-@frozen
 class VideoKind(MediaKind):
     """Serves video models."""
 
-    def check(self, reading: Reading) -> VideoOrder | None:
+    def check(self, reading: Reading) -> Order | None:
         frame, model = reading.frame, reading.model
         family, limits = family_of(model.id), SEEDANCE.get(model.id)
-        workflow = workflow_of(family, model.id)
+        workflow, scale = workflow_of(family, model.id), stage_scale(model.id)
         frame.constants({**KEY_FRAME_TEMPLATE, "strength": 0.5})
         common = reading.common(
             formats=("mp4",) if limits is None else limits.formats,
             max_count=1 if family.upscales else MAX_VIDEOS,
             lowest_seed=-1 if family.upscales else 0,
         )
-        texts = reading.prompts(negative=family.negative_prompt)
+        reading.prompts(negative=family.negative_prompt)
         width, height = _size(reading, family, limits)
-        timing = _timing(reading, family, limits)
+        frames, paid_frames, fps = _timing(reading, family, limits)
         assets = read_assets(frame)
-        details = _details(reading, workflow, assets, limits)
+        options = _details(reading, workflow, assets, limits)
         rules = FAMILY_RULES.get(family.name)
-        more_uploads: list[str] = []
-        if rules is not None:
-            more_uploads = rules(frame, model, Given(workflow, assets.uploads, assets.urls, timing["frames"]))
-        upscale = _upscale(frame, texts) if family.upscales else None
+        given = Given(workflow, assets.uploads, assets.urls, frames)
+        more_uploads = [] if rules is None else rules(frame, model, given)
+        if family.upscales:
+            options["short_side"] = _upscale(frame)
         reading.sampling()
         reading.receipt()
         if common is None:
             return None
-        return VideoOrder(
-            **common,
-            **texts,
-            **timing,
-            **details,
-            family=family.name,
-            workflow=workflow,
+        work = Work(
+            model=model,
+            steps=common["steps"],
             width=width,
             height=height,
-            assets=assets.uploads,
-            more_uploads=tuple(more_uploads),
+            frames=paid_frames,
+            fps=float(fps),
             has_video_input=assets.videos > 0 or any("Video" in role for role in more_uploads),
-            sound=_sound(frame, family, workflow, assets),
-            upscale=upscale,
         )
-
-    def uploads(self, order: VideoOrder) -> list[str]:
         # The identity clip is sent in place of the reference audio (projects-4.2 §10.2).
-        roles = [asset.removesuffix("Identity") for asset in ASSETS if asset in order.assets]
-        return [*dict.fromkeys(roles), *order.more_uploads]
-
-    def work(self, order: VideoOrder) -> Work:
-        scale = stage_scale(order.model.id)
-        return Work(
-            model=order.model,
-            steps=order.steps,
-            width=order.width // scale,
-            height=order.height // scale,
-            frames=order.paid_frames,
-            fps=float(order.fps),
-            has_video_input=order.has_video_input,
+        uploads = [asset.removesuffix("Identity") for asset in ASSETS if asset in assets.uploads]
+        shape: dict[str, Any] = {"width": width * scale, "height": height * scale, "frames": frames, "fps": fps}
+        return Order(
+            **common,
+            **shape,
+            work=work,
+            uploads=[*dict.fromkeys(uploads), *more_uploads],
+            sound=_has_sound(frame, family, workflow),
+            options=options,
         )
 
-    def result(self, order: VideoOrder, seed: int, inputs: Mapping[str, Path]) -> Product:
-        last = partial(write_last_frame, order, seed, inputs) if order.return_last_frame else None
-        return Product(make_video(order, seed, inputs), order.content_type, last)
+    def result(self, order: Order, seed: int, inputs: Mapping[str, Path]) -> Product:
+        if (short_side := order.options.get("short_side")) is not None:
+            source = inputs["referenceVideo"]
+            larger = partial(write_edited, source, format=order.output_format, short_side=short_side)
+            return Product(larger, order.content_type)
+        film = _film(order, seed, inputs)
+        last = partial(write_last_frame, film) if order.options["return_last_frame"] else None
+        return Product(partial(write_film, film, format=order.output_format), order.content_type, last)
 
 
-def _upscale(frame: Fields, texts: Mapping[str, str]) -> Upscale | None:
-    """Read the settings of FlashVSR."""
+def _film(order: Order, seed: int, inputs: Mapping[str, Path]) -> Film:
+    """Return the video that a request describes: it starts and ends with the images, or starts like the video."""
+    # References of MiniMax H3 are numbered: projects-5x §4.6.
+    first = inputs.get("referenceImage") or inputs.get("contextImage1") if order.options["first_frame"] else None
+    video = inputs.get("referenceVideo") or inputs.get("referenceVideo1")
+    size, details = (order.width or 1, order.height or 1), (seed, order.key_frame)
+    return Film(
+        opening=first or video or Picture(size=size, prompt=order.prompts, details=details),
+        ending=inputs.get("referenceImageEnd") if order.options["last_frame"] else None,
+        size=size,
+        frames=order.frames or 1,
+        fps=order.fps,
+        sound=details if order.sound else None,
+    )
+
+
+def _upscale(frame: Fields) -> int | None:
+    """Read the settings of FlashVSR; return the short side of the result."""
     # Protocol notes: projects-5x §4.7.
-    if any(texts.values()):
+    if any(frame.raw(f"{kind}Prompt") for kind in ("positive", "negative", "style")):
         frame.refuse("positivePrompt", "and the other prompts must be empty")
     if frame.raw("generateAudio") is not True:
         frame.refuse("generateAudio", "must be true")
     frame.text("interpolation", required=True, allowed=("none",))
-    detail = frame.text("detailPreference", required=True, allowed=("stable", "sharper"))
+    frame.text("detailPreference", required=True, allowed=("stable", "sharper"))
     frame.text("processingSpeed", required=True, allowed=("stable", "faster"))
     resolution = frame.whole("upscaleResolution", required=True)
-    if resolution is None or resolution in UPSCALE_RESOLUTIONS:
-        return None if resolution is None else Upscale(resolution, detail == "sharper")
-    frame.refuse("upscaleResolution", f"must be 1080 or 1440, got {resolution}")
-    return None
+    if resolution is not None and resolution not in UPSCALE_RESOLUTIONS:
+        frame.refuse("upscaleResolution", f"must be 1080 or 1440, got {resolution}")
+    return resolution
 
 
 def _size(reading: Reading, family: Family, limits: References | None) -> tuple[int, int]:
-    """Read the size: both sides or neither. Two-stage models deliver twice the size."""
+    """Read the size: both sides or neither."""
     # Protocol notes: projects-4.2 §6.8, projects-5x §4.6.
     frame, model, catalogue = reading.frame, reading.model, reading.catalogue
-    scale = stage_scale(model.id)
     sides = []
     for key in ("width", "height"):
         low, high = catalogue.range(model, key) or (480, 3840)
@@ -291,14 +297,14 @@ def _size(reading: Reading, family: Family, limits: References | None) -> tuple[
         for key, side in zip(("width", "height"), sides, strict=True):
             if side is not None:
                 frame.note(key, "must be sent together with the other side")
-        return int(catalogue.default(model, "width")) * scale, int(catalogue.default(model, "height")) * scale
+        return int(catalogue.default(model, "width")), int(catalogue.default(model, "height"))
     if limits is not None and min(width, height) > limits.short_side:
         frame.refuse("height", f"must leave the short side at {limits.short_side} pixels at most for {model.id}")
     most = reading.tier.get("maxPixels")
     if most is not None and width * height > most:
         frame.refuse("width", f"and height must make at most {most} pixels for {model.id}")
     # H.264 usually requires an even number of rows and columns.
-    return int(width) // 2 * 2 * scale, int(height) // 2 * 2 * scale
+    return int(width) // 2 * 2, int(height) // 2 * 2
 
 
 def _check_grid(reading: Reading, key: str, value: float | None, family: Family) -> None:
@@ -310,8 +316,8 @@ def _check_grid(reading: Reading, key: str, value: float | None, family: Family)
         report(key, f"is not on the model's grid: {limits['min']} and steps of {step}")
 
 
-def _timing(reading: Reading, family: Family, limits: References | None) -> dict[str, Any]:
-    """Read frame count and frame rate, and derive those of the file.
+def _timing(reading: Reading, family: Family, limits: References | None) -> tuple[int, int, Fraction]:
+    """Read frame count and frame rate; return the frames of the file, the generated ones, and the rate of the file.
 
     Interpolation inserts a frame between every two.
     """
@@ -333,11 +339,11 @@ def _timing(reading: Reading, family: Family, limits: References | None) -> dict
         frames = (paid - 1) * int(fps / family.native_rate) + 1
     if frame.flag("trimEndFrame"):
         frames -= 1
-    return {"frames": frames, "paid_frames": paid, "fps": Fraction(fps).limit_denominator(_FINEST_RATE)}
+    return frames, paid, Fraction(fps).limit_denominator(_FINEST_RATE)
 
 
 def _details(reading: Reading, workflow: str | None, assets: Assets, limits: References | None) -> dict[str, Any]:
-    """Read the settings of reference files, and the numbers that only have limits."""
+    """Read the settings of reference files, and the numbers that only have limits; return those that have an effect."""
     frame, model = reading.frame, reading.model
     if limits is not None:
         check_references(frame, assets, limits, model.id)
@@ -352,28 +358,18 @@ def _details(reading: Reading, workflow: str | None, assets: Assets, limits: Ref
     frame.number("identityGuidanceScale", minimum=0, maximum=10)
     first = frame.number("firstFrameStrength", minimum=0, maximum=1)
     last = frame.number("lastFrameStrength", minimum=0, maximum=1)
-    audio = frame.number("audioDuration", minimum=_MIN_AUDIO_SECONDS, maximum=AUDIO_SECONDS)
-    starts = {key: frame.number(f"{key}Start", minimum=0) or 0.0 for key in ("audio", "video")}
+    frame.number("audioDuration", minimum=_MIN_AUDIO_SECONDS, maximum=AUDIO_SECONDS)
+    for key in ("audioStart", "videoStart"):
+        frame.number(key, minimum=0)
     read_subjects(frame, workflow)
     read_control(reading, workflow, assets)
     last_frame = bool(frame.flag("returnLastFrame"))
     if last_frame and (limits is None or not limits.task_type):
         frame.refuse("returnLastFrame", f"is not supported by {model.id}")
-    return {
-        "audio_start": starts["audio"],
-        "audio_duration": AUDIO_SECONDS if audio is None else audio,
-        "video_start": starts["video"],
-        # 0 detaches the frame from its image (projects-4.2 §3.3).
-        "first_frame": first != 0,
-        "last_frame": last != 0,
-        "return_last_frame": last_frame,
-    }
+    # 0 detaches the frame from its image (projects-4.2 §3.3).
+    return {"first_frame": first != 0, "last_frame": last != 0, "return_last_frame": last_frame}
 
 
-def _sound(frame: Fields, family: Family, workflow: str | None, assets: Assets) -> Sound:
+def _has_sound(frame: Fields, family: Family, workflow: str | None) -> bool:
     requested = frame.flag("generateAudio")
-    if workflow in CARRIES_REFERENCE_AUDIO:
-        return "reference"
-    if not family.native_sound or requested is False:
-        return "none"
-    return "reference" if workflow is None and "referenceAudio" in assets.uploads else "native"
+    return workflow in CARRIES_REFERENCE_AUDIO or (family.native_sound and requested is not False)

@@ -19,7 +19,7 @@ from attrs import define, field
 from sogni.emulator.account.accounts import Account, decimal_text
 from sogni.emulator.faults import WAIT_MESSAGES
 from sogni.emulator.fields import present
-from sogni.emulator.projects.orders import ImageOrder, Order, VideoOrder
+from sogni.emulator.projects.orders import Order
 
 UNCLAIMED_LIFETIME = 3600
 """Seconds a finished project waits for a disconnected client."""
@@ -264,7 +264,6 @@ def finished_record(project: Project) -> ProjectRecord:
     """Return the ``project`` of ``GET /v1/projects/{id}``."""
     # Protocol notes: projects-4.2 §14.3.
     order, account, model = project.order, project.account, project.order.model
-    starting = isinstance(order, ImageOrder) and order.starting_image
     return present(
         {
             "id": project.id,
@@ -274,8 +273,8 @@ def finished_record(project: Project) -> ProjectRecord:
             "imageCount": order.count,
             "stepCount": order.steps,
             "previewCount": order.previews,
-            "hasGuideImage": starting,
-            "denoiseStrength": f"{order.denoise:g}" if isinstance(order, ImageOrder) and starting else "0",
+            "hasGuideImage": order.denoise is not None,
+            "denoiseStrength": f"{order.denoise or 0:g}",
             "costActual": {
                 "costInToken": decimal_text(project.settled_cost()),
                 "calculatedStepCount": order.performed_steps,
@@ -326,12 +325,9 @@ def _listed_job(project: Project, job: Job) -> dict[str, object]:
 
 def _shape(order: Order) -> dict[str, object]:
     """Return the size of a result, and its length if it has one."""
-    if isinstance(order, ImageOrder):
-        return present({"sizePreset": order.size_preset, "width": order.width, "height": order.height})
-    if isinstance(order, VideoOrder):
-        fps = order.fps.numerator if order.fps.denominator == 1 else float(order.fps)
-        return {"width": order.width, "height": order.height, "videoFrames": order.frames, "videoFps": fps}
-    return {}
+    fps = order.fps.numerator if order.fps.denominator == 1 else float(order.fps)
+    length = {} if order.frames is None else {"videoFrames": order.frames, "videoFps": fps}
+    return present({"sizePreset": order.size_preset, "width": order.width, "height": order.height, **length})
 
 
 def recovered_record(project: Project) -> dict[str, object]:

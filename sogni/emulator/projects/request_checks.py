@@ -164,7 +164,6 @@ class Reading:
         return {
             "project_id": str(request.raw("jobID")).upper(),
             "model": self.model,
-            "media": self.model.media,
             "count": count,
             "previews": previews,
             "token": request.raw("tokenType") or "sogni",
@@ -173,7 +172,6 @@ class Reading:
             "disable_safety": bool(request.raw("disableSafety")),
             "app_source": request.raw("appSource"),
             "steps": steps,
-            "performed_steps": steps,
             "seed": None if seed is None or seed < 0 else int(seed),
             "request": request.values,
         }
@@ -186,16 +184,15 @@ class Reading:
             return self.frame.number(key, null=True, minimum=0)
         return self.frame.number(key, null=True, minimum=limits[0], maximum=limits[1], whole=whole)
 
-    def prompts(self, *, negative: bool, required: bool = False) -> dict[str, Any]:
+    def prompts(self, *, negative: bool, required: bool = False) -> None:
         """Read the prompts; ``negative`` says whether the model takes a negative one, ``required`` whether always."""
         if self.frame.has("negativePrompt") and not negative:
             self.frame.note("negativePrompt", f"is not accepted by {self.model.id}")
-        needs = {"negative": negative and required, "style": True}
-        kinds = ("positive", "negative", "style")
-        texts = [self.frame.text(f"{it}Prompt", required=needs.get(it, False)) or "" for it in kinds]
-        return dict(zip(("prompt", "negative_prompt", "style_prompt"), texts, strict=True))
+        self.frame.text("positivePrompt")
+        self.frame.text("negativePrompt", required=negative and required)
+        self.frame.text("stylePrompt", required=True)
 
-    def control(self, names: Sequence[str], usual: float, *, of_image: bool) -> Control | None:
+    def control(self, names: Sequence[str], *, of_image: bool) -> Control | None:
         """Read the ControlNet; those of images have more settings."""
         entries = self.frame.raw("currentControlNetsJob")
         if entries is None:
@@ -211,14 +208,14 @@ class Reading:
         if of_image:
             net.text("cnImageState", required=True, allowed=("original",))
             has_image = bool(net.flag("hasImage", required=True))
-        strength = net.number("controlStrength", minimum=0, maximum=1)
+        net.number("controlStrength", minimum=0, maximum=1)
         if of_image:
             net.whole("controlMode", minimum=0, maximum=2)
             net.number("controlGuidanceStart", minimum=0, maximum=1)
             net.number("controlGuidanceEnd", minimum=0, maximum=1)
             net.flag("preprocess")
         net.leftover()
-        return None if name is None else Control(name, usual if strength is None else strength, has_image)
+        return None if name is None else Control(name, has_image)
 
     def sampling(self, *, comfy: bool | None = None) -> None:
         """Read sampler and scheduler; ``comfy`` says which form the request has, if not the media and the keys do.

@@ -59,8 +59,7 @@ class ProjectService:
         self._accept(connection, checked.order)
 
     def _accept(self, connection: Connection, order: Order) -> None:
-        kind = self.state.kinds[order.media]
-        inputs = self._inputs(connection, order, kind.uploads(order))
+        inputs = self._inputs(connection, order)
         if inputs is None:
             return
         covered = order.request.get("billingMode") == "subscription"
@@ -78,10 +77,10 @@ class ProjectService:
             connection.cut(drop)
         self.pool.add(project)
 
-    def _inputs(self, connection: Connection, order: Order, roles: list[str]) -> Mapping[str, Path] | None:
+    def _inputs(self, connection: Connection, order: Order) -> Mapping[str, Path] | None:
         """Return the uploaded files; refuse the project and return None if one is missing or of the wrong type."""
         found, missing = {}, []
-        for role in roles:
+        for role in order.uploads:
             stored = self.state.store.find(Key(order.project_id, "", role))
             if stored is None:
                 missing.append(role)
@@ -140,7 +139,7 @@ def open_project(
     state: State, order: Order, account: Account, app_id: str, inputs: Mapping[str, Path], *, covered: bool = False
 ) -> Project:
     """Reserve the price of a project and register it, or raise ``InsufficientFundsError``."""
-    quote, now = state.kinds[order.media].quote(order), state.clock()
+    quote, now = order.work.quote(state.catalogue).times(order.count), state.clock()
     cost = ZERO if covered else quote.in_token(order.token)
     free_credits = account.funds.reserve(order.token, cost, model_id=order.model.id)
     project = Project(

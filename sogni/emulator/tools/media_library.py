@@ -1,4 +1,4 @@
-"""Media of a tool run: the library that numbers refer to, artifacts, file properties, and tool errors.
+"""Media of a tool run: the library that numbers refer to, artifacts, and tool errors.
 
 Results are numbered from 0 per kind, uploads from -1 downwards.
 """
@@ -6,21 +6,14 @@ Results are numbered from 0 per kind, uploads from -1 downwards.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
 
-from attrs import asdict, define, evolve, field, frozen
-from PIL import Image
+from attrs import asdict, define, field, frozen
 
 from sogni.emulator.fields import present
-from sogni.emulator.media.codecs import lazy_module
 from sogni.emulator.projects.storage import Key
-
-if TYPE_CHECKING:
-    import av
-else:
-    av = lazy_module("av")
 
 
 class ToolError(Exception):
@@ -56,9 +49,9 @@ KINDS: tuple[Kind, ...] = ("image", "video", "audio")
 class Media:
     """One file: its storage key and properties. ``duration`` is in seconds; ``sound`` if a video has sound."""
 
-    id: str
+    id: str = ""
     kind: Kind
-    key: Key
+    key: Key = field(factory=partial(Key, "", "", ""))
     mime: str
     width: int | None = None
     height: int | None = None
@@ -156,62 +149,3 @@ class Artifacts:
     results: Sequence[Media] = ()
     parts: Sequence[Media] = ()
     facts: Mapping[str, Any] = field(factory=dict)
-
-
-_MIME = {"mov": "video/mp4", "mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac"}
-
-
-@frozen(kw_only=True)
-class Facts:
-    """Sizes in pixels, ``duration`` in seconds; ``frame_rate`` of videos only."""
-
-    mime: str
-    width: int | None = None
-    height: int | None = None
-    duration: float | None = None
-    sound: bool = False
-    frame_rate: float | None = None
-    codecs: tuple[str, ...] = ()
-
-
-def probe(path: Path, kind: Kind) -> Facts | None:
-    """Return the properties of a file, or None if it is not of the kind. Runs in a worker thread."""
-    try:
-        return _image(path) if kind == "image" else _recording(path, kind)
-    except (OSError, ValueError, SyntaxError, av.FFmpegError, Image.DecompressionBombError):
-        return None
-
-
-def _image(path: Path) -> Facts:
-    with Image.open(path) as image:
-        image.verify()
-        name = image.format or "PNG"
-        return Facts(mime=Image.MIME.get(name, "image/png"), width=image.width, height=image.height, codecs=(name,))
-
-
-def _recording(path: Path, kind: Kind) -> Facts | None:
-    with av.open(str(path)) as container:
-        streams = container.streams
-        requested = streams.video if kind == "video" else streams.audio
-        if not requested:
-            return None
-        lengths = list(_lengths(container.duration, requested[0].duration, requested[0].time_base))
-        name = next((n for n in container.format.name.split(",") if n in _MIME), "mov")
-        found = Facts(
-            mime=_MIME[name],
-            duration=max(lengths, default=None),
-            sound=bool(streams.audio),
-            codecs=tuple(stream.codec_context.name for stream in (*streams.video, *streams.audio)),
-        )
-        if kind == "audio":
-            return found
-        video = streams.video[0]
-        rate = None if video.average_rate is None else float(video.average_rate)
-        return evolve(found, width=video.width, height=video.height, frame_rate=rate)
-
-
-def _lengths(container: int | None, stream: int | None, time_base: object) -> Iterator[float]:
-    if stream is not None and time_base is not None:
-        yield float(stream * time_base)  # type: ignore[operator]  # a Fraction
-    elif container is not None:
-        yield container / av.time_base

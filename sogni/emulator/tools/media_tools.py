@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sogni.emulator.catalogue.models import Model
 from sogni.emulator.fields import present
 from sogni.emulator.media.codecs import write_audio
+from sogni.emulator.media.films import tone, write_edited
 from sogni.emulator.media.image_kind import BIREFNET, SAM3
-from sogni.emulator.media.music import Score, play
-from sogni.emulator.tools.editing import Piece, parse_subtitles, write_enlarged, write_film, write_still
+from sogni.emulator.media.pictures import enlarge
 from sogni.emulator.tools.media_library import Artifacts, Kind, Media, ToolError
-from sogni.emulator.tools.renderer import Cut, RenderRequest
 from sogni.emulator.tools.sizes import (
     Size,
     frame_count,
@@ -27,6 +27,7 @@ from sogni.emulator.tools.sizes import (
     video_model,
     video_size,
 )
+from sogni.emulator.tools.text_tools import parse_subtitles
 from sogni.emulator.tools.tool_context import Arguments, ToolContext, required, transaction
 
 Files = Mapping[str, Media | None]
@@ -41,7 +42,8 @@ async def _render(
 ) -> list[Media]:
     """Render the results of a call; ``more`` replaces its prompt, seed, number or format."""
     values: dict[str, Any] = {"prompt": work.prompt, "seed": work.chosen_seed, "count": work.variations, **more}
-    return await work.renderer.render(RenderRequest(model=model, files=present(files), details=details, **values))
+    used: dict[str, Media] = present(files)
+    return await work.renderer.render(work.renderer.order(model, used, details, **values), used)
 
 
 # Images
@@ -98,8 +100,9 @@ async def upscale_image(work: ToolContext) -> list[Media]:
     larger = size.scaled(scale)
     if max(larger.width, larger.height) > _MOST_PIXELS:
         raise _invalid(f"The result would be {larger.width}x{larger.height}; {_MOST_PIXELS} is the most")
-    produce = partial(write_enlarged, await work.renderer.path(source), (larger.width, larger.height))
-    return [await work.renderer.cut(Cut(produce, "image", "image/png", larger.width, larger.height))]
+    produce = partial(enlarge, await work.renderer.path(source), (larger.width, larger.height), format="png")
+    media = Media(kind="image", mime="image/png", width=larger.width, height=larger.height)
+    return [await work.renderer.make(media, produce)]
 
 
 _MOST_PIXELS = 15360
@@ -183,6 +186,7 @@ async def generate_speech(work: ToolContext) -> list[Media]:
 
 
 _DEFAULT_SECONDS, _ANIMATE_SECONDS = 5.0, 10.0
+_FRAMES = ("referenceImage", "referenceImageEnd")
 _END_URLS = ("reference_image_end_url", "referenceImageEndUrl", "end_image_url")
 
 
@@ -342,35 +346,36 @@ async def stitch_video(work: ToolContext) -> Artifacts:
 async def _joined(
     work: ToolContext, clips: Sequence[Media], *, audio: Media | None = None, overlap: float = 0.0
 ) -> Artifacts:
-    """Return videos played one after the other; a transition shortens all but the last."""
+    """Return a video as long as others together; a transition shortens all but the last."""
     if len(clips) == 1 and audio is None:
         return Artifacts(clips)
-    pieces = [await _piece(work, video, 0.0, (video.duration or 0.0) - overlap) for video in clips[:-1]]
-    pieces.append(await _piece(work, clips[-1]))
-    return Artifacts([await _film(work, clips[0], pieces, audio)], parts=clips)
-
-
-async def _piece(work: ToolContext, video: Media, start: float = 0.0, end: float | None = None) -> Piece:
-    seconds = (video.duration or 0.0) if end is None else end
-    return Piece(await work.renderer.path(video), start, max(0.0, seconds - start), video.sound)
+    seconds = sum(video.duration or 0.0 for video in clips) - overlap * (len(clips) - 1)
+    sound = audio is not None or any(video.sound for video in clips)
+    return Artifacts([await _film(work, clips[0], seconds=seconds, sound=sound)], parts=clips)
 
 
 async def _film(
     work: ToolContext,
     base: Media,
-    pieces: Sequence[Piece],
-    audio: Media | None = None,
+    *,
+    seconds: float | None = None,
+    sound: bool | None = None,
     size: tuple[int, int] | None = None,
 ) -> Media:
-    """Return pieces as one video, by default of the size of ``base``."""
+    """Return a video that starts like another one; what is not given is as there."""
     # The encoder requires even sides.
     width, height = size or ((base.width or 640) // 2 * 2, (base.height or 640) // 2 * 2)
-    used = [piece for piece in pieces if piece.seconds > 0.01]
-    sound = None if audio is None else await work.renderer.path(audio)
-    produce = partial(write_film, used, (width, height), sound)
-    seconds = sum(piece.seconds for piece in used)
-    with_sound = audio is not None or any(piece.sound for piece in used)
-    return await work.renderer.cut(Cut(produce, "video", "video/mp4", width, height, seconds, with_sound))
+    made = Media(
+        kind="video",
+        mime="video/mp4",
+        width=width,
+        height=height,
+        duration=base.duration if seconds is None else seconds,
+        sound=base.sound if sound is None else sound,
+    )
+    source = await work.renderer.path(base)
+    produce = partial(write_edited, source, size=(width, height), seconds=made.duration, sound=made.sound)
+    return await work.renderer.make(made, produce)
 
 
 async def _base(work: ToolContext, name: str) -> Media:
@@ -381,10 +386,11 @@ async def _base(work: ToolContext, name: str) -> Media:
     return await work.needed("video")
 
 
-async def _still(work: ToolContext, video: Media, seconds: float) -> Media:
+async def _still(work: ToolContext, video: Media) -> Media:
+    """Return a frame of a video, for what continues or replaces a part of it."""
     size = (video.width or 640) // 2 * 2, (video.height or 640) // 2 * 2
-    produce = partial(write_still, await work.renderer.path(video), seconds, size)
-    return await work.renderer.cut(Cut(produce, "image", "image/png", *size))
+    produce = partial(enlarge, await work.renderer.path(video), size, format="png")
+    return await work.renderer.make(Media(kind="image", mime="image/png", width=size[0], height=size[1]), produce)
 
 
 async def _take(work: ToolContext, files: Files, seconds: float) -> Media:
@@ -393,10 +399,10 @@ async def _take(work: ToolContext, files: Files, seconds: float) -> Media:
 
 
 async def extend_video(work: ToolContext) -> Artifacts:
-    """Extend a video from its last frame; the results are the new part and the joined video."""
+    """Extend a video; the results are the new part and the joined video."""
     base = await _base(work, "videoIndex")
-    still = await _still(work, base, base.duration or 0.0)
-    part = await _take(work, {"referenceImage": still}, work.arguments.number("duration") or _DEFAULT_SECONDS)
+    seconds = work.arguments.number("duration") or _DEFAULT_SECONDS
+    part = await _take(work, {"referenceImage": await _still(work, base)}, seconds)
     return Artifacts([part, *(await _joined(work, [base, part])).results])
 
 
@@ -411,17 +417,16 @@ async def replace_video_segment(work: ToolContext) -> Artifacts:
     if end < start or (end == start and index is None):
         raise _invalid("endSeconds must be greater than startSeconds")
     if index is None:
-        files = {"referenceImage": await _still(work, base, start), "referenceImageEnd": await _still(work, base, end)}
-        replacement = await _take(work, files, end - start)
-        piece = await _piece(work, replacement, 0.0, end - start)
+        still = await _still(work, base)
+        replacement, seconds = await _take(work, dict.fromkeys(_FRAMES, still), end - start), end - start
     else:
         replacement = work.library.pick("video", int(index))
         first = args.number("replacementStartSeconds") or 0.0
         last = min(replacement.duration or 0.0, args.number("replacementEndSeconds") or replacement.duration or 0.0)
         if not 0 <= first < last:
             raise _invalid("replacementEndSeconds must be greater than replacementStartSeconds")
-        piece = await _piece(work, replacement, first, last)
-    result = await _film(work, base, [await _piece(work, base, 0.0, start), piece, await _piece(work, base, end)])
+        seconds = last - first
+    result = await _film(work, base, seconds=start + seconds + length - end, sound=base.sound or replacement.sound)
     return Artifacts([replacement, result] if index is None else [result], parts=[replacement])
 
 
@@ -439,7 +444,7 @@ async def overlay_video(work: ToolContext) -> list[Media]:
             work.library.pick("image", int(entry["sourceImageIndex"]))
         elif work.library.newest("image") is None:
             raise ToolError("MEDIA_REQUIRED", f"overlays[{number}] has no image")
-    return [await _film(work, base, [await _piece(work, base)])]
+    return [await _film(work, base)]
 
 
 async def add_subtitles(work: ToolContext) -> list[Media]:
@@ -455,7 +460,7 @@ async def add_subtitles(work: ToolContext) -> list[Media]:
         timed = isinstance(start, int | float) and isinstance(end, int | float) and end > start
         if not timed or not isinstance(text, str):
             raise _invalid(f"cues[{number}] must have startSeconds, a later endSeconds, and text")
-    return [await _film(work, base, [await _piece(work, base)])]
+    return [await _film(work, base)]
 
 
 async def upscale_video(work: ToolContext) -> list[Media]:
@@ -465,7 +470,7 @@ async def upscale_video(work: ToolContext) -> list[Media]:
     target = work.arguments.number("targetResolution") or (1080 if min(width, height) < 720 else 1440)
     factor = max(1.0, target / min(width, height))
     size = round(width * factor / 2) * 2, round(height * factor / 2) * 2
-    return [await _film(work, base, [await _piece(work, base)], size=size)]
+    return [await _film(work, base, size=size)]
 
 
 _TRANSITION_SECONDS = 2.5
@@ -522,14 +527,13 @@ async def dance_montage(work: ToolContext) -> Artifacts:
         )
         for part in range(count)
     )
-    score = Score(words=dance, seed=len(dance), seconds=seconds, bpm=124)
-    produce = partial(_write_music, score)
-    music = await work.renderer.cut(Cut(produce, "audio", "audio/mpeg", duration=seconds))
+    produce = partial(_write_music, dance, seconds)
+    music = await work.renderer.make(Media(kind="audio", mime="audio/mpeg", duration=seconds), produce)
     return await _joined(work, clips, audio=music)
 
 
-def _write_music(score: Score, path: Any) -> None:
-    write_audio(path, play(score), "mp3")
+def _write_music(dance: str, seconds: float, path: Path) -> None:
+    write_audio(path, tone(seconds, dance), "mp3")
 
 
 _DANCES = {

@@ -23,69 +23,17 @@ from attrs import define, evolve, field, frozen
 
 from sogni.emulator.account.accounts import Account, InsufficientFundsError, Token
 from sogni.emulator.catalogue.models import Model
-from sogni.emulator.projects.orders import AudioOrder, ImageOrder, Order, SpeechOrder, VideoOrder
+from sogni.emulator.media.codecs import probe
+from sogni.emulator.projects.orders import Order
 from sogni.emulator.projects.projects import Project
 from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, REQUEST_TEMPLATE, check_request
 from sogni.emulator.projects.storage import SIGNATURE, AccessDeniedError, Key, Producer, StoredFile
 from sogni.emulator.rendering.service import open_project
 from sogni.emulator.rendering.workers import WorkerPool
 from sogni.emulator.state import State
-from sogni.emulator.tools.media_library import Kind, Media, MediaLibrary, ToolError, probe
+from sogni.emulator.tools.media_library import Kind, Media, MediaLibrary, ToolError
 
 _CONTEXT_SLOTS = 16
-
-
-@frozen(kw_only=True)
-class RenderRequest:
-    """A result to render. ``files`` maps upload roles to media; ``details`` are further keys of the key frame."""
-
-    model: Model
-    prompt: str
-    negative_prompt: str = ""
-    seed: int
-    count: int = 1
-    output_format: str
-    files: Mapping[str, Any] = field(factory=dict)
-    details: Mapping[str, Any] = field(factory=dict)
-
-
-def request(
-    requested: RenderRequest, project_id: str, token: str, app_source: str | None, *, safe: bool = True
-) -> dict[str, object]:
-    """Return the payload of a ``jobRequest``."""
-    model, files = requested.model, requested.files
-    frame = {
-        **KEY_FRAME_TEMPLATE,
-        "strength": 0.5,
-        "scheduler": None,
-        "timeStepSpacing": None,
-        "modelID": model.id,
-        "positivePrompt": requested.prompt,
-        "stylePrompt": "",
-        "seed": requested.seed,
-        **{f"has{role[0].upper()}{role[1:]}": True for role in files if not role.startswith("contextImage")},
-        **requested.details,
-    }
-    if model.media != "audio" and not model.id.startswith("seedance"):
-        frame.setdefault("negativePrompt", requested.negative_prompt)
-    if model.media in ("image", "model"):
-        slots = range(1, _CONTEXT_SLOTS + 1)
-        frame |= {f"hasContextImage{slot}": f"contextImage{slot}" in files for slot in slots}
-    else:
-        frame |= {"comfySampler": None, "comfyScheduler": None}
-    values = {
-        **REQUEST_TEMPLATE,
-        "keyFrames": [frame],
-        "previews": 0,
-        "numberOfImages": requested.count,
-        "jobID": project_id,
-        "disableSafety": not safe,
-        "tokenType": "spark" if model.spark_only else token,
-        "outputFormat": requested.output_format,
-    }
-    return values if app_source is None else {**values, "appSource": app_source}
-
-
 _LIMIT = 200 * 1024**2
 _TIMEOUT = aiohttp.ClientTimeout(total=30)
 _CHUNK = 256 * 1024
@@ -119,8 +67,8 @@ class Fetcher:
         found = await self.state.store.run(probe, await self.state.store.ready(stored), kind)
         if found is None:
             return None
-        media = Media(id=key.item_id or key.role, kind=kind, key=key, mime=stored.content_type or found.mime)
-        return evolve(media, width=found.width, height=found.height, duration=found.duration, sound=found.sound)
+        facts = {name: getattr(found, name) for name in ("width", "height", "duration", "sound")}
+        return Media(id=key.item_id or key.role, kind=kind, key=key, mime=stored.content_type or found.mime, **facts)
 
     def _own(self, url: str) -> Key | None:
         """Return the file that a URL of this emulator's storage grants, or None for any other URL."""
@@ -193,19 +141,6 @@ class ToolCall:
     """Called for every amount charged for the call."""
 
 
-@frozen
-class Cut:
-    """A file made from others: the function that writes it, and its properties."""
-
-    produce: Producer
-    kind: Kind
-    mime: str
-    width: int | None = None
-    height: int | None = None
-    duration: float | None = None
-    sound: bool = False
-
-
 @define(eq=False)
 class Renderer:
     """Does the work of tools. Its methods belong to the server's event loop; cancellation cancels the project."""
@@ -217,10 +152,9 @@ class Renderer:
     spent: Decimal = Decimal(0)
     failures: list[ToolError] = field(factory=list)
 
-    async def render(self, requested: RenderRequest) -> list[Media]:
-        """Render results and charge for them."""
-        order = order_of(self.state, requested, self.call)
-        inputs = {_ROLES.get(role, role): await self.path(media) for role, media in requested.files.items()}
+    async def render(self, order: Order, files: Mapping[str, Media]) -> list[Media]:
+        """Render the results of an order and charge for them."""
+        inputs = {_ROLES.get(role, role): await self.path(media) for role, media in files.items()}
         project = self._start(order, inputs)
         try:
             await project.wait_for_end()
@@ -230,6 +164,57 @@ class Renderer:
         finally:
             project.claimed = True
         return await self._results(project)
+
+    def order(
+        self,
+        model: Model,
+        files: Mapping[str, Media],
+        details: Mapping[str, Any],
+        *,
+        prompt: str,
+        negative_prompt: str = "",
+        seed: int,
+        count: int = 1,
+        output_format: str,
+    ) -> Order:
+        """Return the order for a request, or raise ``ToolError`` if the service refuses it.
+
+        ``files`` maps upload roles to media; ``details`` are further keys of the key frame.
+        """
+        call = self.call
+        frame = {
+            **KEY_FRAME_TEMPLATE,
+            **dict.fromkeys(("scheduler", "timeStepSpacing")),
+            "strength": 0.5,
+            "modelID": model.id,
+            "positivePrompt": prompt,
+            "stylePrompt": "",
+            "seed": seed,
+            **{f"has{role[0].upper()}{role[1:]}": True for role in files if not role.startswith("contextImage")},
+            **details,
+        }
+        if model.media != "audio" and not model.id.startswith("seedance"):
+            frame.setdefault("negativePrompt", negative_prompt)
+        if model.media in ("image", "model"):
+            slots = range(1, _CONTEXT_SLOTS + 1)
+            frame |= {f"hasContextImage{slot}": f"contextImage{slot}" in files for slot in slots}
+        else:
+            frame |= {"comfySampler": None, "comfyScheduler": None}
+        payload = {
+            **REQUEST_TEMPLATE,
+            "keyFrames": [frame],
+            "previews": 0,
+            "numberOfImages": count,
+            "jobID": self.state.ids.uuid(),
+            "disableSafety": not call.safe,
+            "tokenType": "spark" if model.spark_only else call.token,
+            "outputFormat": output_format,
+            **({} if call.app_source is None else {"appSource": call.app_source}),
+        }
+        checked = check_request(payload, self.state.catalogue, self.state.kinds, "fast")
+        if checked.order is None:
+            raise ToolError("INVALID_ARGUMENTS", checked.message)
+        return checked.order
 
     def _paid(self, token: Token, amount: Decimal) -> None:
         self.spent += amount
@@ -261,12 +246,11 @@ class Renderer:
             raise self.failures[-1]
         return results
 
-    async def cut(self, cut: Cut) -> Media:
-        """Make a file from others."""
+    async def make(self, media: Media, produce: Producer) -> Media:
+        """Make a file from others; ``media`` has its properties."""
         item = self.state.ids.uuid()
-        key = Key(APP_ID, item, "complete")
-        self.state.store.put_later(key, cut.produce, cut.mime)
-        media = _cut_media(cut, item, key)
+        media = evolve(media, id=item, key=Key(APP_ID, item, "complete"))
+        self.state.store.put_later(media.key, produce, media.mime)
         try:
             await self.path(media)
         except (OSError, ValueError) as error:
@@ -289,24 +273,19 @@ class Renderer:
 class Estimate(Renderer):
     """Adds up the price of the work; nothing is made, charged or read."""
 
-    async def render(self, requested: RenderRequest) -> list[Media]:
-        order = order_of(self.state, requested, self.call)
-        self.spent: Decimal = self.spent + self.state.kinds[order.media].quote(order).in_token(order.token)
+    async def render(self, order: Order, files: Mapping[str, Media]) -> list[Media]:
+        price = order.work.quote(self.state.catalogue).times(order.count)
+        self.spent: Decimal = self.spent + price.in_token(order.token)
         return [described(order, Key(order.project_id, str(index), ""), 0) for index in range(order.count)]
 
-    async def cut(self, cut: Cut) -> Media:
-        return _cut_media(cut, "", Key("", "", cut.kind))
+    async def make(self, media: Media, produce: Producer) -> Media:
+        return media
 
     async def path(self, media: Media) -> Path:
         return Path()
 
     async def fetch(self, url: str, kind: Kind) -> Media:
         return placeholder(kind)
-
-
-def _cut_media(cut: Cut, id: str, key: Key) -> Media:
-    facts = {name: getattr(cut, name) for name in ("kind", "mime", "width", "height", "duration", "sound")}
-    return Media(id=id, key=key, **facts)
 
 
 _PLACEHOLDERS: Mapping[Kind, Mapping[str, Any]] = {
@@ -322,20 +301,8 @@ def placeholder(kind: Kind) -> Media:
     return Media(id="", kind=kind, key=Key("", "", kind), **_PLACEHOLDERS[kind])
 
 
-def order_of(state: State, requested: RenderRequest, call: ToolCall) -> Order:
-    """Return the order for a request, or raise ``ToolError`` if the service refuses it."""
-    payload = request(requested, state.ids.uuid(), call.token, call.app_source, safe=call.safe)
-    checked = check_request(payload, state.catalogue, state.kinds, "fast")
-    if checked.order is None:
-        raise ToolError("INVALID_ARGUMENTS", checked.message)
-    return checked.order
-
-
 def described(order: Order, key: Key, seed: int) -> Media:
     """Return the properties of the result of an order."""
-    media = Media(id=key.item_id, kind=order.media, key=key, mime=order.content_type, seed=seed)
-    if isinstance(order, ImageOrder | VideoOrder):
-        media = evolve(media, width=order.width, height=order.height)
-    if isinstance(order, VideoOrder):
-        return evolve(media, duration=float(Fraction(order.frames) / order.fps), sound=order.sound != "none")
-    return evolve(media, duration=order.duration) if isinstance(order, AudioOrder | SpeechOrder) else media
+    length = order.duration if order.frames is None else float(Fraction(order.frames) / order.fps)
+    shape: dict[str, Any] = {"width": order.width, "height": order.height, "duration": length, "sound": order.sound}
+    return Media(id=key.item_id, kind=order.media, key=key, mime=order.content_type, seed=seed, **shape)

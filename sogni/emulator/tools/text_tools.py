@@ -7,6 +7,7 @@ of step. Nothing here costs anything as a step.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -15,7 +16,8 @@ from typing import Any
 from sogni.core.tools.hosted import parameters_of, tool_names
 from sogni.emulator.catalogue.models import MODELS
 from sogni.emulator.fields import present
-from sogni.emulator.tools.media_library import KINDS, Artifacts, Kind, Media, ToolError, UserNeededError, probe
+from sogni.emulator.media.codecs import probe
+from sogni.emulator.tools.media_library import KINDS, Artifacts, Kind, Media, ToolError, UserNeededError
 from sogni.emulator.tools.tool_context import ToolContext, checked_arguments
 
 _MOST_SCENES = 12
@@ -196,6 +198,25 @@ def summary_of(name: str, result: Mapping[str, Any]) -> str | None:
         return None
     fits, units = "fits" if result["fits_budget"] else "exceeds", result["estimated_capacity_units"]
     return f"A plan of {len(result['steps'])} steps, about {units} units; it {fits} the budget."
+
+
+_TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
+_CUE = re.compile(rf"{_TIME}\s*-->\s*{_TIME}[^\n]*\n(.*?)(?=\n\s*\n|\Z)", re.DOTALL)
+
+
+def parse_subtitles(text: str) -> list[tuple[float, float, str]]:
+    """Parse SRT or VTT."""
+    cues = []
+    for *times, words in _CUE.findall(text.replace("\r\n", "\n").replace("\ufeff", "")):
+        start, end = (
+            int(hours or 0) * 3600 + int(minutes) * 60 + float(f"{seconds}.{part}")
+            for hours, minutes, seconds, part in (times[:4], times[4:])
+        )
+        if end > start:
+            cues.append((start, end, re.sub(r"<[^>]+>", "", words).strip()))
+    if not cues:
+        raise ToolError("INVALID_ARGUMENTS", "srt contains no valid cue")
+    return cues
 
 
 # Helpers of workflows

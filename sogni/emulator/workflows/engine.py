@@ -18,10 +18,10 @@ from attrs import define, field
 from sogni.core.tools.hosted import parameters_of, tool_names
 from sogni.emulator.account.accounts import Account, Token
 from sogni.emulator.persistence import ENDED, Archive, Event, EventLog, RunStatus
-from sogni.emulator.tools.editing import parse_subtitles
 from sogni.emulator.tools.media_library import KINDS, Kind, Media, MediaLibrary, ToolError, UserNeededError
 from sogni.emulator.tools.renderer import ToolCall
 from sogni.emulator.tools.runner import ToolRunner
+from sogni.emulator.tools.text_tools import parse_subtitles
 from sogni.emulator.workflows.runs import INPUT_MEDIA, SETTLED, Run, Step
 
 

@@ -254,10 +254,10 @@ def left_to_the_service(model: Any) -> tuple[str, ...]:
 
 CATALOGUE = emulated.Catalogue({"image": 1, "video": 1, "audio": 1, "model": 1})
 EMULATED: Any = {
-    "image": ImageKind(CATALOGUE),
-    "video": VideoKind(CATALOGUE),
-    "audio": AudioKind(CATALOGUE),
-    "model": ModelKind(CATALOGUE),
+    "image": ImageKind(),
+    "video": VideoKind(),
+    "audio": AudioKind(),
+    "model": ModelKind(),
 }
 
 

@@ -13,7 +13,6 @@ from PIL import Image
 
 from sogni.emulator import LocalSupernet
 from sogni.emulator.media.codecs import write_video
-from sogni.emulator.media.music import Speech
 from tests.emulator.media.helpers import as_image, clip, distance, make, opened, picture, tone, video_request
 from tests.emulator.wire import Payload, Wire, job_request, key_frame, new_id, of_type
 
@@ -101,9 +100,8 @@ def test_speech_is_as_long_as_its_script_and_sounds_like_its_voice(wire: Wire, s
         speech_request(DESIGN, instruct="an old man", seed=1),
     ]
     files = [opened(result_of(wire, request)) for request in requests]
-    assert [file.seconds for file in files] == pytest.approx(
-        [Speech(text="Hello there.", voice="", seed=0).seconds] * 3, abs=0.01
-    )
+    # Four syllables, and the pauses after a word and a sentence.
+    assert [file.seconds for file in files] == pytest.approx([4 * 0.18 + 0.07 + 0.3] * 3, abs=0.01)
     assert len({file.samples.tobytes() for file in files if file.samples is not None}) == 3
     assert supernet.violations == []
 
@@ -137,21 +135,17 @@ def test_a_video_is_enlarged_and_keeps_its_frames(wire: Wire, supernet: LocalSup
     source = clip(tmp_path / "clip.mp4", frames=4, size=(160, 120))
     video = opened(make(wire, FLASHVSR, {"referenceVideo": source}, **UPSCALING))
     assert (len(video.frames), video.fps, video.frames[0].size, video.samples) == (4, 12, (1440, 1080), None)
-    assert [distance(frame, Image.new("RGB", (8, 8))) > 128 for frame in video.frames] == [False, False, True, True]
+    assert distance(video.frames[0], Image.new("RGB", (8, 8))) < 6
     assert supernet.violations == []
 
 
-def test_sound_is_kept_and_sharper_frames_differ(wire: Wire, tmp_path: Path) -> None:
+def test_a_video_with_sound_keeps_having_sound(wire: Wire, tmp_path: Path) -> None:
     frames = [as_image(picture("darkred", (160, 120)))] * 4
     block = np.full((2, 48_000), 0.25, dtype=np.float32)
     write_video(tmp_path / "clip.mp4", frames, 4, [block], "mp4")  # type: ignore[arg-type]
     source = (tmp_path / "clip.mp4").read_bytes()
-    stable, sharper = [
-        opened(make(wire, FLASHVSR, {"referenceVideo": source}, **UPSCALING | {"detailPreference": detail}))
-        for detail in ("stable", "sharper")
-    ]
-    assert stable.seconds == pytest.approx(1, abs=0.1)
-    assert distance(stable.frames[0], sharper.frames[0]) > 0
+    video = opened(make(wire, FLASHVSR, {"referenceVideo": source}, **UPSCALING))
+    assert video.seconds == pytest.approx(1, abs=0.1)
 
 
 def test_an_image_is_enlarged(wire: Wire, supernet: LocalSupernet) -> None:

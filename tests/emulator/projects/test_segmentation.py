@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw
 
 from sogni.emulator.catalogue.models import Model
 from sogni.emulator.fields import Fields, Finding
-from sogni.emulator.media.image_kind import BIREFNET, SAM3, check_segmentation, segment
-from sogni.emulator.projects.orders import Segmentation
+from sogni.emulator.media.image_kind import BIREFNET, SAM3, check_segmentation
+from sogni.emulator.media.pictures import cut_out
 
 WHOLE = {"points": [], "boxes": [], "threshold": 0.5, "applyMask": False}
 
@@ -27,15 +27,6 @@ def picture(tmp_path: Path) -> Path:
     return tmp_path / "squares.png"
 
 
-def masked(picture: Path, **prompt: Any) -> tuple[bool, bool, bool]:
-    """Return whether the red square, the blue one and the background belong to the mask."""
-    path = picture.with_name("mask.png")
-    segment(Segmentation(prompt={**WHOLE, **prompt} if prompt else None, cut_out=False), picture, path)
-    with Image.open(path) as mask:
-        assert (mask.format, mask.mode, mask.size) == ("PNG", "L", (800, 400))
-        return tuple(mask.getpixel(place) == 255 for place in ((200, 200), (600, 200), (400, 200)))  # type: ignore[return-value]
-
-
 def point(x: float, label: str = "positive") -> dict[str, Any]:
     return {"x": x, "y": 0.5, "label": label}
 
@@ -44,25 +35,19 @@ def box(x0: float, x1: float, label: str = "positive") -> dict[str, Any]:
     return {"x0": x0, "y0": 0, "x1": x1, "y1": 1, "label": label}
 
 
-def test_the_mask_covers_points_and_boxes_else_the_middle(picture: Path) -> None:
-    assert masked(picture) == (True, True, True)
-    assert masked(picture, text="squares") == (True, True, True)
-    assert masked(picture, points=[point(0.25)]) == (True, False, False)
-    assert masked(picture, points=[point(0.25), point(0.75)]) == (True, True, False)
-    assert masked(picture, points=[point(0.25), point(0.75), point(0.25, "negative")]) == (False, True, False)
-    assert masked(picture, boxes=[box(0.6, 1)]) == (False, True, False)
-    assert masked(picture, boxes=[box(0.6, 1, "negative")], text="squares") == (True, False, True)
+def test_the_middle_is_cut_out(picture: Path) -> None:
+    mask, cut = picture.with_name("mask.png"), picture.with_name("cut.png")
+    cut_out(picture, mask, mask_only=True)
+    cut_out(picture, cut, mask_only=False)
+    with Image.open(mask) as image:
+        assert (image.mode, image.size, image.getpixel((400, 200)), image.getpixel((0, 0))) == ("L", (800, 400), 255, 0)
+    with Image.open(cut) as image:
+        assert (image.mode, image.getpixel((250, 200)), image.getpixel((0, 0))) == (
+            "RGBA", (255, 0, 0, 255), (255, 255, 255, 0),
+        )  # fmt: skip
 
 
-def test_a_cut_out_is_the_masked_image(picture: Path) -> None:
-    path = picture.with_name("cut.png")
-    segment(Segmentation(prompt={**WHOLE, "points": [point(0.25)]}, cut_out=True), picture, path)
-    with Image.open(path) as cut:
-        assert (cut.mode, cut.size) == ("RGBA", (800, 400))
-        assert (cut.getpixel((200, 200)), cut.getpixel((600, 200))) == ((255, 0, 0, 255), (0, 0, 255, 0))
-
-
-def checked(model: str, **frame: Any) -> tuple[Segmentation | None, list[str]]:
+def checked(model: str, **frame: Any) -> tuple[bool | None, list[str]]:
     findings: list[Finding] = []
     asked = check_segmentation(Fields(frame, "$", findings), Model(id=model, name=model, tier="segmentation"))
     return asked, [str(it) for it in findings if it.refused]
@@ -73,7 +58,7 @@ def test_other_models_have_no_segmentation() -> None:
 
 
 def test_birefnet_reads_whether_to_cut_out() -> None:
-    assert checked(BIREFNET, applyMask=True) == (Segmentation(prompt=None, cut_out=True), [])
+    assert checked(BIREFNET, applyMask=True) == (True, [])
     assert checked(BIREFNET)[1] == ["$.applyMask is missing"]
 
 
@@ -81,10 +66,7 @@ PROMPT = {**WHOLE, "points": [point(0.5)], "multimask": True}
 
 
 def test_sam3_gets_its_prompt() -> None:
-    assert checked(SAM3, sam3Prompt={**PROMPT, "applyMask": True, "maxInstances": 3}) == (
-        Segmentation(prompt={**PROMPT, "applyMask": True, "maxInstances": 3}, cut_out=True),
-        [],
-    )
+    assert checked(SAM3, sam3Prompt={**PROMPT, "applyMask": True, "maxInstances": 3}) == (True, [])
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,8 @@ from PIL import Image
 
 from sogni.emulator import LocalSupernet
 from sogni.emulator.catalogue.models import Catalogue
-from sogni.emulator.media.codecs import write_audio, write_video
-from sogni.emulator.tools.editing import Piece, parse_subtitles, write_film
-from sogni.emulator.tools.media_library import ToolError, probe
+from sogni.emulator.media.codecs import probe, write_audio, write_video
+from sogni.emulator.tools.media_library import ToolError
 from sogni.emulator.tools.sizes import (
     Size,
     frame_count,
@@ -30,8 +29,9 @@ from sogni.emulator.tools.sizes import (
     video_model,
     video_size,
 )
+from sogni.emulator.tools.text_tools import parse_subtitles
 from sogni.emulator.tools.tool_context import Arguments, ToolContext
-from tests.emulator.media.helpers import as_image, distance, loudness, opened, picture, tone
+from tests.emulator.media.helpers import as_image, distance, picture, tone
 from tests.emulator.tools.helpers import Tools
 
 SIZE = (96, 64)
@@ -42,15 +42,6 @@ def clip(path: Path, color: str, seconds: float = 1.0, *, sound: bool = False) -
     blocks = [np.full((2, round(seconds * 48_000)), 0.5, dtype=np.float32)] if sound else None
     write_video(path, frames, Fraction(12), blocks, "mp4")
     return path
-
-
-def test_pieces_bring_their_sound_or_silence(tmp_path: Path) -> None:
-    loud, still = clip(tmp_path / "loud.mp4", "red", sound=True), clip(tmp_path / "still.mp4", "blue")
-    write_film([Piece(still, 0, 1, False), Piece(loud, 0, 1, True)], SIZE, None, tmp_path / "film.mp4")
-    made = opened((tmp_path / "film.mp4").read_bytes())
-    assert made.samples is not None
-    assert loudness(made.samples, made.sample_rate, 0.1, 0.8) < 0.01
-    assert loudness(made.samples, made.sample_rate, 1.2, 1.8) > 0.3
 
 
 @pytest.mark.parametrize(
@@ -210,7 +201,7 @@ def test_parts_of_an_image_are_marked(tools: Tools) -> None:
         assert (marked.mime, image.mode, image.size) == ("image/png", mode, (256, 256))
 
 
-def test_an_image_becomes_a_block(tools: Tools) -> None:
+def test_an_image_becomes_a_model(tools: Tools) -> None:
     tools.still(), tools.still(seed=8)
     outcome = tools.run("image_to_3d", sourceImageIndex=0, backViewImageIndex=1, textureSize=1024, meshTargetFaces=5000)
     model = outcome.media[0]
@@ -222,7 +213,7 @@ def test_an_image_becomes_a_block(tools: Tools) -> None:
     assert (magic, version, length, kind) == (b"glTF", 2, len(content), b"JSON")
     document = json.loads(content[20 : 20 + size])
     data = content[28 + size :]
-    assert (len(document["meshes"][0]["primitives"]), len(document["images"])) == (4, 2)
+    assert (len(document["meshes"][0]["primitives"]), len(document["images"])) == (2, 2)
     assert document["buffers"][0]["byteLength"] == len(data)
     view = document["bufferViews"][document["images"][0]["bufferView"]]
     picture = Image.open(io.BytesIO(data[view["byteOffset"] : view["byteOffset"] + view["byteLength"]]))
