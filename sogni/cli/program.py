@@ -28,6 +28,7 @@ from sogni.cli.music import music
 from sogni.cli.output import escape_unencodable
 from sogni.cli.project import project
 from sogni.cli.replay import replay
+from sogni.cli.serve import serve
 from sogni.cli.speech import speech
 from sogni.cli.template import template
 from sogni.cli.three_d import three_d
@@ -92,6 +93,7 @@ _COMMANDS = (
         config,
     ),
     emulator,
+    serve,
 )
 for _command in _COMMANDS:
     sogni.add_command(_command)

@@ -36,6 +36,7 @@ def test_help_is_printed_without_a_command(sogni: Run) -> None:
     "command",
     [
         *[(), ("image",), ("video",), ("music",), ("models",), ("account",), ("check",), ("doctor",), ("emulator",)],
+        ("serve",),
         *[("batch",), ("login",), ("logout",)],
         *[("estimate",), ("estimate", "image"), ("estimate", "video"), ("estimate", "music")],
         *[("workflow", it) for it in ("start", "watch", "list", "get", "save", "cancel", "resume", "reseed", "check")],

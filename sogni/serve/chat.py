@@ -1,0 +1,474 @@
+"""`POST /v1/chat/completions`: completions over the socket, whole or as a stream of events.
+
+A token costs the server one JSON string and one write: all that does not change between the chunks of an answer is
+encoded once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field, frozen
+
+from sogni.errors import SogniError, ValidationError
+from sogni.serve.costs import Charge
+from sogni.serve.errors import RequestError, invalid, reported, unsupported_value
+from sogni.serve.fields import Fields, kind_of, shown
+from sogni.serve.requests import Call, JsonResponse, Response
+
+if TYPE_CHECKING:
+    from sogni.serve.requests import Send
+    from sogni_async import ChatCompletionChunk, ChatCompletionResult, ChatStream, TokenUsage
+
+TIMEOUT = 600.0
+"""Seconds for a whole answer, or for each wait for the next chunk of a stream."""
+
+_IGNORED = (
+    "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
+    "prompt_cache_options", "verbosity", "parallel_tool_calls", "prediction", "moderation",
+)  # fmt: skip
+"""What changes nothing about an answer, or only how well it suits."""
+_REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = {
+    "n": ((1,), "Sogni answers once; send the request again for another answer"),
+    "logprobs": ((False,), "Sogni does not report probabilities"),
+    "top_logprobs": ((0,), "Sogni does not report probabilities"),
+    "logit_bias": (({},), "Sogni cannot change the probability of tokens"),
+    "seed": ((), "Sogni does not repeat answers"),
+    "modalities": ((["text"],), "Sogni answers with text; see /v1/audio/speech"),
+    "audio": ((), "Sogni answers with text; see /v1/audio/speech"),
+    "web_search_options": ((), "Sogni does not search the web"),
+    "functions": (([],), "use tools"),
+    "function_call": (("none", "auto"), "use tool_choice"),
+}
+_EFFORTS: Mapping[str, bool] = {
+    "none": False,
+    "minimal": False,
+    "low": True,
+    "medium": True,
+    "high": True,
+    "xhigh": True,
+    "max": True,
+}
+_ROLES = ("system", "developer", "user", "assistant", "tool")
+_NUMBERS = ("temperature", "top_p", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty")
+_FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter"})
+
+
+async def chat_completions(call: Call) -> Response:
+    """Answer with a completion."""
+    fields = await call.json()
+    model = await call.models.chat(fields.text("model"))
+    call.note(model=model)
+    options, streamed, usage = _options(fields)
+    messages = await _messages(fields)
+    fields.end()
+    request = {"model": model, "messages": messages, **options, "timeout": TIMEOUT}
+    charge = await call.costs.reserve_chat(**request)
+    if not streamed:
+        try:
+            result = await call.client.chat.completions.create(**request)
+        except ValidationError:
+            await charge.forget()
+            raise
+        await charge.settle_chat(result.cost)
+        call.note(tokens=result.usage.completion_tokens, cost=charge.cost, paid_in=charge.token)
+        return JsonResponse(_document(result, model), cost=charge)
+    try:
+        stream = await call.client.chat.completions.create(**request, stream=True)
+    except ValidationError:
+        await charge.forget()
+        raise
+    try:
+        # An error before the first chunk is still an HTTP error.
+        first = await anext(aiter(stream), None)
+    except BaseException:
+        await stream.close()
+        raise
+    return _Events(call, stream, first, model, charge, usage)
+
+
+def _options(fields: Fields) -> tuple[dict[str, Any], bool, bool]:
+    """Return the options of a completion, whether it is streamed, and whether the stream ends with the usage."""
+    streamed = fields.boolean("stream") or False
+    stream_options = Fields(fields.mapping("stream_options"), within="stream_options")
+    usage = stream_options.boolean("include_usage") or False
+    stream_options.ignore(["include_obfuscation"])
+    stream_options.end()
+    fields.refuse(_REFUSED)
+    fields.ignore(_IGNORED)
+    limits = [fields.integer("max_tokens", 1), fields.integer("max_completion_tokens", 1)]
+    options: dict[str, Any] = {"max_tokens": limits[0] if limits[1] is None else limits[1]}
+    options |= {name: fields.number(name) for name in _NUMBERS}
+    options["top_k"] = fields.integer("top_k")
+    options["stop"] = _stop(fields.take("stop"))
+    options["think"] = _thinking(fields)
+    options["tools"], options["tool_choice"] = _tools(fields)
+    options["response_format"] = _response_format(fields.take("response_format"))
+    return {name: value for name, value in options.items() if value is not None}, streamed, usage
+
+
+def _stop(value: Any) -> Any:
+    given = [value] if isinstance(value, str) else value
+    if given is None or given == []:
+        return None
+    if not isinstance(given, list) or not all(isinstance(it, str) and it for it in given) or len(given) > 4:
+        raise invalid("stop", "stop must be a string, or a list of up to 4 strings.")
+    return given
+
+
+def _thinking(fields: Fields) -> bool | None:
+    """Return whether the model is to reason first; None leaves it to the service."""
+    effort = fields.one_of("reasoning_effort", _EFFORTS)
+    # As other servers of open models have it.
+    template = Fields(fields.mapping("chat_template_kwargs"), within="chat_template_kwargs")
+    enabled = template.boolean("enable_thinking")
+    template.end()
+    if enabled is not None:
+        return enabled
+    return None if effort is None else _EFFORTS[effort]
+
+
+def _tools(fields: Fields) -> tuple[Any, Any]:
+    tools, choice = fields.objects("tools"), fields.take("tool_choice")
+    names = []
+    for place, tool in enumerate(tools or ()):
+        function = tool.get("function")
+        if tool.get("type", "function") != "function":
+            raise unsupported_value(f"tools[{place}].type", f"tools[{place}].type must be 'function'.")
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            raise invalid(f"tools[{place}].function", f"tools[{place}].function must be an object with a name.")
+        names.append(function["name"])
+    if isinstance(choice, dict):
+        function = choice.get("function")
+        if choice.get("type") != "function" or not isinstance(function, dict):
+            raise unsupported_value("tool_choice", "tool_choice must be 'none', 'auto', 'required' or a function.")
+        if function.get("name") not in names:
+            name = shown(function.get("name"))
+            raise invalid("tool_choice", f"tool_choice must name one of the tools, got {name}.")
+    elif choice is not None and choice not in ("none", "auto", "required"):
+        raise invalid("tool_choice", f"tool_choice must be none, auto, required or a function, got {shown(choice)}.")
+    if choice is not None and not tools:
+        if choice in ("none", "auto"):
+            choice = None
+        else:
+            raise invalid("tool_choice", "tool_choice is only allowed together with tools.")
+    return tools or None, choice
+
+
+def _response_format(value: Any) -> Any:
+    if value is None:
+        return None
+    kind = value.get("type") if isinstance(value, dict) else None
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return {"type": "json_object"}
+    if kind != "json_schema":
+        raise invalid("response_format", "response_format.type must be text, json_object or json_schema.")
+    schema = value.get("json_schema")
+    if not isinstance(schema, dict) or not isinstance(schema.get("schema"), dict):
+        raise invalid("response_format", "response_format.json_schema must be an object with a schema.")
+    return value
+
+
+# Messages
+
+
+async def _messages(fields: Fields) -> list[dict[str, Any]]:
+    given = fields.objects("messages")
+    if not given:
+        raise invalid("messages", "messages must be a list with at least one message.")
+    return [await _message(f"messages[{place}]", message) for place, message in enumerate(given)]
+
+
+async def _message(where: str, given: dict[str, Any]) -> dict[str, Any]:
+    role = given.get("role")
+    if role not in _ROLES:
+        allowed = ", ".join(_ROLES)
+        raise invalid(f"{where}.role", f"{where}.role must be one of {allowed}, got {shown(role)}.")
+    message: dict[str, Any] = {"role": "system" if role == "developer" else role}
+    content = given.get("content")
+    if isinstance(content, list):
+        parts = [await _part(f"{where}.content[{place}]", part) for place, part in enumerate(content)]
+        if role == "user" and any(part["type"] != "text" for part in parts):
+            message["content"] = parts
+        elif any(part["type"] != "text" for part in parts):
+            raise unsupported_value(f"{where}.content", f"{where}.content must be text: its role is {role}.")
+        else:
+            message["content"] = "".join(part["text"] for part in parts)
+    elif isinstance(content, str) or (content is None and role in ("assistant", "tool")):
+        message["content"] = content
+    else:
+        raise invalid(f"{where}.content", f"{where}.content must be a string or a list, got {kind_of(content)}.")
+    if isinstance(given.get("tool_calls"), list) and given["tool_calls"]:
+        message["tool_calls"] = given["tool_calls"]
+    for name in ("tool_call_id", "name"):
+        if isinstance(given.get(name), str):
+            message[name] = given[name]
+    return message
+
+
+async def _part(where: str, part: Any) -> dict[str, Any]:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind in ("text", "refusal") and isinstance(part.get(kind), str):
+        return {"type": "text", "text": part[kind]}
+    if kind != "image_url":
+        raise unsupported_value(f"{where}.type", f"{where}.type must be text or image_url, got {shown(kind)}.")
+    image = part.get("image_url")
+    url = image.get("url") if isinstance(image, dict) else image
+    if not isinstance(url, str):
+        raise invalid(f"{where}.image_url", f"{where}.image_url must be an object with a url.")
+    detail = image.get("detail") if isinstance(image, dict) else None
+    if not url.startswith("data:"):
+        # Only those in the storage of the service, which the client checks: others would let callers reach hosts
+        # through this server.
+        return {"type": "image_url", "image_url": {"url": url, **({"detail": detail} if detail else {})}}
+    return await asyncio.to_thread(_inline_image, f"{where}.image_url", url, detail)
+
+
+def _inline_image(where: str, url: str, detail: Any) -> dict[str, Any]:
+    """Return the part of an image, converted and scaled down as the service requires."""
+    from sogni import image_part, to_dict
+
+    header, _, data = url.partition(",")
+    try:
+        content = base64.b64decode(data, validate=True) if header.endswith(";base64") else b""
+    except binascii.Error:
+        content = b""
+    if not content:
+        raise invalid(where, f"{where}.url must be a base64-encoded data: URI of an image.")
+    try:
+        try:
+            made = image_part(content, resize=True, detail=detail)
+        except ImportError:
+            made = image_part(content, detail=detail)
+    except ValidationError as error:
+        message = error.message.removeprefix("image ")
+        raise invalid(where, f"{where} {message}") from None
+    return dict(to_dict(made))
+
+
+# Answers
+
+
+class Thinking:
+    """Separates the reasoning of a model from its answer, while the text arrives in chunks.
+
+    Reasoning is between `<think>` and `</think>`; a tag may be split between chunks.
+    """
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._inside = False
+        self._at_start = False
+        """Whether whitespace is dropped: that after either tag."""
+
+    def feed(self, piece: str) -> list[tuple[bool, str]]:
+        """Return the pieces that are complete, each with whether it is reasoning."""
+        if not self._held and not self._inside and not self._at_start and "<" not in piece:
+            return [(False, piece)]
+        text, self._held = self._held + piece, ""
+        found: list[tuple[bool, str]] = []
+        while text:
+            tag = "</think>" if self._inside else "<think>"
+            before, met, text = text.partition(tag)
+            if not met:
+                kept = next((size for size in range(len(tag) - 1, 0, -1) if before.endswith(tag[:size])), 0)
+                self._held = before[len(before) - kept :]
+                before = before[: len(before) - kept]
+            self._add(found, before)
+            if met:
+                self._inside, self._at_start = not self._inside, True
+        return found
+
+    def end(self) -> list[tuple[bool, str]]:
+        """Return what was held back."""
+        found: list[tuple[bool, str]] = []
+        self._add(found, self._held)
+        self._held = ""
+        return found
+
+    def _add(self, found: list[tuple[bool, str]], text: str) -> None:
+        if self._at_start:
+            text = text.lstrip()
+            self._at_start = not text
+        if text:
+            found.append((self._inside, text))
+
+
+def _separated(content: str) -> tuple[str, str | None]:
+    """Return an answer and its reasoning."""
+    thinking = Thinking()
+    pieces = thinking.feed(content) + thinking.end()
+    reasoning = "".join(text for inside, text in pieces if inside).strip()
+    return "".join(text for inside, text in pieces if not inside), reasoning or None
+
+
+def _document(result: ChatCompletionResult, model: str) -> dict[str, Any]:
+    content, reasoning = _separated(result.content)
+    calls = [
+        {"id": it.id, "type": it.type, "function": {"name": it.function.name, "arguments": it.function.arguments}}
+        for it in result.tool_calls or ()
+    ]
+    message: dict[str, Any] = {"role": "assistant", "content": content or (None if calls else ""), "refusal": None}
+    if reasoning is not None:
+        message["reasoning_content"] = reasoning
+    if calls:
+        message["tool_calls"] = calls
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _reason(result.finish_reason)}
+    return {
+        "id": _id(result.job_id),
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": model,
+        "choices": [choice],
+        "usage": _usage(result.usage),
+    }
+
+
+def _id(job_id: str) -> str:
+    return f"chatcmpl-{job_id.lower()}"
+
+
+def _reason(reason: str | None) -> str:
+    return reason if reason in _FINISH_REASONS else "stop"
+
+
+def _usage(usage: TokenUsage) -> dict[str, Any]:
+    total = usage.total_tokens
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens if total is None else total,
+    }
+
+
+_DONE = b"data: [DONE]\n\n"
+_START = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"cache-control", b"no-cache"),
+        (b"x-accel-buffering", b"no"),
+    ],
+}
+
+
+@frozen
+class _Frame:
+    """The constant parts of the events of one answer."""
+
+    text: bytes
+    reasoning: bytes
+    end: bytes
+    head: bytes
+    tail: bytes
+
+    @classmethod
+    def of(cls, job_id: str, model: str, *, usage: bool) -> _Frame:
+        document = {"id": _id(job_id), "object": "chat.completion.chunk", "created": int(time.time()), "model": model}
+        head = b"data: " + json.dumps(document).encode().rstrip(b"}") + b', "choices": '
+        tail = (b', "usage": null' if usage else b"") + b"}\n\n"
+        delta = head + b'[{"index": 0, "delta": {'
+        return cls(
+            text=delta + b'"content": ',
+            reasoning=delta + b'"reasoning_content": ',
+            end=b'}, "logprobs": null, "finish_reason": null}]' + tail,
+            head=head,
+            tail=tail,
+        )
+
+    def event(self, delta: Mapping[str, Any], reason: str | None = None) -> bytes:
+        """Return the event of a delta of any kind."""
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        return self.head + json.dumps([choice]).encode() + self.tail
+
+    def usage(self, usage: TokenUsage) -> bytes:
+        """Return the event with the usage, which has no choices."""
+        return self.head + b'[], "usage": ' + json.dumps(_usage(usage)).encode() + b"}\n\n"
+
+
+@define
+class _Events(Response):
+    """An answer as a stream of events."""
+
+    _call: Call
+    _stream: ChatStream
+    _first: ChatCompletionChunk | None
+    _model: str
+    _charge: Charge
+    _usage: bool
+    _tokens: int = field(default=0, init=False)
+
+    async def send(self, send: Send) -> None:
+        """Send the events, and stop listening to the answer if nobody receives them anymore."""
+        try:
+            await send(_START)
+            try:
+                await self._send_chunks(send)
+            except asyncio.CancelledError:
+                if not self._call.shutting_down:
+                    raise
+                await self._send_error(send, _interrupted())
+            except SogniError as error:
+                await self._send_error(send, reported(error))
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            await asyncio.shield(self._finish())
+
+    async def _finish(self) -> None:
+        result = self._stream.final_result
+        await self._stream.close()
+        await self._charge.settle_chat(None if result is None else result.cost)
+        tokens = self._tokens if result is None else result.usage.completion_tokens
+        self._call.note(stream=True, tokens=tokens, cost=self._charge.cost, paid_in=self._charge.token)
+
+    async def _send_error(self, send: Send, error: RequestError) -> None:
+        self._call.note(error=error.code)
+        event = b"data: " + error.body() + b"\n\n"
+        await send({"type": "http.response.body", "body": event, "more_body": True})
+
+    async def _send_chunks(self, send: Send) -> None:
+        frame = _Frame.of(self._stream.job_id, self._model, usage=self._usage)
+        start, reasoning_start, end = frame.text, frame.reasoning, frame.end
+        encode, thinking, stream = json.JSONEncoder().encode, Thinking(), self._stream
+        feed = thinking.feed
+        reason: str | None = None
+        body = frame.event({"role": "assistant", "content": ""})
+        chunk = self._first
+        while chunk is not None:
+            if chunk.content:
+                self._tokens += 1
+                for inside, text in feed(chunk.content):
+                    opening = reasoning_start if inside else start
+                    body += opening + encode(text).encode() + end
+            if chunk.tool_calls:
+                body += frame.event({"tool_calls": chunk.tool_calls})
+            reason = chunk.finish_reason or reason
+            if body:
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+                body = b""
+            chunk = await anext(stream, None)
+        for inside, text in thinking.end():
+            body += (reasoning_start if inside else start) + encode(text).encode() + end
+        body += frame.event({}, _reason(reason))
+        result = self._stream.final_result
+        if self._usage and result is not None:
+            body += frame.usage(result.usage)
+        await send({"type": "http.response.body", "body": body + _DONE, "more_body": True})
+
+
+def _interrupted() -> RequestError:
+    return RequestError(
+        "The server is shutting down. The service completes the answer and charges for it.",
+        status=503,
+        type="server_error",
+        code="shutting_down",
+    )
