@@ -159,7 +159,7 @@ def _project(project: Project, store: Store, url: MediaUrl) -> Item:
 
 def prompt_of(project: Project) -> str:
     """Return the prompt of a project."""
-    return str(getattr(project.order, "prompt", "") or "")
+    return str(project.order.key_frame.get("positivePrompt") or "")
 
 
 def badge(text: str, status: str) -> Markup:
