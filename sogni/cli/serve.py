@@ -10,9 +10,10 @@ import secrets
 import shlex
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,6 +32,7 @@ from sogni.cli.params import token_option
 from sogni.cli.profiles import current_profile
 from sogni.core.projects.create import cost_limit
 from sogni.errors import AuthenticationError, ValidationError
+from sogni.local.app_ids import state_directory
 from sogni.local.spending import DaySpending
 from sogni.redaction import secret
 
@@ -162,6 +164,7 @@ async def _serve(
     from sogni.serve.costs import Costs
     from sogni.serve.server import is_loopback, listen, serve
     from sogni.serve.service import Service
+    from sogni.serve.videos import Videos
 
     # Before anything is started: a port that is taken is the most frequent mistake.
     listener = listen(host, port)
@@ -180,11 +183,19 @@ async def _serve(
                 origins=origins,
                 max_requests=max_requests,
                 max_body=max_body * _MEGABYTE,
+                videos=Videos(client, None if connection.local or port == 0 else _videos_file(port)),
             )
             _log_requests()
             address = listener.getsockname()
             _print_endpoint(address[0], address[1], *key, as_json=connection.as_json)
             await serve(service, listener)
+
+
+def _videos_file(port: int) -> Path | None:
+    """Return the file that remembers videos. Servers that run at the same time have different ports."""
+    with suppress(RuntimeError):
+        return state_directory() / f"served-videos-{port}.json"
+    return None
 
 
 def _key(environ: Mapping[str, str]) -> tuple[str, bool]:

@@ -108,3 +108,5 @@ async def serve(
         server.should_exit = True
         await running
         raise
+    finally:
+        await service.videos.close()

@@ -21,6 +21,7 @@ from sogni.serve.chat import chat_completions
 from sogni.serve.costs import Costs
 from sogni.serve.errors import RequestError, reported, unexpected
 from sogni.serve.fields import shown
+from sogni.serve.images import edit_images, generate_images
 from sogni.serve.models import Models, get_model, list_models
 from sogni.serve.requests import (
     Call,
@@ -33,7 +34,8 @@ from sogni.serve.requests import (
     Send,
     send_whole,
 )
-from sogni.serve.videos import Videos
+from sogni.serve.speech import create_speech
+from sogni.serve.videos import Videos, create_video, delete_video, get_video, get_video_content, list_videos
 
 if TYPE_CHECKING:
     from sogni_async import SogniClient
@@ -104,6 +106,14 @@ class Service:
             ("GET", "/v1/models", list_models),
             ("GET", "/v1/models/{model:path}", get_model),
             ("POST", "/v1/chat/completions", chat_completions),
+            ("POST", "/v1/images/generations", generate_images),
+            ("POST", "/v1/images/edits", edit_images),
+            ("POST", "/v1/audio/speech", create_speech),
+            ("POST", "/v1/videos", create_video),
+            ("GET", "/v1/videos", list_videos),
+            ("GET", "/v1/videos/{video}", get_video),
+            ("DELETE", "/v1/videos/{video}", delete_video),
+            ("GET", "/v1/videos/{video}/content", get_video_content),
         )
 
     def health(self) -> Response:

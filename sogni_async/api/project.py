@@ -158,6 +158,24 @@ class Job(BaseJob):
         """
         return await self._host().run(transfers.result_data(self._state))
 
+    async def get_preview_data(self) -> bytes:
+        """Get the latest preview as bytes. Previews are JPEG files, and made if the project has `number_of_previews`.
+
+        Returns:
+            The content of the file.
+
+        Raises:
+            JobError: There is no preview.
+            ApiError: The service refused the download.
+            SogniConnectionError: The service cannot be reached.
+
+        Example:
+            >>> await job.get_preview_data()
+            Traceback (most recent call last):
+            JobError: ...
+        """
+        return await self._host().run(transfers.preview_data(self._state))
+
     @overload
     async def save(self, path: PathLike[str], *, overwrite: bool = ..., storage_options: None = ...) -> Path: ...
     @overload

@@ -214,6 +214,7 @@ async def test_previews_arrive(sdk: Sdk, supernet: LocalSupernet) -> None:
         project.on("job_started", lambda job: job.on("preview", previews.append))
         await sdk.call(project.wait, timeout=SOON)
         await until(lambda: project.jobs[0].preview_url in previews)
+        assert (await sdk.call(project.jobs[0].get_preview_data)).startswith(b"\xff\xd8")
         assert project.jobs[0].image_url == project.jobs[0].result_url
     assert all("type=preview" in url or "preview" in url for url in previews)
 

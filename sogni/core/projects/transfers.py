@@ -158,6 +158,18 @@ def _body(call: HttpCall) -> Flow[bytes | HttpReply]:
     return reply.body if reply.ok else reply
 
 
+def preview_data(job: JobState) -> Flow[bytes]:
+    """Return the bytes of the latest preview."""
+    url = job.preview_url
+    if url is None:
+        raise JobError(f"job {job.id} has no preview", job=job.user_object)
+    call = storage_call(url)
+    outcome = yield from repeated(call, partial(_body, call))
+    if isinstance(outcome, HttpReply):
+        raise error_of(call, outcome)
+    return outcome
+
+
 def save_result(job: JobState, path_for: Callable[[str], T], *, overwrite: bool = False) -> Flow[T]:
     """Write a result to a file."""
     return (yield from _fetch_result(job, lambda call: download(call, path_for, overwrite=overwrite)))

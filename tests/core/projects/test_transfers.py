@@ -14,6 +14,7 @@ from sogni.core.projects.file_names import paths_in
 from sogni.core.projects.transfers import (
     last_frame_url,
     open_result,
+    preview_data,
     result_data,
     result_url,
     save_project,
@@ -301,3 +302,14 @@ def test_only_a_video_that_is_there_has_a_last_frame() -> None:
         (film(stage, is_nsfw=True), "withheld by the content filter"),
     ):
         assert stage.fail(JobError, last_frame_url(job)).message == f"job {JOB} has no last frame: it is {why}"
+
+
+def test_a_preview_is_fetched_from_its_url() -> None:
+    stage = Stage()
+    job = stage.finished_job()
+    with pytest.raises(JobError, match="has no preview"):
+        stage.play(preview_data(job))
+    job.change(preview_url=OLD)
+    assert stage.play(preview_data(job), (f"GET {OLD}", HttpReply(status=200, body=b"image"))) == b"image"
+    with pytest.raises(PermissionDeniedError):
+        stage.play(preview_data(job), (f"GET {OLD}", refused(403)))
