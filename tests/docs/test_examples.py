@@ -1,8 +1,8 @@
 """Every Python example of the README and the documentation runs.
 
 The fences of one file are executed in order in one namespace, as a reader would paste them, against an
-emulator, in an empty directory, without an account. A fence below a line `<!-- skip -->` is left out, and
-a page with a line `<!-- needs NAME -->` where that library is missing.
+emulator, in an empty directory, without an account. Clients that a page leaves open are closed. A fence below a
+line `<!-- skip -->` is left out, and a page with a line `<!-- needs NAME -->` where that library is missing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from sogni import SogniClient
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -51,11 +53,16 @@ def test_examples_run(path, supernet, monkeypatch, tmp_path):
     text = path.read_text(encoding="utf-8")
     for library in re.findall(r"^<!-- needs (\w+) -->$", text, re.MULTILINE):
         pytest.importorskip(library, reason=f"{library} is not installed")
-    for line, code in fences(text):
-        tree = ast.parse(code, str(path))
-        # So that a traceback shows the line of the document.
-        ast.increment_lineno(tree, line - 1)
-        exec(compile(tree, str(path), "exec", dont_inherit=True), namespace)
+    try:
+        for line, code in fences(text):
+            tree = ast.parse(code, str(path))
+            # So that a traceback shows the line of the document.
+            ast.increment_lineno(tree, line - 1)
+            exec(compile(tree, str(path), "exec", dont_inherit=True), namespace)
+    finally:
+        for value in namespace.values():
+            if isinstance(value, SogniClient):
+                value.close()
 
 
 def test_fences_are_found_with_their_lines_and_may_be_skipped():
