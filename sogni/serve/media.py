@@ -26,7 +26,7 @@ PARAMETERS = frozenset(
         "shift", "generate_audio", "language",
     }
 )  # fmt: skip
-"""Parameters of projects that the field `sogni` of a request may have. None of them is a file: callers must not make
+"""Parameters of projects that the field `sogni` of a request may have. Files are not among them: callers must not make
 the server read its own."""
 
 
