@@ -16,7 +16,7 @@ DOCS = ROOT / "docs"
 _TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _OPTIONAL = ("explanation", "protocol")
 """Sections that are listed in `llms.txt`, and are not part of `llms-full.txt`."""
-_GENERATED = ("reference/coverage", "changelog", "contributing")
+_GENERATED = ("reference/coverage", "reference/javascript-names", "reference/python-names", "changelog", "contributing")
 """Pages that say nothing about use."""
 
 
@@ -74,7 +74,7 @@ def whole() -> str:
         page
         for folder, pages in sections().items()
         for page in pages
-        if folder not in _OPTIONAL and page not in _GENERATED and not page.startswith("coming-from")
+        if folder not in _OPTIONAL and page not in _GENERATED
     ]
     paths = [ROOT / "README.md", *(DOCS / f"{page}.md" for page in use)]
     return "\n\n---\n\n".join(path.read_text(encoding="utf-8").strip() for path in paths) + "\n"

@@ -1,4 +1,4 @@
-"""Generate the tables of names in `docs/coming-from-javascript.md` and `docs/coming-from-python.md`.
+"""Generate the tables of names in `docs/reference/javascript-names.md` and `python-names.md`.
 
     python tools/coming_from.py           # write the tables
     python tools/coming_from.py --check   # exit with status 1 if they are out of date
@@ -544,14 +544,14 @@ def tables(language: str) -> str:
         within = f"{owner}." if kind == "fields" else ""
         title = f"{TITLES[kind]} `{owner}`" if owner and not within else TITLES[kind]
         if title != before:
-            lines += ["", f"### {title}", "", "| there | here |", "|---|---|"]
+            lines += ["", f"## {title}", "", "| there | here |", "|---|---|"]
         here = f"`{it.ours}`" if it.ours else f"none: {it.instead}"
         lines.append(f"| {', '.join(f'`{within}{name}`' for name in it.names)} | {here} |")
     return "\n".join(lines[1:]) + "\n"
 
 
 def page_of(language: str) -> Path:
-    return ROOT / "docs" / f"coming-from-{language}.md"
+    return ROOT / "docs" / "reference" / f"{language}-names.md"
 
 
 def main(arguments: list[str] | None = None) -> int:

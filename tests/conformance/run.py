@@ -4,7 +4,7 @@ Called by `.ci/run`. The cases and their runner stand outside this repository: i
 SOGNI_VECTORS names, else in `../shared/vectors` beside the checkout; without them there is nothing to do.
 `known.json` lists the cases that are meant to differ: `{"id", "reason"}`, with `"package"` when only one of
 the two differs. Exit code 1: a case fails that is not listed, or a listed one passes or is gone (then the
-entry is to be removed). The reasons are told at length in docs/differences.md.
+entry is to be removed). docs/explanation/differences.md lists all intentional differences.
 """
 
 from __future__ import annotations
