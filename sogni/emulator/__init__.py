@@ -1,13 +1,13 @@
 """An embedded Supernet for tests, examples and offline work: ``LocalSupernet`` and the classes that script it.
 
-Requires the extra ``emulator`` (aiohttp, NumPy, Pillow, PyAV).
+Requires the extra ``emulator`` (aiohttp, Jinja, NumPy, Pillow, PyAV).
 """
 
 from __future__ import annotations
 
 from sogni.keywords import suggest_keywords
 
-_LIBRARIES = {"aiohttp": "aiohttp", "av": "PyAV", "numpy": "NumPy", "PIL": "Pillow"}
+_LIBRARIES = {"aiohttp": "aiohttp", "av": "PyAV", "jinja2": "Jinja", "numpy": "NumPy", "PIL": "Pillow"}
 
 try:
     from sogni.emulator.account.accounts import Account, Balance, InsufficientFundsError, NotFreeError

@@ -120,7 +120,7 @@ _BALANCE = Operation.of(
     Account.set_balance, "balance", hints=dict.fromkeys(_TOKENS, Annotated[Decimal, _AMOUNT] | None)
 )
 _REQUESTS = Operation.of(read_requests, "requests")
-_CLOCK = Operation.of(change_clock, "clock")
+CLOCK = Operation.of(change_clock, "clock")
 
 
 class RefusedRequestError(Exception):
@@ -324,7 +324,7 @@ def routes_of(kind: type[LocalSupernet]) -> dict[tuple[str, str], Route]:
         ("POST", "/chat"): Route("Script the language models.", Control.add_chat, status=201),
         ("DELETE", "/chat"): Route("Remove all scripted answers.", lambda control, _: control.clear_chat()),
         ("POST", "/balance"): Route("Replace the balance of the account.", Control.set_balance, _BALANCE),
-        ("POST", "/clock"): Route(_CLOCK.summary, Control.change_clock, _CLOCK),
+        ("POST", "/clock"): Route(CLOCK.summary, Control.change_clock, CLOCK),
         ("GET", "/openapi.json"): Route("Return this description.", lambda control, _: control.openapi()),
     }
     for path, name in ACTIONS.items():

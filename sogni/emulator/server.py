@@ -386,7 +386,7 @@ class Server:
             control.add_to(app)
         if self._setup.serve_inspector and self.durable_services is not None:
             engine = self.durable_services.engine
-            self.inspector = Inspector(control, state, self.pace, engine, self._setup.workers)
+            self.inspector = Inspector(control, state, engine, self._setup.workers)
             self.inspector.add_to(app)
         return app
 
