@@ -1,14 +1,19 @@
-"""Sphinx settings: MyST pages, the PyData theme, and a reference generated from the package's list of public names."""
+"""Sphinx settings: MyST pages, the PyData theme, and a reference that `expand.py` generates from the code."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
+import re
 import sys
 from pathlib import Path
+from typing import Any
+
+from sphinx.domains.python import PyObject
+from sphinx.pycode import ModuleAnalyzer
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+
+import expand  # noqa: E402
 
 from sogni.settings import VERSION  # noqa: E402
 
@@ -43,60 +48,69 @@ copybutton_exclude = ".linenos, .gp, .go"
 
 # In docstrings, as in Markdown, single backticks are code.
 default_role = "code"
+# Several classes have an attribute with the name of a builtin, such as `type`.
+suppress_warnings = ["ref.python"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+# Long signatures have a line for each parameter.
+python_maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
 # As fields, not as targets of links: many classes have an attribute `type`.
 napoleon_use_ivar = True
 
 myst_heading_anchors = 3
 
-REFERENCE_MARK = "<!-- the public names are inserted here -->"
-KINDS = ("Clients and their objects", "Functions", "Errors and warnings", "Parameters and data", "Constants")
+expand.configure_django()
 
 
-def kind_of(value: object) -> str:
-    """The section a public name belongs to."""
-    if inspect.isclass(value):
-        if issubclass(value, BaseException):
-            return KINDS[2]
-        in_front_end = value.__module__.startswith(("sogni.client", "sogni.api"))
-        return KINDS[0] if in_front_end else KINDS[3]
-    return KINDS[1] if inspect.isfunction(value) else KINDS[4]
+def expand_fences(_app, _docname: str, source: list[str]) -> None:
+    """Put what the code says into pages of the reference."""
+    source[0] = expand.for_sphinx(source[0])
 
 
-def directive_of(name: str, value: object) -> str:
-    """The autodoc directive for one public name."""
-    if inspect.isclass(value):
-        return f".. autoclass:: sogni.{name}\n   :members:\n   :show-inheritance:\n"
-    if inspect.isfunction(value):
-        return f".. autofunction:: sogni.{name}\n"
-    return f"``sogni.{name}``\n"
+def shorten_signature(_app, what: str, _name: str, obj: Any, _options, signature: str, returned: str) -> Any:
+    """Show no constructor for objects that only the package makes, and `**fields` as it is written."""
+    if what == "class" and (expand.is_service_data(obj) or expand.is_made_by_client(obj)):
+        return "", None
+    if expand.takes_fields(obj):
+        written, _, result = expand.signature_of(obj).rpartition(" -> ")
+        return written, result
+    return signature, returned
 
 
-def reference() -> str:
-    """The reference of every name that `sogni` exports and that can be imported."""
-    try:
-        package = importlib.import_module("sogni")
-        names = list(package.__all__)
-    except (ImportError, AttributeError) as error:
-        return f"The package cannot be imported here: `{error}`.\n"
-    sections: dict[str, list[str]] = {kind: [] for kind in KINDS}
-    for name in names:
-        try:
-            value = getattr(package, name)
-        except (ImportError, AttributeError):  # not built yet, or needs an extra that is not installed
-            continue
-        sections[kind_of(value)].append(directive_of(name, value))
-    return "\n".join(
-        f"## {kind}\n\n```{{eval-rst}}\n" + "\n".join(entries) + "```\n"
-        for kind, entries in sections.items()
-        if entries
-    )
+def forget_overloads(self: ModuleAnalyzer) -> None:
+    """Analyze a module without overloads: one signature tells readers more than four that differ in `**fields`."""
+    _ANALYZE(self)
+    self.overloads.clear()
 
 
-def insert_reference(_app, docname: str, source: list[str]) -> None:
-    if docname == "reference":
-        source[0] = source[0].replace(REFERENCE_MARK, reference())
+_ANALYZE = ModuleAnalyzer.analyze
+ModuleAnalyzer.analyze = forget_overloads
+for _field in PyObject.doc_field_types:
+    if _field.name == "variable":
+        _field.label = "Attributes"
+
+
+_ENTRY = re.compile(r"^( +)(\*{0,2}\w+)( \(.*?\))?:(?= )")
+
+
+def describe_types(_app, what: str, name: str, obj: Any, _options, lines: list[str]) -> None:
+    """Add the types of fields, how a method is used in asyncio, and leave fields of projects to their own page."""
+    types = expand.types_of_attributes(obj) if what == "class" else {}
+    cut = False
+    for number, line in enumerate(lines):
+        entry = _ENTRY.match(line)
+        if entry and entry[2] in types and not entry[3]:
+            lines[number] = line.replace(f"{entry[2]}:", f"{entry[2]} ({types[entry[2]]}):", 1)
+        if entry and entry[2] == "**fields":
+            cut = True
+        elif cut and (not line.strip() or line.strip() in ("Returns:", "Raises:")):
+            cut = False
+        elif cut and entry:
+            lines[number] = None  # type: ignore[call-overload]
+    lines[:] = [it for it in lines if it is not None]
+    if what in ("method", "property") and (use := expand.asyncio_use(name)):
+        lines += ["", f":asyncio: ``{use}``", ""]
 
 
 def convert_fences(_app, _what, _name, _obj, _options, lines: list[str]) -> None:
@@ -116,7 +130,10 @@ def convert_fences(_app, _what, _name, _obj, _options, lines: list[str]) -> None
     lines[:] = converted
 
 
-def setup(app) -> None:
-    app.connect("source-read", insert_reference)
-    # Before Napoleon, which takes the lines of a fence for those of a section.
+def setup(app) -> dict[str, bool]:
+    app.connect("source-read", expand_fences)
+    app.connect("autodoc-process-signature", shorten_signature)
+    # Before Napoleon, which reads the sections, and takes the lines of a fence for those of a section.
+    app.connect("autodoc-process-docstring", describe_types, priority=90)
     app.connect("autodoc-process-docstring", convert_fences, priority=100)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

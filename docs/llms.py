@@ -1,18 +1,23 @@
 """Generate `llms.txt` and `llms-full.txt`, the documentation for language models (https://llmstxt.org).
 
 `llms.txt` is an index of the pages, `llms-full.txt` the README and all pages of the tutorial, the how-to guides and the
-reference. Both follow the tables of contents of the pages. Run `python docs/llms.py` after editing a page; a test fails
-if the files are out of date.
+reference, with what Sphinx generates from the code. Both follow the tables of contents of the pages. Run
+`python docs/llms.py` after editing a page or a docstring; a test fails if the files are out of date.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
+sys.path[:0] = [str(ROOT), str(DOCS)]
+
+import expand  # noqa: E402
+
 _TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _OPTIONAL = ("explanation", "protocol")
 """Sections that are listed in `llms.txt`, and are not part of `llms-full.txt`."""
@@ -77,7 +82,8 @@ def whole() -> str:
         if folder not in _OPTIONAL and page not in _GENERATED
     ]
     paths = [ROOT / "README.md", *(DOCS / f"{page}.md" for page in use)]
-    return "\n\n---\n\n".join(path.read_text(encoding="utf-8").strip() for path in paths) + "\n"
+    texts = (expand.for_language_models(path.read_text(encoding="utf-8")).strip() for path in paths)
+    return "\n\n---\n\n".join(texts) + "\n"
 
 
 FILES = {"llms.txt": index, "llms-full.txt": whole}

@@ -242,6 +242,11 @@ class Batch:
         executor: Where the projects are created and their results saved. Default: in this process.
         bad_rows: Rows that are skipped; they count as failed. Default: none.
         skip_bad_rows: Skip requests whose media are unusable, too, instead of refusing all. Default False.
+
+    Attributes:
+        total: Number of requests, rows that are skipped included.
+        running: The requests of projects that are running.
+        unsaved: Ids of finished projects whose results could not be saved.
     """
 
     def __init__(

@@ -48,12 +48,47 @@ from sogni.settings import Attribution, Network, TokenType
 
 INTRODUCTION = """# Parameters of projects
 
-What `client.projects.create(type=…, …)` and `client.projects.estimate(type=…, …)` take, as keyword arguments or in an
-`ImageProjectParams`, `VideoProjectParams` or `AudioProjectParams`. Everything but `type` and `model_id` may be omitted.
+`client.projects.create(type="image", …)` and `client.projects.estimate(type="image", …)` take these as keyword
+arguments, or as fields of [an object](parameter-classes.md): `ImageProjectParams`, `VideoProjectParams` or
+`AudioProjectParams`. Only `type` and `model_id` are required.
 
-Values are checked before anything is uploaded or sent. "The options of the model" are what
-`client.projects.get_model_options(model_id)` returns. Models are named by family (`ltx`), by family and workflow
-(`minimax-h3 r2v`), or by ID. "Media" is a path, `bytes`, an open binary file, a PIL image or a finished `Job`.
+```python
+from sogni import SogniClient
+
+with SogniClient() as client:
+    client.projects.create(
+        type="image", model_id="krea2_turbo_fp8_scaled", positive_prompt="a lighthouse", steps=8, max_cost=1
+    ).wait(timeout=60)
+```
+
+Values are checked before anything is uploaded or sent.
+
+- *The options of the model* are what `client.projects.get_model_options(model_id)` returns.
+- *Models* are named by family (`ltx`), by family and workflow (`minimax-h3 r2v`), or by ID. If none are named, all of
+  them take the parameter.
+- *Media* is a path, `bytes`, an open binary file, a PIL image or a finished `Job`.
+
+## The call
+
+Arguments of `create` itself. They are not part of a params object.
+
+### `type`
+
+What to generate. It decides which parameters exist.
+
+- `"image"`, `"video"`, `"audio"`; required
+
+### `max_cost`
+
+Refuse to send if the estimate exceeds this amount, in the token that pays.
+
+- number, `Decimal` or string; default: no limit
+
+### `idempotency_key`
+
+A name of your own for the project, so that a repeated call pays once.
+
+- string of 1 to 255 characters; default: each call creates a project
 """
 
 
@@ -132,18 +167,20 @@ def page() -> str:
 
 
 def section(title: str, text: str, kind: type[Any], known: set[str]) -> str:
-    """The table of one kind of project."""
+    """The entries of one kind of project: a heading for each parameter, so that links and the search find it."""
     hints = get_type_hints(kind)
-    lines = [f"## {title}", "", text, "", "| parameter | values | default | models |", "|---|---|---|---|"]
+    parts = [f"## {title}\n\n{text}\n"]
     for it, parameter in declared(kind):
         if it.name in known:
             continue
-        default = "required" if it.default is attrs.NOTHING else parameter.default or usual(it.default)
-        models = ", ".join(f"`{name}`" for name in parameter.models) or "all"
-        needs = f" Needs {' or '.join(f'`{name}`' for name in parameter.needs)}." if parameter.needs else ""
-        values = "; ".join(part for part in (words(hints[it.name]), parameter.limits) if part)
-        lines.append(f"| `{it.name}`<br>{parameter.text}{needs} | {values} | {default} | {models} |")
-    return "\n".join(lines) + "\n"
+        default = "required" if it.default is attrs.NOTHING else f"default: {parameter.default or usual(it.default)}"
+        lines = ["; ".join(part for part in (words(hints[it.name]), parameter.limits, default) if part)]
+        if parameter.needs:
+            lines.append(f"needs {' or '.join(f'`{name}`' for name in parameter.needs)}")
+        if parameter.models:
+            lines.append(f"only for {', '.join(f'`{name}`' for name in parameter.models)}")
+        parts.append("\n".join([f"### `{it.name}`\n", f"{parameter.text}\n", *(f"- {line}" for line in lines)]) + "\n")
+    return "\n".join(parts)
 
 
 def usual(default: Any) -> str:

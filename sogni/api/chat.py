@@ -457,6 +457,12 @@ class Chat(EventEmitter[OnChatEvent]):
 
     Events: `token` (`ChatCompletionChunk`), `completed` (`ChatCompletionResult`), `error` (`ChatFailure`), `job_state`
     (`ChatJobState`), `models_updated` (dict of `LLMModelInfo` by id).
+
+    Attributes:
+        completions: Completions over the socket, by workers of the network.
+        hosted: Completions of the service itself, also with hosted tools.
+        runs: Durable chat runs.
+        tools: Hosted tools that you run yourself.
     """
 
     _events = CHAT_EVENTS

@@ -19,8 +19,10 @@ class RunRecorder(Recording):
     """Records the chats inside an `with` block and stores the record at its end; made by `client.replay.record`.
 
     Recorded are `completions.create`, with streams and rounds of tools, and `hosted.create`, if they are called on this
-    client and in this thread or task. `add` records other responses. `record` is the current record, `written` the
-    response of the service once it is stored.
+    client and in this thread or task. `add` records other responses. `record` is the current record.
+
+    Attributes:
+        written: Response of the service, once the record is stored.
     """
 
     def __enter__(self) -> RunRecorder:

@@ -121,6 +121,11 @@ class LocalSupernet(Live):
         inspector: Serve the inspector on the loopback interface, a page that shows everything live; see
             `inspector_url`.
 
+    Attributes:
+        chat: Scripts the language models: answers, rates and failures.
+        clock: What time it is in the emulator; lets time pass.
+        faults: The fault plan.
+
     Raises:
         ValueError: A number is out of range.
 

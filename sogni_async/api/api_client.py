@@ -292,6 +292,11 @@ class ApiClient(EventEmitter[OnConnectionEvent]):
 
     Events: `connected`, `disconnected` and `reconnecting`, as on the client, and every frame type that the service is
     known to send, with the payload of the frame. `.socket.on` takes any type.
+
+    Attributes:
+        rest: Requests to the REST API.
+        socket: Frames of the socket.
+        auth: The credentials.
     """
 
     _events = CONNECTION_EVENTS | FRAME_TYPES
