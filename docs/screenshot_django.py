@@ -1,29 +1,25 @@
-"""Make `images/django.webp`: run the example site with uvicorn, and take pictures of a project and the gallery."""
+"""Make `images/django-*.webp`: run the example site with uvicorn, and take pictures of a project and the gallery."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from http.cookiejar import CookieJar
-from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, build_opener
 
+from pictures import DOCS, SCHEMES, Browser, look, save, shot
 from PIL import Image
 
-DOCS = Path(__file__).parent
 SITE = DOCS.parent / "examples/django_site"
-WIDTH, HEIGHT = 760, 640
+WIDTH, HEIGHTS = 760, (260, 640)
 
 
 def main() -> None:
-    """Write the picture."""
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+    """Write the pictures."""
     with tempfile.TemporaryDirectory() as folder:
         variables = {**os.environ, "GALLERY_DATA": folder, "DJANGO_SETTINGS_MODULE": "gallery.settings"}
         variables |= {"PYTHONPATH": f"{DOCS.parent}{os.pathsep}{SITE}"}
@@ -32,24 +28,27 @@ def main() -> None:
         server = subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True)
         try:
             url = next(filter(None, (re.search(r"running on (http://\S+)", line) for line in server.stderr or ())))[1]
-            pages = [create(url, "a lighthouse at dawn, film grain"), create(url, "paper boats on a canal")]
-            time.sleep(12)
-            pages[1:] = [create(url, "hills in the evening sun"), f"{url}/"]
-            pictures = []
-            for number, page in enumerate(pages):
-                path = Path(folder, f"{number}.png")
-                arguments = ["--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={WIDTH},{HEIGHT}"]
-                budget = "--virtual-time-budget=600"
-                subprocess.run([browser, *arguments, budget, f"--screenshot={path}", page], check=True, timeout=60)
-                pictures.append(Image.open(path).convert("RGB"))
+            with Browser() as browser:
+                for prompt in ("a lighthouse at dawn, film grain", "paper boats on a canal"):
+                    browser.open(create(url, prompt))
+                    browser.wait("document.images.length === 2 && [...document.images].every((it) => it.complete)")
+                for scheme in SCHEMES:
+                    look(browser, WIDTH, HEIGHTS[0], scheme)
+                    browser.open(create(url, "hills in the evening sun"))
+                    browser.wait("bar.value > 20")
+                    parts = [shot(browser)]
+                    browser.wait("document.images.length === 2")
+                    look(browser, WIDTH, HEIGHTS[1], scheme)
+                    browser.open(f"{url}/")
+                    browser.wait("[...document.images].every((it) => it.complete)")
+                    parts.append(shot(browser))
+                    joined = Image.new("RGB", (WIDTH, sum(HEIGHTS)))
+                    joined.paste(parts[0], (0, 0))
+                    joined.paste(parts[1], (0, HEIGHTS[0]))
+                    save(joined, f"django-{scheme}")
         finally:
             server.terminate()
             server.communicate()
-    pictures = pictures[1:]
-    joined = Image.new("RGB", (WIDTH, HEIGHT * len(pictures)))
-    for number, picture in enumerate(pictures):
-        joined.paste(picture, (0, HEIGHT * number))
-    joined.save(DOCS / "images/django.webp", quality=80, method=6)
 
 
 def create(url: str, prompt: str) -> str:

@@ -5,21 +5,16 @@ from __future__ import annotations
 import base64
 import io
 import os
-import sys
 import tempfile
 from pathlib import Path
 
 import av
 import numpy as np
+from pictures import SCHEMES, save, take
 from PIL import Image
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
-
-DOCS = Path(__file__).parent
-sys.path.insert(0, str(DOCS.parent))
-
-from tests.browser import Browser  # noqa: E402
 
 WIDTH, HEIGHT = 1100, 440
 PROGRAM = """\
@@ -77,7 +72,7 @@ def main() -> None:
         images = [shown(Image.open(path)) for path in sorted(Path("out").glob("*.png"))]
         (video,), (song,) = Path("out").glob("*.mp4"), Path("out").glob("*.mp3")
         with Image.open(min(Path("out").glob("*.png"))) as first:
-            first.resize((480, 480)).save(DOCS / "images/first-image.webp", quality=80, method=6)
+            save(first.resize((480, 480)), "first-image")
         results = "".join(
             f'<figure><img src="{url}"><figcaption>image-{number}.png</figcaption></figure>'
             for number, url in enumerate(images)
@@ -91,22 +86,16 @@ def main() -> None:
             f'<figure class="wide"><div class="wave">{bars}</div><figcaption>song.mp3, 20 s</figcaption></figure>'
         )
         done = f'<div class="done"><b>{"█" * 30}</b> 100% completed</div>'
-        with Browser() as browser:
-            for scheme, colors in COLORS.items():
-                formatter = HtmlFormatter(style=STYLES[scheme])
-                page = Path(f"{scheme}.html").absolute()
-                page.write_text(
-                    f"<style>:root {{ {colors} }} {formatter.get_style_defs()} {STYLE}</style><main>"
-                    f"<section>{highlight(PROGRAM, PythonLexer(), formatter)}</section>"
-                    f'<section class="out">{done}{results}</section></main>',
-                    encoding="utf-8",
-                )
-                browser.look(WIDTH, HEIGHT)
-                metrics = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": 1.5, "mobile": False}
-                browser.call("Emulation.setDeviceMetricsOverride", **metrics)
-                browser.open(page.as_uri())
-                picture = Image.open(io.BytesIO(browser.picture())).convert("RGB")
-                picture.save(DOCS / f"images/hero-{scheme}.webp", quality=86, method=6)
+        pages = {scheme: Path(f"{scheme}.html").absolute() for scheme in SCHEMES}
+        for scheme, page in pages.items():
+            formatter = HtmlFormatter(style=STYLES[scheme])
+            page.write_text(
+                f"<style>:root {{ {COLORS[scheme]} }} {formatter.get_style_defs()} {STYLE}</style><main>"
+                f"<section>{highlight(PROGRAM, PythonLexer(), formatter)}</section>"
+                f'<section class="out">{done}{results}</section></main>',
+                encoding="utf-8",
+            )
+        take(pages, "hero", WIDTH, HEIGHT, scale=1.5)
 
 
 def shown(image: Image.Image) -> str:

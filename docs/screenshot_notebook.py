@@ -1,25 +1,34 @@
-"""Make the pictures of `notebooks.md`: execute notebooks, export them, and take pictures of the pages with Chromium."""
+"""Make `images/notebook-*.webp` and `images/workflow-*.webp`: execute notebooks, export them, and take pictures."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import nbclient
 import nbformat
 from nbconvert import HTMLExporter
-from PIL import Image
+from pictures import SCHEMES, take
 
-DOCS = Path(__file__).parent
-START = """
-from sogni import SogniClient
-
-client = SogniClient.local(step_time=0.3)
-"""
-UNFINISHED = """
+GALLERY = (
+    "from sogni import SogniClient\n\nclient = SogniClient.local(seed=11)",
+    """
+project = client.projects.create(
+    type="image",
+    model_id="krea2_turbo_fp8_scaled",
+    positive_prompt="a lighthouse on a cliff, morning fog",
+    number_of_media=4,
+    number_of_previews=2,
+    width=768,
+    height=512,
+    token_type="spark",
+)
+project.wait(progress=True)
+""",
+)
+RUNNING = (
+    GALLERY[0],
+    """
 project = client.projects.create(
     type="image",
     model_id="krea2_turbo_fp8_scaled",
@@ -28,29 +37,45 @@ project = client.projects.create(
     number_of_previews=5,
     steps=12,
 )
-project.wait(progress=True, timeout=7)
+project.wait(progress=True, timeout=4)
+""",
+)
+PLAN = (
+    """
+from sogni import WorkflowInput
+
+WorkflowInput.load("teaser.yaml")
+""",
+)
+TEASER = """
+title: Kites by day and at dusk
+steps:
+  - {id: still, toolName: generate_image, arguments: {prompt: a red kite over dunes}}
+  - id: dusk
+    toolName: edit_image
+    arguments: {prompt: the same at dusk}
+    dependsOn: [{sourceStepId: still, transform: image_index, targetArgument: sourceImageIndex}]
+  - id: clip
+    toolName: animate_photo
+    arguments: {prompt: the kite dips in the wind}
+    dependsOn: [{sourceStepId: dusk, transform: image_index, targetArgument: sourceImageIndex}]
+  - {id: song, toolName: generate_music, arguments: {prompt: light and airy, duration: 10}}
 """
+PICTURES = {"notebook": (GALLERY, 800), "notebook-running": (RUNNING, 840), "workflow": (PLAN, 385)}
 
 
 def main() -> None:
     """Write the pictures."""
-    picture(nbformat.read(DOCS.parent / "examples/tour.ipynb", as_version=4), "notebook", 1290)
-    cells = [nbformat.v4.new_code_cell(source.strip()) for source in (START, UNFINISHED)]
-    picture(nbformat.v4.new_notebook(cells=cells), "notebook-running", 840)
-
-
-def picture(notebook: Any, name: str, height: int) -> None:
-    """Write `images/<name>.webp`: the beginning of an executed notebook, in pixels."""
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
-    with tempfile.TemporaryDirectory() as folder:
-        resources = {"metadata": {"path": folder}}
-        nbclient.NotebookClient(notebook, kernel_name="python3", resources=resources, allow_errors=True).execute()
-        page, shot = Path(folder, "page.html"), Path(folder, "page.png")
-        page.write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
-        command = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size=900,{height}"]
-        subprocess.run([*command, f"--screenshot={shot}", page.as_uri()], check=True, timeout=60)
-        with Image.open(shot) as image:
-            image.save(DOCS / f"images/{name}.webp", quality=80, method=6)
+    for name, (cells, height) in PICTURES.items():
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(it.strip()) for it in cells])
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "teaser.yaml").write_text(TEASER, encoding="utf-8")
+            resources = {"metadata": {"path": folder}}
+            nbclient.NotebookClient(notebook, kernel_name="python3", resources=resources, allow_errors=True).execute()
+            pages = {scheme: Path(folder, f"{scheme}.html") for scheme in SCHEMES}
+            for scheme, page in pages.items():
+                page.write_text(HTMLExporter(theme=scheme).from_notebook_node(notebook)[0], encoding="utf-8")
+            take(pages, name, 900, height)
 
 
 main()

@@ -132,6 +132,11 @@ td:nth-child(4) {{ white-space: nowrap }} td:last-child {{ min-width: 21rem }}
 .failed {{ color: #b3261e }} .kept {{ color: #59616e }} .done {{ color: #1b6e3c }}
 .error {{ color: #b3261e; font-size: .9rem }}
 small {{ color: #59616e; overflow-wrap: anywhere }}
+@media (prefers-color-scheme: dark) {{
+  :root {{ color-scheme: dark }}
+  body {{ color: #e3e6ea; background: #16191f }} a {{ color: #8ab4f8 }} th, td {{ border-color: #343a44 }}
+  p, th, small, .kept {{ color: #a8b0bc }} .done {{ color: #6fce94 }} .failed, .error {{ color: #ff9a91 }}
+}}
 </style></head><body>
 <h1>{title}</h1>
 <p>{summary}</p>

@@ -18,7 +18,9 @@ from sogni.emulator import LocalSupernet
 pytestmark = pytest.mark.integration
 
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "batches.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "run-a-nightly-batch-with-cron.md").read_text(
+    encoding="utf-8"
+)
 ROWS = "prompt,width,height,steps,model\na fox,256,256,1,flux1-schnell-fp8\nan owl,256,256,1,flux1-schnell-fp8\n"
 
 

@@ -48,6 +48,8 @@ def test_examples_run(path, supernet, monkeypatch, tmp_path):
     monkeypatch.setenv("SOGNI_API_KEY", supernet.api_key)
     monkeypatch.setenv("SOGNI_REST_ENDPOINT", supernet.rest_endpoint)
     monkeypatch.setenv("SOGNI_SOCKET_ENDPOINT", supernet.socket_endpoint)
+    # Also those that an example starts with `SogniClient.local()`.
+    monkeypatch.setattr("sogni.emulator.clock.STEP_TIME", 0.0)
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__main__"}
     text = path.read_text(encoding="utf-8")

@@ -97,7 +97,7 @@ def test_every_example_has_a_test() -> None:
 
 
 def test_the_page_lists_every_example() -> None:
-    page = (ROOT / "docs/examples.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/reference/examples.md").read_text(encoding="utf-8")
     assert [name for name in (*SAVED, *LIBRARIES) if f"`{name}`" not in page] == []
 
 
