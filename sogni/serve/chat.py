@@ -30,16 +30,19 @@ TIMEOUT = 600.0
 """Seconds for a whole answer, or for each wait for the next chunk of a stream."""
 
 _IGNORED = (
-    "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
-    "prompt_cache_options", "verbosity", "parallel_tool_calls", "prediction", "moderation",
+    "user", "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
+    "prompt_cache_options", "parallel_tool_calls", "prediction",
 )  # fmt: skip
-"""What changes nothing about an answer, or only how well it suits."""
+"""What changes nothing about an answer, or is a wish about how it is made."""
 _REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = {
     "n": ((1,), "Sogni answers once; send the request again for another answer"),
     "logprobs": ((False,), "Sogni does not report probabilities"),
     "top_logprobs": ((0,), "Sogni does not report probabilities"),
     "logit_bias": (({},), "Sogni cannot change the probability of tokens"),
     "seed": ((), "Sogni does not repeat answers"),
+    "store": ((False,), "Sogni does not keep answers"),
+    "moderation": ((), "Sogni does not report such findings"),
+    "verbosity": (("medium",), "say in the messages how long the answer should be"),
     "modalities": ((["text"],), "Sogni answers with text; see /v1/audio/speech"),
     "audio": ((), "Sogni answers with text; see /v1/audio/speech"),
     "web_search_options": ((), "Sogni does not search the web"),

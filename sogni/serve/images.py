@@ -27,9 +27,19 @@ EDIT_MODEL = "qwen_image_edit_2511_fp8_lightning"
 """Models of requests that name none, which the OpenAI API allows."""
 MAX_IMAGES = 10
 _VENDOR = "gpt-image"
-_QUALITIES = ("auto", "low", "medium", "high", "standard", "hd")
-_EFFORT: Mapping[str, float] = {"low": 0.5, "high": 1.5, "hd": 1.5}
+_QUALITIES = ("auto", "low", "medium", "high", "xhigh", "max", "standard", "hd")
+_EFFORT: Mapping[str, float] = {"low": 0.5, "high": 1.5, "hd": 1.5, "xhigh": 2, "max": 100}
 """Steps for a quality, relative to those that a model has by default."""
+_REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = {
+    "moderation": (("auto",), "use sogni={'disable_nsfw_filter': true}"),
+    "style": ((), "describe the style in the prompt"),
+    "input_fidelity": (("low",), "Sogni decides how closely images are followed"),
+    "complexity": ((), "Sogni plans no images"),
+    "frame_count": ((), "Sogni makes no GIF files; see /v1/videos"),
+    "frame_duration_ms": ((), "Sogni makes no GIF files; see /v1/videos"),
+    "svg": ((), "Sogni makes no SVG files"),
+    "markup": ((), "describe the change in the prompt"),
+}
 _NO_USAGE = {
     "total_tokens": 0,
     "input_tokens": 0,
@@ -74,13 +84,7 @@ async def _answer(call: Call, fields: Fields, event: str, images: list[bytes]) -
     params: dict[str, Any] = {"type": "image", "model_id": model, "positive_prompt": prompt, **parameters(fields)}
     vendor = model.startswith(_VENDOR)
     fields.ignore(["user", "safety_identifier"])
-    fields.refuse(
-        {
-            "moderation": (("auto",), "use sogni={'disable_nsfw_filter': true}"),
-            "style": ((), "describe the style in the prompt"),
-            "input_fidelity": (("low",), "Sogni decides how closely images are followed"),
-        }
-    )
+    fields.refuse(_REFUSED)
     measures = size(fields)
     if measures is not None:
         params |= {"size_preset": "custom", "width": measures[0], "height": measures[1]}
