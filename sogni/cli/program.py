@@ -23,6 +23,7 @@ from sogni.cli.exit_codes import TERMINATED, USAGE, Program, print_stderr
 from sogni.cli.image import image
 from sogni.cli.login import login, logout
 from sogni.cli.lora import lora
+from sogni.cli.mcp import mcp
 from sogni.cli.models import models
 from sogni.cli.music import music
 from sogni.cli.output import escape_unencodable
@@ -93,6 +94,7 @@ _COMMANDS = (
         config,
     ),
     emulator,
+    mcp,
     serve,
 )
 for _command in _COMMANDS:

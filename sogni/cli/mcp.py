@@ -1,0 +1,288 @@
+"""The command `sogni mcp`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from decimal import Decimal, InvalidOperation
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from sogni.cli.connection_options import (
+    CLOSE_SECONDS,
+    NO_CREDENTIALS,
+    ConnectionOptions,
+    connection_options,
+    saved_session,
+)
+from sogni.cli.exit_codes import DONE, TERMINATED, Command
+from sogni.cli.output import print_json, write
+from sogni.cli.profiles import current_profile, setting
+from sogni.errors import AuthenticationError, ValidationError
+from sogni.settings import Timeouts, TokenType
+
+if TYPE_CHECKING:
+    from sogni.mcp.service import ServerOptions
+    from sogni_async import SogniClient
+
+KEY_VARIABLE = "SOGNI_MCP_KEY"
+_REQUIRED = ("mcp", "aiohttp", "jsonschema", "PIL", "uvicorn")
+_NO_LIMIT = "none"
+
+
+def _limit(context: click.Context, parameter: click.Parameter, value: str) -> Decimal | None:
+    if value == _NO_LIMIT:
+        return None
+    try:
+        amount = Decimal(value)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0:
+        raise click.BadParameter(f"must be an amount of 0 or more, or {_NO_LIMIT}, got {value!r}", context, parameter)
+    return amount
+
+
+def _roots(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[Path, ...]:
+    return tuple(Path(os.path.realpath(os.path.expanduser(it))) for it in value)
+
+
+@click.command(cls=Command)
+@click.option("--http", is_flag=True, help="Serve streamable HTTP. Default: standard input and output.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Listen on this address with --http.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="Listen on this port with --http. Default: a free port."
+)
+@click.option(
+    "--allow-host",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Accept requests to this host name with --http, beside --host and the loopback interface. Repeatable.",
+)
+@click.option(
+    "--root",
+    "roots",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False),
+    callback=_roots,
+    metavar="FOLDER",
+    help="Allow files in this folder to be read, and save results to the first one. Repeatable. Default: only the "
+    "folders that the host declares, and nothing is saved unless a call says where.",
+)
+@click.option(
+    "--max-cost",
+    default=_NO_LIMIT,
+    show_default=True,
+    callback=_limit,
+    metavar="AMOUNT",
+    help="Refuse calls that cost more than this, in the token that pays.",
+)
+@click.option(
+    "--max-cost-per-day",
+    default="1000",
+    show_default=True,
+    callback=_limit,
+    metavar="AMOUNT",
+    help="Refuse calls once this has been spent since midnight UTC, by all servers with a limit together; "
+    f"{_NO_LIMIT} for no limit.",
+)
+@click.option(
+    "--ask-above",
+    default="5",
+    show_default=True,
+    callback=_limit,
+    metavar="AMOUNT",
+    help="Ask before a call that costs more than this, if the host can ask its user.",
+)
+@click.option("--yes", is_flag=True, help="Never ask. The limits apply.")
+@click.option(
+    "--token",
+    "token_type",
+    type=click.Choice(get_args(TokenType)),
+    default=lambda: os.environ.get("SOGNI_TOKEN_TYPE") or setting("token_type") or "spark",
+    show_default=False,
+    help="Pay with this token. Default: SOGNI_TOKEN_TYPE, else that of the profile, else spark.",
+)
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, 3600),
+    default=50,
+    show_default=True,
+    help="Let a call wait this many seconds for its results; then it returns, and get_project waits for the rest. "
+    "Many hosts give up after 60.",
+)
+@click.option(
+    "--max-calls",
+    type=click.IntRange(1, 1000),
+    default=16,
+    show_default=True,
+    help="Refuse further calls while this many are in progress.",
+)
+@connection_options
+def mcp(
+    connection: ConnectionOptions,
+    *,
+    http: bool,
+    host: str,
+    port: int,
+    names: tuple[str, ...],
+    roots: tuple[Path, ...],
+    max_cost: Decimal | None,
+    max_cost_per_day: Decimal | None,
+    ask_above: Decimal | None,
+    yes: bool,
+    token_type: TokenType,
+    wait: float,
+    max_calls: int,
+) -> None:
+    """Serve tools for agents over the Model Context Protocol: images, video, music and speech.
+
+    Hosts such as Claude Desktop start this command themselves and use it over standard input and output. With --http
+    it runs on its own and prints its URL and the key that hosts must send as 'Authorization: Bearer KEY', unless
+    SOGNI_MCP_KEY contains the key.
+
+    Example: sogni mcp --root ~/Pictures/sogni --max-cost 50
+    """
+    for name in _REQUIRED:
+        try:
+            import_module(name)
+        except ModuleNotFoundError as error:
+            raise ImportError(f"sogni mcp needs {name}, which is not installed: pip install 'sogni[mcp]'") from error
+    from sogni.local.spending import DaySpending
+    from sogni.mcp.service import ServerOptions
+
+    options = ServerOptions(
+        # What the emulator charges is not money.
+        spending=DaySpending(max_cost_per_day) if connection.local else DaySpending.shared(max_cost_per_day),
+        token_type=token_type,
+        max_cost=max_cost,
+        ask_above=None if yes else ask_above,
+        roots=roots,
+        wait=wait,
+        max_calls=max_calls,
+    )
+    if not http:
+        asyncio.run(_serve_stdio(connection, options))
+        return
+    with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+        try:
+            asyncio.run(_serve_http(connection, options, listener, host, names))
+        except KeyboardInterrupt:
+            # The normal way to stop a server in the foreground.
+            return
+
+
+@asynccontextmanager
+async def _client(connection: ConnectionOptions, token_type: TokenType) -> AsyncIterator[SogniClient]:
+    """Open a client of the asyncio package, as `ConnectionOptions.client` opens one of the other."""
+    from sogni_async import SogniClient
+
+    options: dict[str, Any] = {
+        "network": connection.network,
+        "timeout": Timeouts(close=CLOSE_SECONDS),
+        "token_type": token_type,
+    }
+    if connection.local:
+        async with SogniClient.local(**options) as client:
+            yield client
+        return
+    options = {**current_profile().client_arguments(os.environ), **options}
+    if connection.key is not None:
+        options["api_key"] = connection.key
+    async with SogniClient(**options) as client:
+        if not client.is_authenticated:
+            await _resume(client)
+        yield client
+
+
+async def _resume(client: SogniClient) -> None:
+    """Resume the session of `sogni login`, as `connection_options.resume` does."""
+    store = saved_session()
+    if store is None or store.load() is None:
+        raise AuthenticationError(NO_CREDENTIALS, status=401)
+    with store.locked():
+        pair = store.load()
+        if pair is None:
+            raise AuthenticationError(NO_CREDENTIALS, status=401)
+        store.follow(client)
+        await client.api_client.auth.authenticate(pair)
+        renewed = client.api_client.auth.backup()
+        if renewed is not None:
+            store.save(renewed)
+
+
+async def _serve_stdio(connection: ConnectionOptions, options: ServerOptions) -> None:
+    from mcp.server.stdio import stdio_server
+
+    from sogni.mcp.server import create_server
+
+    async with _client(connection, options.token_type) as client:
+        server = create_server(client, options)
+        async with stdio_server() as (incoming, outgoing):
+            serving = asyncio.ensure_future(server.run(incoming, outgoing, server.create_initialization_options()))
+            codes: list[int] = []
+            for number, code in ((signal.SIGINT, DONE), (signal.SIGTERM, TERMINATED)):
+                with suppress(NotImplementedError):  # on Windows
+                    asyncio.get_running_loop().add_signal_handler(number, _stop, serving, codes, code)
+            await asyncio.wait([serving])
+            if codes:
+                await client.close()
+                # A thread waits for the next line of standard input, and Python would wait for the thread.
+                os._exit(codes[0])
+            await serving
+
+
+def _stop(serving: asyncio.Future[None], codes: list[int], code: int) -> None:
+    """End a server whose process has been signaled. Its calls are canceled, and so are their projects."""
+    codes.append(code)
+    serving.cancel()
+
+
+async def _serve_http(
+    connection: ConnectionOptions,
+    options: ServerOptions,
+    listener: socket.socket,
+    host: str,
+    names: tuple[str, ...],
+) -> None:
+    from sogni.mcp.http import application, serve, url_of
+    from sogni.mcp.server import create_server
+
+    given = key_of(os.environ)
+    key = given or secrets.token_urlsafe(32)
+    async with _client(connection, options.token_type) as client:
+        app = application(create_server(client, options), key, host, names)
+        _print_address(url_of(listener, host), None if given else key, as_json=connection.as_json)
+        await serve(app, listener)
+
+
+def key_of(environ: Mapping[str, str]) -> str | None:
+    """Return the key that hosts must send, if the environment contains one.
+
+    Raises:
+        ValidationError: It cannot be one.
+    """
+    key = environ.get(KEY_VARIABLE)
+    if not key:
+        return None
+    if len(key) < 16 or not key.isascii() or not key.isprintable() or " " in key:
+        raise ValidationError(f"{KEY_VARIABLE} must be at least 16 printable ASCII characters without spaces")
+    return key
+
+
+def _print_address(url: str, key: str | None, *, as_json: bool) -> None:
+    """Print where the server is reached, flushed at once because other programs wait for it."""
+    if as_json:
+        print_json({"url": url, "key": key})
+        return
+    write(f"URL: {url}")
+    if key is not None:
+        write(f"Key: {key}")

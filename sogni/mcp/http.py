@@ -1,0 +1,98 @@
+"""The server over streamable HTTP, for hosts that run on their own. Each request needs the key."""
+
+from __future__ import annotations
+
+import hmac
+import socket
+from typing import Any
+
+import uvicorn
+from mcp.server import Server
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+PATH = "/mcp"
+CLOSE_SECONDS = 3
+"""Time limit for the streams that are open when the server stops."""
+BODY_BYTES = 32 * 1024 * 1024
+"""Largest request: a file in a data: URI."""
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class RequireKey:
+    """Refuses the requests without the key.
+
+    Args:
+        app: The application that answers the others.
+        key: The key.
+    """
+
+    def __init__(self, app: ASGIApp, key: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {key}".encode()
+
+    def __repr__(self) -> str:
+        return "RequireKey()"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] == "http":
+            given = Headers(scope=scope).get("authorization", "")
+            if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._expected):
+                answer = JSONResponse(
+                    {"error": "the key of this server is required: Authorization: Bearer KEY"},
+                    status_code=401,
+                    headers={"WWW-Authenticate": "Bearer"},
+                )
+                await answer(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def application(server: Server[Any], key: str, host: str = "127.0.0.1", names: tuple[str, ...] = ()) -> ASGIApp:
+    """Return the server as an ASGI application.
+
+    Args:
+        server: The server.
+        key: The key that requests must have.
+        host: Address that it listens on.
+        names: Further names under which it is reached.
+    """
+    # A page in a browser could otherwise reach a server on the loopback interface by a name that it controls.
+    hosts = [f"[{it}]" if ":" in it else it for it in dict.fromkeys((*_LOOPBACK, host, *names))]
+    security = TransportSecuritySettings(
+        allowed_hosts=[form for it in hosts for form in (it, f"{it}:*")],
+        allowed_origins=[
+            f"{scheme}://{form}" for scheme in ("http", "https") for it in hosts for form in (it, f"{it}:*")
+        ],
+    )
+    app = server.streamable_http_app(
+        streamable_http_path=PATH, transport_security=security, max_request_body_size=BODY_BYTES, host=host
+    )
+    return RequireKey(app, key)
+
+
+def url_of(listener: socket.socket, host: str) -> str:
+    """Return the URL of a server that listens on a socket."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}{PATH}"
+
+
+async def serve(app: ASGIApp, listener: socket.socket) -> None:
+    """Serve an application until the process is asked to end.
+
+    Args:
+        app: The application.
+        listener: Socket that listens already.
+    """
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        ws="none",
+        timeout_graceful_shutdown=CLOSE_SECONDS,
+    )
+    await uvicorn.Server(config).serve([listener])
