@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -92,7 +93,7 @@ def drawing(wire: Mapping[str, Any]) -> str:
     arrows = [(nodes[source], target, need) for source, target, need in needs]
     places = _places(list(texts), [(source, target) for source, target, _ in arrows])
     boxes = "".join(_box(*places[node], *text) for node, text in texts.items())
-    curves = "".join(_arrow(places[source], places[target], need) for source, target, need in arrows)
+    curves = "".join(_arrows(places, arrows))
     width = max((x for x, _ in places.values()), default=0) + _WIDTH + _BESIDE
     height = max((y for _, y in places.values()), default=0) + _HEIGHT + 10
     title = html.escape(_text(wire, "title") or "Workflow")
@@ -131,13 +132,28 @@ def _box(x: int, y: int, first: str, second: str) -> str:
     return f'{rectangle}<g text-anchor="middle" fill="#1d2340">{texts}</g>'
 
 
-def _arrow(start: tuple[int, int], end: tuple[int, int], need: Mapping[str, Any]) -> str:
-    x1, y1, x2, y2 = start[0] + _WIDTH // 2, start[1] + _HEIGHT, end[0] + _WIDTH // 2, end[1] - 1
+def _arrows(places: Mapping[Any, tuple[int, int]], arrows: Sequence[tuple[Any, Any, Any]]) -> Iterator[str]:
+    """Yield the arrows; those to one box end side by side, and the texts of those from one box are below each other."""
+    ends = Counter(target for _, target, _ in arrows)
+    begun, ended = Counter[Any](), Counter[Any]()
+    for source, target, need in arrows:
+        begun[source] += 1
+        ended[target] += 1
+        (left, top), (x, y) = places[source], places[target]
+        start = (left + _WIDTH // 2, top + _HEIGHT)
+        end = (x + _WIDTH * ended[target] // (ends[target] + 1), y - 1)
+        yield _arrow(start, end, need, begun[source])
+
+
+def _arrow(start: tuple[int, int], end: tuple[int, int], need: Mapping[str, Any], line: int) -> str:
+    (x1, y1), (x2, y2) = start, end
     dashes = ' stroke-dasharray="5 4"' if need.get("required") is False else ""
-    curve = f"M{x1} {y1}C{x1} {y1 + _BETWEEN // 2} {x2} {y2 - _BETWEEN // 2} {x2} {y2}"
+    # It turns below its text.
+    curve = f"M{x1} {y1}C{x1} {y1 + _BETWEEN * 4 // 5} {x2} {y2 - _BETWEEN // 2} {x2} {y2}"
     path = f'<path d="{curve}" {_LINE}{dashes} marker-end="url(#head)"/>'
     text = _line(f"{_text(need, 'transform')} to {_text(need, 'targetArgument')}", 44)
-    return f'{path}<text x="{(x1 + x2) // 2 + 6}" y="{(y1 + y2) // 2 + 4}" font-size="11" fill="#888">{text}</text>'
+    beside = 20 if x2 > x1 else 8
+    return f'{path}<text x="{x1 + beside}" y="{y1 + 2 + 13 * line}" font-size="11" fill="#888">{text}</text>'
 
 
 def _line(text: str, longest: int = _MAX_LINE) -> str:

@@ -138,6 +138,15 @@ def test_a_drawing_has_a_box_per_step_and_media_and_an_arrow_per_dependency() ->
     assert picture[0].text == "A & B"
 
 
+def test_texts_of_arrows_do_not_overlap() -> None:
+    plan = WorkflowInput(steps=[step("a"), step("b"), step("c", need("a"), need("b")), step("d", need("a"))])
+    picture = drawn(plan)
+    beside = [text for text in picture.findall(f"{SVG}text") if " to " in str(text.text)]
+    places = {(int(text.attrib["x"]) // 100, text.attrib["y"]) for text in beside}
+    ends = {arrow.attrib["d"].split("C")[1] for arrow in picture.findall(f"{SVG}path")}
+    assert (len(beside), len(places), len(ends)) == (3, 3, 3)
+
+
 def test_a_cycle_and_an_empty_plan_can_be_drawn() -> None:
     cycle = WorkflowInput(steps=[step("a", need("b")), step("b", need("a")), step("c", need("c"))])
     assert len(list(drawn(cycle).iter(f"{SVG}rect"))) == 3
