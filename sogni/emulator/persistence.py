@@ -12,9 +12,11 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
+import cattrs
 from attrs import define, field, frozen
 
 
@@ -98,6 +100,21 @@ class EventLog:
         # Current waiters are woken by this event; later ones wait for the next.
         self._appended.set()
         self._appended = asyncio.Event()
+
+
+_CONVERTER = cattrs.Converter()
+_CONVERTER.register_unstructure_hook(Decimal, str)
+_CONVERTER.register_structure_hook(Decimal, lambda value, _: Decimal(value))
+
+
+def saved(value: object) -> Any:
+    """Return a value as JSON that ``restored`` reads."""
+    return _CONVERTER.unstructure(value)
+
+
+def restored(value: Any, kind: Any) -> Any:
+    """Return the value of a type that was saved as JSON."""
+    return _CONVERTER.structure(value, kind)
 
 
 _SCHEMA = """

@@ -22,11 +22,8 @@ from attrs import define, frozen
 from sogni.emulator.account.accounts import Account
 from sogni.emulator.account.sessions import Accounts
 from sogni.emulator.catalogue.models import Catalogue, Media
-from sogni.emulator.chat.agent import Agent
 from sogni.emulator.chat.completions import Completer
-from sogni.emulator.chat.runs import ChatRuns
 from sogni.emulator.chat.script import ChatScript
-from sogni.emulator.chat.socket_jobs import SocketJobs
 from sogni.emulator.clock import Pace
 from sogni.emulator.control import LOOPBACK, Control, loopback_only
 from sogni.emulator.faults import Faults, LoraImportFault
@@ -43,13 +40,10 @@ from sogni.emulator.projects.saved_uploads import SavedUploads, UploadLimits
 from sogni.emulator.projects.storage import Signer, Store
 from sogni.emulator.recorder import Recorder
 from sogni.emulator.rendering.service import ProjectService
-from sogni.emulator.rendering.workers import WorkerPool
 from sogni.emulator.routes import account, chat, loras, projects, saved_uploads, sign_in, workflows, worlds
-from sogni.emulator.services import ChatServices, DurableServices
+from sogni.emulator.services import Services
 from sogni.emulator.socket import SocketEndpoint
 from sogni.emulator.state import URL_LIFETIME, IdSource, State
-from sogni.emulator.tools.runner import ToolRunner
-from sogni.emulator.worlds import WorldBuilds
 
 T = TypeVar("T")
 _TURNS = 3
@@ -124,11 +118,7 @@ class Server:
         self._ended = threading.Event()
         self._listeners: list[_Listener] = []
         self.pace: Pace = setup.pace
-        self.pool: WorkerPool | None = None
-        self.tools: ToolRunner | None = None
-        self.durable_services: DurableServices | None = None
-        self.language: ChatServices | None = None
-        self.worlds: WorldBuilds | None = None
+        self.services: Services | None = None
         self.rest_endpoint: str = ""
         self.socket_endpoint: str = ""
         self.control_address: str = ""
@@ -223,23 +213,27 @@ class Server:
             self.pace.loop = self._loop
             store = Store(executor, self.pace, archive)
             state = self._make_state(store, archive)
-            endpoint, pool = self._build(state, thinkers)
             setup = self._setup
-            listeners.append(await self._listen(self._rest_app(state), setup.rest_port, setup.host))
-            listeners.append(await self._listen(self._socket_app(state, endpoint), setup.socket_port, setup.host))
+            completer = Completer(setup.chat, thinkers, setup.token_rate)
+            services = self.services = Services.of(state, completer, setup.workers, setup.workflow_limit)
+            orders = ProjectService(state, services.pool)
+            endpoint = SocketEndpoint(state, setup.binary_frames, services.chats, orders)
+            listeners.append(await self._listen(_rest_app(state, services), setup.rest_port, setup.host))
+            listeners.append(await self._listen(_socket_app(state, services, endpoint), setup.socket_port, setup.host))
             self._publish_addresses(state)
             if setup.control is not None:
-                app = self._control_app(setup.control, state)
+                app = self._control_app(setup.control, state, services)
                 listeners.append(await self._listen(app, setup.control_port, LOOPBACK))
                 self.control_address = listeners[-1].address
             self.pace.running.set()
-            pool.start()
-            self._resume_unfinished()
+            services.pool.start()
+            services.resume()
             self._ready.set_result(state)
             await self._stop.wait()
             state.connections.end_all(1001, "The server is going away")
         finally:
-            await self._stop_services()
+            if self.services is not None:
+                await self.services.stop()
             await stop_accepting(it.listening for it in listeners)
             for listener in listeners:
                 await listener.runner.cleanup()
@@ -250,16 +244,6 @@ class Server:
                 store.close()
             archive.close()
             _clear_handler_cache()
-
-    async def _stop_services(self) -> None:
-        if self.durable_services is not None:
-            await self.durable_services.engine.stop()
-        if self.language is not None:
-            await self.language.stop()
-        if self.worlds is not None:
-            await self.worlds.stop()
-        if self.pool is not None:
-            await self.pool.stop()
 
     async def _disconnect(self) -> None:
         state = self._ready.result()
@@ -276,38 +260,19 @@ class Server:
         await asyncio.sleep(0)
         for server in servers:
             await server.shutdown(_CLOSING_TIME)
-        await self._stop_services()
+        if self.services is not None:
+            await self.services.stop()
         for listener in listeners:
             opened = await self._open_site(listener.runner, listener.port, listener.host)
             listener.site, listener.listening, listener.address = opened
         self._publish_addresses(state)
-        if self.pool is not None:
-            self.pool.start()
+        if self.services is not None:
+            self.services.pool.start()
 
     def _publish_addresses(self, state: State) -> None:
         rest, socket_host = self._listeners[:2]
         self.rest_endpoint = state.rest_endpoint = f"http://{rest.address}"
         self.socket_endpoint = f"ws://{socket_host.address}"
-
-    def _build(self, state: State, thinkers: ThreadPoolExecutor) -> tuple[SocketEndpoint, WorkerPool]:
-        """Create the services, with the data saved by an earlier emulator."""
-        pool = self.pool = WorkerPool(state, self._setup.workers, self.pace)
-        self.tools = ToolRunner(state, pool)
-        self.durable_services = DurableServices.of(state, self.tools, self._setup.workflow_limit)
-        completer = Completer(self._setup.chat, thinkers, self._setup.token_rate)
-        agent = Agent(completer, self.tools, self.durable_services.workflow_service)
-        chats = SocketJobs(state, agent, self._setup.workers, self.pace)
-        self.language = ChatServices(chats, agent, ChatRuns(state, agent))
-        self.language.runs.restore()
-        self.worlds = WorldBuilds(state, self.pace)
-        endpoint = SocketEndpoint(state, self._setup.binary_frames, chats, ProjectService(state, pool))
-        return endpoint, pool
-
-    def _resume_unfinished(self) -> None:
-        """Resume the unfinished work of an earlier emulator; it needs the URLs of the listeners."""
-        if self.durable_services is not None and self.language is not None:
-            self.durable_services.engine.resume_all()
-            self.language.runs.resume_all()
 
     async def _end_tasks(self) -> None:
         """Cancel tasks that the listeners left behind: the handlers of frozen connections."""
@@ -355,38 +320,12 @@ class Server:
         setup.accounts.on_balance_change(lambda owner: self.post(lambda: changed(owner)))
         return state
 
-    def _rest_app(self, state: State) -> web.Application:
-        app = web.Application(middlewares=[make_middleware(state, "rest")], client_max_size=_JSON_LIMIT)
-        for subject in (account, sign_in, projects, saved_uploads, loras):
-            subject.ROUTES.add_to(app, state)
-        if self.language is not None:
-            chat.ROUTES.add_to(app, state, self.language)
-        if self.durable_services is not None:
-            workflows.ROUTES.add_to(app, state, self.durable_services)
-        if self.worlds is not None:
-            worlds.ROUTES.add_to(app, state, self.worlds)
-        return app
-
-    def _socket_app(self, state: State, endpoint: SocketEndpoint) -> web.Application:
-        app = web.Application(middlewares=[make_middleware(state, "socket")], client_max_size=_JSON_LIMIT)
-        projects.SOCKET_HOST_ROUTES.add_to(app, state)
-        chat.SOCKET_HOST_ROUTES.add_to(app, state)
-
-        async def upgrade(request: web.Request) -> web.StreamResponse:
-            if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
-                raise web.HTTPNotFound
-            return await endpoint.handle(request)
-
-        app.router.add_get("/{path:.*}", upgrade, allow_head=False)
-        return app
-
-    def _control_app(self, control: Control, state: State) -> web.Application:
+    def _control_app(self, control: Control, state: State, services: Services) -> web.Application:
         app = web.Application(middlewares=[loopback_only])
         if self._setup.serve_control:
             control.add_to(app)
-        if self._setup.serve_inspector and self.durable_services is not None:
-            engine = self.durable_services.engine
-            self.inspector = Inspector(control, state, engine, self._setup.workers)
+        if self._setup.serve_inspector:
+            self.inspector = Inspector(control, state, services.workflows, self._setup.workers)
             self.inspector.add_to(app)
         return app
 
@@ -406,6 +345,27 @@ class Server:
             raise
         name = f"[{host}]" if family == socket.AF_INET6 else host
         return site, listening, f"{name}:{listening.getsockname()[1]}"
+
+
+def _rest_app(state: State, services: Services) -> web.Application:
+    app = web.Application(middlewares=[make_middleware(state, "rest")], client_max_size=_JSON_LIMIT)
+    for subject in (account, sign_in, projects, saved_uploads, loras, chat, workflows, worlds):
+        subject.ROUTES.add_to(app, state, services)
+    return app
+
+
+def _socket_app(state: State, services: Services, endpoint: SocketEndpoint) -> web.Application:
+    app = web.Application(middlewares=[make_middleware(state, "socket")], client_max_size=_JSON_LIMIT)
+    projects.SOCKET_HOST_ROUTES.add_to(app, state, services)
+    chat.SOCKET_HOST_ROUTES.add_to(app, state, services)
+
+    async def upgrade(request: web.Request) -> web.StreamResponse:
+        if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
+            raise web.HTTPNotFound
+        return await endpoint.handle(request)
+
+    app.router.add_get("/{path:.*}", upgrade, allow_head=False)
+    return app
 
 
 async def stop_accepting(listening: Iterable[socket.socket]) -> None:

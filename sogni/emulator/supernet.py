@@ -413,7 +413,7 @@ class LocalSupernet(Live):
         server, state = self._now.server, self._now.state
 
         def records() -> list[WorkflowRecord]:
-            runs = () if server.durable_services is None else server.durable_services.engine.runs.values()
+            runs = () if server.services is None else server.services.workflows.runs.values()
             return [run.wire(lambda media: media.wire(state.artifact_url(media.key))) for run in runs]
 
         return server.call(records)
@@ -787,14 +787,8 @@ class LocalSupernet(Live):
         self.chat.clear()
 
         def clean() -> None:
-            if running.server.language is not None:
-                running.server.language.clear()
-            if running.server.durable_services is not None:
-                running.server.durable_services.clear()
-            if running.server.worlds is not None:
-                running.server.worlds.clear()
-            if running.server.pool is not None:
-                running.server.pool.cancel_all()
+            if running.server.services is not None:
+                running.server.services.clear()
             running.state.reset()
             self._accounts.keep_only(self._account)
 

@@ -1,28 +1,24 @@
 """Hosted world builds: quoted, approved, rendered, reviewed, canceled.
 
-A build belongs to one account and continues whether or not a client listens. Nothing is drawn: a build is its record
-and its events. Everything here belongs to the server's event loop.
+Nothing is drawn: a build is its record and its events, which are not saved.
 """
 # Protocol notes: account §18; workflows §9.
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Literal
 
-from attrs import define, field
+from attrs import define
 
 from sogni.emulator.account.accounts import Account, InsufficientFundsError, Token, decimal_text
 from sogni.emulator.account.memberships import coverage_refusal
-from sogni.emulator.clock import Pace
+from sogni.emulator.durable import DurableRun, DurableRuns
 from sogni.emulator.fields import Fields, present
-from sogni.emulator.persistence import ENDED, EventLog, RunStatus, iso
+from sogni.emulator.persistence import RunStatus, iso
 from sogni.emulator.projects.estimates import USD_PER_TOKEN, cents
 from sogni.emulator.responses import NOT_FOUND, RefusedError
-from sogni.emulator.state import State
 
 CONFLICT = 409
 _QUOTE_SECONDS = 600.0
@@ -81,68 +77,46 @@ class Task:
         return {**record, "takes": self.takes, **({} if self.note is None else {"note": self.note})}
 
 
-@define(eq=False)
-class WorldBuild:
+@define(eq=False, kw_only=True)
+class WorldBuild(DurableRun):
     """One build. ``reserved`` is what is reserved for it, ``quoted_until`` the time until which the quote is valid."""
 
-    id: str
-    account: Account
-    body: Mapping[str, Any]
-    key: str | None
     tasks: list[Task]
-    log: EventLog
-    created: float
-    updated: float
     token: Token
     price: Decimal
-    status: RunStatus = "queued"
     waiting: dict[str, Any] | None = None
     quoted_until: float = 0.0
     reserved: bool = False
     reason: str | None = None
-    task: asyncio.Task[None] | None = None
-
-    @property
-    def ended(self) -> bool:
-        return self.status in ENDED
 
     def quote(self) -> dict[str, object]:
         return {"amount": decimal_text(self.price), "tokenType": self.token, "validUntil": iso(self.quoted_until)}
-
-    def happened(self, type: str, payload: Mapping[str, Any], *, ends: bool = False) -> None:
-        self.log.append(type, payload, ends=ends)
-        self.updated = self.log.clock()
 
     def record(self, *, events: bool = True) -> dict[str, object]:
         """Return the build in the form of the REST API."""
         record: dict[str, object] = {
             "runId": self.id,
-            "worldId": self.body["worldId"],
-            "nodeId": self.body["nodeId"],
+            "worldId": self.request["worldId"],
+            "nodeId": self.request["nodeId"],
             "status": self.status,
             "tasks": [task.wire() for task in self.tasks],
             "quote": self.quote(),
-            "createdAt": iso(self.created),
-            "updatedAt": iso(self.updated),
+            **self.times,
             **present({"waiting": self.waiting, "cancellationReason": self.reason}),
         }
         return {**record, "events": [event.wire() for event in self.log.since()]} if events else record
 
 
 @define(eq=False)
-class WorldBuilds:
+class WorldBuilds(DurableRuns[WorldBuild]):
     """The builds of all accounts."""
 
-    state: State
-    pace: Pace
-    _builds: dict[str, WorldBuild] = field(factory=dict)
+    not_found = "World build not found"
 
     def start(self, account: Account, body: Mapping[str, Any], key: str | None) -> WorldBuild:
         """Start a build, or return the one that an earlier request with the same key has started."""
-        known = next((it for it in self._builds.values() if key and it.account is account and it.key == key), None)
+        known = self.known(account, key, body)
         if known is not None:
-            if json.dumps(known.body, sort_keys=True) != json.dumps(body, sort_keys=True):
-                self.state.recorder.violation("Idempotency-Key", "was used before with a different body")
             return known
         covered = body.get("billingMode") == "subscription"
         refusal = coverage_refusal(account.membership) if covered else None
@@ -154,30 +128,18 @@ class WorldBuilds:
         build = WorldBuild(
             id=f"wb_{self.state.ids.uuid().lower()}",
             account=account,
-            body=body,
+            request=body,
             key=key,
             tasks=[Task(self.state.ids.uuid().lower(), hotspot) for hotspot in body["hotspots"]],
-            log=EventLog(self.state.clock),
+            log=self.new_log(),
             created=now,
             updated=now,
             token=token,
             price=Decimal(0) if covered else cents(usd / USD_PER_TOKEN[token]),
         )
-        self._builds[build.id] = build
+        self.add(build)
         build.happened("run_started", {"worldId": body["worldId"], "nodeId": body["nodeId"]})
-        build.task = asyncio.get_running_loop().create_task(self._plan(build))
-        return build
-
-    def of(self, account: Account, world_id: str | None) -> Iterator[WorldBuild]:
-        """Yield the builds of an account, newest first."""
-        for build in reversed(self._builds.values()):
-            if build.account is account and world_id in (None, build.body["worldId"]):
-                yield build
-
-    def find(self, account: Account, id: str) -> WorldBuild:
-        build = self._builds.get(id)
-        if build is None or build.account is not account:
-            raise RefusedError(404, "World build not found", NOT_FOUND)
+        self.launch(build, self._plan(build))
         return build
 
     # Decisions
@@ -237,8 +199,8 @@ class WorldBuilds:
     # Progress
 
     async def _step(self) -> None:
-        await self.pace.sleep(self.pace.stage_seconds(_TASK_SECONDS, 0))
-        await self.pace.running.wait()
+        await self.state.clock.sleep(self.state.clock.stage_seconds(_TASK_SECONDS, 0))
+        await self.state.clock.running.wait()
 
     async def _plan(self, build: WorldBuild) -> None:
         await self._step()
@@ -251,7 +213,7 @@ class WorldBuilds:
     def _run(self, build: WorldBuild, type: str, payload: Mapping[str, Any]) -> None:
         build.status, build.waiting = "running", None
         build.happened(type, payload)
-        build.task = asyncio.get_running_loop().create_task(self._render(build))
+        self.launch(build, self._render(build))
 
     async def _render(self, build: WorldBuild) -> None:
         for task in build.tasks:
@@ -284,12 +246,6 @@ class WorldBuilds:
 
     def clear(self) -> None:
         """Cancel and remove every build."""
-        for build in self._builds.values():
+        for build in self.runs.values():
             self.cancel(build, "reset")
-        self._builds.clear()
-
-    async def stop(self) -> None:
-        tasks = [build.task for build in self._builds.values() if build.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        DurableRuns.clear(self)

@@ -29,7 +29,7 @@ from sogni.emulator.tools.media_library import KINDS, Kind, Media, MediaLibrary,
 from sogni.emulator.tools.renderer import ToolCall
 from sogni.emulator.tools.runner import TOOLS, ToolRunner
 from sogni.emulator.tools.text_tools import dependency
-from sogni.emulator.workflows.service import StartRequest, WorkflowService
+from sogni.emulator.workflows.engine import StartRequest, Workflows
 
 
 async def library_of(tools: ToolRunner, chat_request: ChatRequest, references: Iterable[Any] = ()) -> MediaLibrary:
@@ -147,7 +147,7 @@ class Agent:
 
     completer: Completer
     tools: ToolRunner
-    workflow_service: WorkflowService
+    workflows: Workflows
 
     async def run(self, session: Session) -> Completion:
         """Run rounds until the model answers without calling a hosted tool; return that answer.
@@ -189,8 +189,8 @@ class Agent:
         body = {"token_type": chat_request.token, "app_source": chat_request.app_source, "confirm_cost": True}
         body["safe_content_filter"] = chat_request.safe
         try:
-            async with self.workflow_service.turn:
-                run = await self.workflow_service.start(session.account, StartRequest(plan=plan, body=body))
+            async with self.workflows.turn:
+                run = await self.workflows.start(session.account, StartRequest(plan=plan, body=body))
         except RefusedError as refused:
             tag = "insufficient_balance" if refused.status == 402 else "invalid_request"
             raise DeclinedError(tag, refused.message) from refused

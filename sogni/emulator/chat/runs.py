@@ -1,7 +1,6 @@
 """Durable chat runs: checked, carried out by the agent, paused for approval, canceled, restored.
 
-A run belongs to one account and continues whether or not a client listens. It is saved with every event except the
-pieces of the model's output, of which only the events are saved. Everything here belongs to the server's event loop.
+Of the pieces of the model's output, only the events are saved.
 """
 # Protocol notes: chat §12, §14.6.
 
@@ -10,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -22,14 +21,14 @@ from sogni.emulator.chat.agent import Agent, CallDict, Session, Watcher, argumen
 from sogni.emulator.chat.completions import Turn
 from sogni.emulator.chat.models import DEFAULT_MODEL
 from sogni.emulator.chat.requests import ChatRequest, DeclinedError, check, schemas
+from sogni.emulator.durable import DurableRun, DurableRuns
 from sogni.emulator.fields import Fields, is_web_url, present
-from sogni.emulator.persistence import ENDED, Archive, Event, EventLog, RunStatus, iso
+from sogni.emulator.persistence import Event, RunStatus, iso, restored, saved
 from sogni.emulator.projects.estimates import USD_PER_TOKEN
 from sogni.emulator.recorder import Recorder
 from sogni.emulator.responses import RefusedError
-from sogni.emulator.state import State
 from sogni.emulator.tools import text_tools
-from sogni.emulator.tools.media_library import Media, ToolError, restored
+from sogni.emulator.tools.media_library import Media, ToolError
 from sogni.emulator.tools.runner import Payments, capacity_units
 
 _SAMPLING = (
@@ -128,18 +127,16 @@ class Approval:
         return {"reason": self.reason, "message": self.message, "details": self.details()}
 
 
-@define(eq=False)
-class ChatRun:
-    """One run. ``body`` is the request as received."""
+_SESSION_FIELDS = ("id", "messages", "results", "usage", "output_tokens")
 
-    id: str
-    account: Account
-    body: Mapping[str, Any]
+
+@define(eq=False, kw_only=True)
+class ChatRun(DurableRun):
+    """One run."""
+
+    transient = DurableRun.transient | {"session", "approval"}
+
     session: Session
-    log: EventLog
-    created: float
-    status: RunStatus = "queued"
-    updated: float = 0.0
     completed: float | None = None
     artifacts: list[dict[str, Any]] = field(factory=list)
     results: dict[str, list[str]] = field(factory=lambda: {"images": [], "videos": [], "audio": []})
@@ -150,22 +147,29 @@ class ChatRun:
     final_response: dict[str, Any] | None = None
     failure_reason: str | None = None
     cancellation_reason: str | None = None
-    key: str | None = None
     decisions: list[str] = field(factory=list)
     """The idempotency keys of decisions about costs."""
     prepared: bool = False
     """Whether the given media have been fetched."""
     paid: Payments = field(factory=Payments)
     """What the running tool has cost so far."""
-    task: asyncio.Task[None] | None = None
 
-    @property
-    def ended(self) -> bool:
-        return self.status in ENDED
+    def saved(self) -> dict[str, Any]:
+        conversation = {name: getattr(self.session, name) for name in _SESSION_FIELDS}
+        library = self.session.library
+        media = {name: saved(getattr(library, name)) for name in ("results", "uploads")}
+        return {**DurableRun.saved(self), "session": conversation, "library": media}
+
+    def load(self, body: Mapping[str, Any]) -> None:
+        DurableRun.load(self, body)
+        for name in _SESSION_FIELDS:
+            setattr(self.session, name, body["session"][name])
+        for name, media in body["library"].items():
+            setattr(self.session.library, name, restored(media, list[Media]))
 
     @property
     def config(self) -> Mapping[str, Any]:
-        given = self.body.get("runtime_config")
+        given = self.request.get("runtime_config")
         return given if isinstance(given, Mapping) else {}
 
     def move(self, status: RunStatus) -> None:
@@ -173,12 +177,7 @@ class ChatRun:
         if self.ended:
             self.completed = self.updated
 
-    def happened(self, type: str, payload: Mapping[str, Any] | None = None, *, ends: bool = False) -> None:
-        # First, because appending to the log saves the run as well.
-        self.updated = self.log.clock()
-        self.log.append(type, payload, ends=ends)
-
-    def keep(self, call: CallDict, media: list[Media], urls: list[str]) -> None:
+    def collect(self, call: CallDict, media: list[Media], urls: list[str]) -> None:
         """Record the artifacts of a tool."""
         for item, url in zip(media, urls, strict=True):
             self.artifacts.append({**item.wire(url), "toolCallId": call["id"], "toolName": call["function"]["name"]})
@@ -201,7 +200,7 @@ class ChatRun:
             "artifacts": list(self.artifacts),
             "mediaContext": self._media_context(),
             "events": [event.wire() for event in self.log.since()],
-            "timestamps": self._timestamps(),
+            "timestamps": self.times | ({} if self.completed is None else {"completedAt": iso(self.completed)}),
         }
         optional = {
             "finalResponse": self.final_response,
@@ -226,145 +225,77 @@ class ChatRun:
             "runtime_config": "runtimeConfig",
             "tool_choice": "toolChoice",
         }
-        request_fields = {wire: self.body[key] for key, wire in names.items() if key in self.body}
-        return {"model": self.session.chat_request.model.id, **request_fields, "messages": self.body["messages"]}
+        request_fields = {wire: self.request[key] for key, wire in names.items() if key in self.request}
+        return {"model": self.session.chat_request.model.id, **request_fields, "messages": self.request["messages"]}
 
     def _media_context(self) -> dict[str, object]:
-        given = self.body.get("media_context")
+        given = self.request.get("media_context")
         context = {key: list(urls) for key, urls in given.items()} if isinstance(given, Mapping) else {}
         return {**context, **{kind: [*context.get(kind, []), *urls] for kind, urls in self.results.items()}}
-
-    def _timestamps(self) -> dict[str, str]:
-        times = {"createdAt": iso(self.created), "updatedAt": iso(self.updated)}
-        return times if self.completed is None else {**times, "completedAt": iso(self.completed)}
-
-
-KIND = "chat_run"
-_PIECE = "assistant_delta"
-_FIELDS = (
-    *("key", "decisions", "prepared", "created", "updated", "completed", "status", "artifacts", "results"),
-    *("tool_calls", "previews", "final_response", "failure_reason", "cancellation_reason"),
-)
-_SESSION_FIELDS = ("messages", "results", "usage", "output_tokens")
-
-
-def keep_event(archive: Archive, run: ChatRun, event: Event, ends: bool) -> None:
-    """Save an event together with the state of the run."""
-    with archive.transaction():
-        if event.type != _PIECE:
-            keep_run(archive, run)
-        archive.add_event(KIND, run.id, event, ends)
-
-
-def keep_run(archive: Archive, run: ChatRun) -> None:
-    if archive.persistent:
-        archive.put(KIND, run.id, run.account.wallet_address, _saved(run))
-
-
-def _saved(run: ChatRun) -> dict[str, object]:
-    library = run.session.library
-    return {
-        "body": run.body,
-        "session": run.session.id,
-        "fields": {name: getattr(run, name) for name in _FIELDS},
-        "paid": run.paid.saved(),
-        "conversation": {name: getattr(run.session, name) for name in _SESSION_FIELDS},
-        "library": {name: [media.saved() for media in getattr(library, name)] for name in ("results", "uploads")},
-    }
-
-
-def restore_run(run: ChatRun, saved: Mapping[str, Any], events: Iterable[tuple[Event, bool]]) -> None:
-    """Restore a saved run."""
-    for name, value in saved["fields"].items():
-        setattr(run, name, value)
-    run.paid = Payments.restored(saved["paid"])
-    for name, value in saved["conversation"].items():
-        setattr(run.session, name, value)
-    run.session.library.results = [restored(media) for media in saved["library"]["results"]]
-    run.session.library.uploads = [restored(media) for media in saved["library"]["uploads"]]
-    for event, ends in events:
-        run.log.restore(event, ends)
 
 
 _log = logging.getLogger(__name__)
 PREVIEW_SECONDS = 600.0
 _DELTA_SECONDS = 0.05
+_PIECE = "assistant_delta"
 
 
 @define(eq=False)
-class ChatRuns:
+class ChatRuns(DurableRuns[ChatRun]):
     """All chat runs of an emulator."""
 
-    state: State
+    kind = "chat_run"
+    not_found = "Run not found"
+
     agent: Agent
-    _runs: dict[str, ChatRun] = field(factory=dict)
-    _keys: dict[tuple[int, str], str] = field(factory=dict)
 
     def create(self, account: Account, body: Mapping[str, Any], key: str | None) -> tuple[ChatRun, bool]:
         """Start a run, or return the one that was started with the same key, and True."""
-        if key is not None and (known := self._keys.get((account.sid, key))) is not None:
-            return self._runs[known], True
-        run = self._run(account, body, self.state.ids.uuid())
+        known = self.known(account, key, body)
+        if known is not None:
+            return known, True
+        run = self.add(self._run(account, body, self.state.ids.uuid()))
         run.key = key
-        self._add(run)
         self.keep(run)
-        self._resume_unfinished(run)
+        self.launch(run, self._live(run))
         return run, False
 
     def _run(self, account: Account, body: Mapping[str, Any], session_id: str) -> ChatRun:
-        session = Session(account, chat_request_of(body, self.state.recorder), session_id)
-        log, now = EventLog(self.state.clock), self.state.clock()
-        run = ChatRun(id=f"run_{session_id.lower()}", account=account, body=body, session=session, log=log, created=now)
-        run.updated = now
+        session, now = Session(account, chat_request_of(body, self.state.recorder), session_id), self.state.clock()
+        run = ChatRun(
+            id=f"run_{session_id.lower()}",
+            account=account,
+            log=self.new_log(),
+            created=now,
+            updated=now,
+            request=body,
+            session=session,
+        )
         session.watcher = _RunWatcher(self, run)
         return run
 
-    def _add(self, run: ChatRun) -> None:
-        self._runs[run.id] = run
+    def keep_event(self, run: ChatRun, event: Event, ends: bool) -> None:
+        if event.type != _PIECE:
+            self.keep(run)
+        self.state.archive.add_event(self.kind, run.id, event, ends)
 
-        def keep(event: Event, ends: bool) -> None:
-            if self._runs.get(run.id) is run:
-                keep_event(self.state.archive, run, event, ends)
+    def loaded(self, account: Account, body: Mapping[str, Any]) -> ChatRun:
+        run = self._run(account, body["request"], body["session"]["id"])
+        run.load(body)
+        return run
 
-        run.log.keep = keep
-        if run.key is not None:
-            self._keys[(run.account.sid, run.key)] = run.id
-
-    def _resume_unfinished(self, run: ChatRun) -> None:
-        run.task = asyncio.get_running_loop().create_task(self._live(run))
-
-    def restore(self) -> None:
-        """Load the saved runs; they do not resume yet."""
-        for saved_run in self.state.archive.items_of_kind(KIND):
-            account = self.state.accounts.by_address(saved_run.owner)
-            if account is None:
-                continue
-            run = self._run(account, saved_run.body["body"], saved_run.body["session"])
-            restore_run(run, saved_run.body, self.state.archive.events(KIND, saved_run.id))
-            self._add(run)
-            if run.paid.total and not run.ended:
-                # The interrupted tool runs again.
-                with self.state.archive.transaction():
-                    run.paid.give_back(account, "Refund of an interrupted tool")
-                    self.keep(run)
-
-    def keep(self, run: ChatRun) -> None:
-        """Save a run unless it has been removed."""
-        if self._runs.get(run.id) is run:
-            keep_run(self.state.archive, run)
+    def interrupted(self, run: ChatRun) -> None:
+        """Refund an interrupted tool, which runs again."""
+        if run.paid.total and not run.ended:
+            with self.state.archive.transaction():
+                run.paid.give_back(run.account, "Refund of an interrupted tool")
+                self.keep(run)
 
     def resume_all(self) -> None:
         """Resume the saved, unfinished runs after the last answer of the model or of a tool."""
-        for run in self._runs.values():
+        for run in self.runs.values():
             if not run.ended:
-                self._resume_unfinished(run)
-
-    def find(self, account: Account, run_id: str) -> ChatRun:
-        """Return an account's run; a run of another account is not found."""
-        run = self._runs.get(run_id)
-        if run is None or run.account is not account:
-            raise RefusedError(404, "Run not found", 102)
-        return run
+                self.launch(run, self._live(run))
 
     def cancel(self, run: ChatRun, reason: str | None) -> None:
         """Cancel a run; a finished run stays as it is."""
@@ -410,27 +341,20 @@ class ChatRuns:
                 if call["id"] == named:
                     call["function"]["arguments"] = json.dumps({**arguments_of(call), **overrides})
         run.approval = None
-        run.move("running")
+        self._move(run, "running")
         run.happened("cost_confirmed", {"toolCallIds": approval.ids})
         approval.decision.set_result(True)
 
-    async def stop(self) -> None:
-        tasks = [run.task for run in self._runs.values() if run.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
     def clear(self) -> None:
-        """Remove every run."""
-        for run in list(self._runs.values()):
+        """Cancel and remove every run."""
+        for run in self.runs.values():
             self.cancel(run, "reset")
-        self._runs.clear()
-        self._keys.clear()
+        DurableRuns.clear(self)
 
     # Execution
 
     async def _live(self, run: ChatRun) -> None:
-        run.move("running")
+        self._move(run, "running")
         if not len(run.log):
             run.happened("started", {"runId": run.id, "model": run.session.chat_request.model.id})
         if (answer := self._last_word(run)) is not None:
@@ -467,7 +391,7 @@ class ChatRuns:
         if run.prepared:
             return
         session = run.session
-        session.library = await library_of(self.agent.tools, session.chat_request, references_of(run.body))
+        session.library = await library_of(self.agent.tools, session.chat_request, references_of(run.request))
         run.prepared = True
         self.keep(run)
 
@@ -491,9 +415,13 @@ class ChatRuns:
         run.cancellation_reason = reason or "cancelled_by_user"
         self._end(run, "cancelled", {"cancellationReason": run.cancellation_reason})
 
+    def _move(self, run: ChatRun, status: RunStatus) -> None:
+        run.status, run.updated = status, self.state.clock()
+
     def _end(self, run: ChatRun, status: Any, payload: Mapping[str, Any]) -> None:
         run.approval = None
-        run.move(status)
+        run.completed = self.state.clock()
+        self._move(run, status)
         run.happened(f"run_{status}", {"status": status, **payload}, ends=True)
 
     # Approval
@@ -516,7 +444,7 @@ class ChatRuns:
     async def _costs(self, run: ChatRun, calls: list[CallDict]) -> list[Decimal]:
         """Return the cost of tool calls; refuse calls that exceed the budget of the run."""
         costs = [await self._cost(run, call) for call in calls]
-        units, limit = sum(map(capacity_units, costs)), run.body.get("max_estimated_capacity_units")
+        units, limit = sum(map(capacity_units, costs)), run.request.get("max_estimated_capacity_units")
         if isinstance(limit, int | float) and units > limit:
             raise RefusedError(400, f"The tools would take {units} capacity units, {limit} are allowed")
         return costs
@@ -556,7 +484,7 @@ class ChatRuns:
         approval_message = message or f"{len(calls)} tool calls require payment"
         valid = self.state.clock() + PREVIEW_SECONDS
         approval = run.approval = Approval(calls, reason, approval_message, preview, valid, decision)
-        run.move("waiting_for_user")
+        self._move(run, "waiting_for_user")
         if preview is not None:
             run.previews.append(preview)
             run.happened("run_awaiting_cost_confirmation", {"toolCallId": approval.ids[0]})
@@ -618,7 +546,7 @@ class _RunWatcher(Watcher):
         self.run.paid = Payments()
         status = "completed" if result["success"] else "failed"
         self.run.tool_calls[-1]["status"] = status
-        self.run.keep(call, media, list(result.get("urls", ())) if media else [])
+        self.run.collect(call, media, list(result.get("urls", ())) if media else [])
         fields = {"toolCallId": call["id"], "toolName": call["function"]["name"], "result": dict(result)}
         self.run.happened(f"tool_call_{status}", fields)
         self.runs.state.recorder.notify()

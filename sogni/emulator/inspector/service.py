@@ -25,7 +25,7 @@ from sogni.emulator.projects.storage import Key
 from sogni.emulator.state import State
 
 if TYPE_CHECKING:
-    from sogni.emulator.workflows.engine import Engine
+    from sogni.emulator.workflows.engine import Workflows
 
 PATH = "/inspector"
 _HERE = Path(__file__).parent
@@ -62,7 +62,7 @@ class Inspector:
 
     control: Control
     state: State
-    engine: Engine
+    workflows: Workflows
     workers: int
     token: str = field(factory=lambda: secrets.token_urlsafe(24), repr=False)
     traffic: Traffic = field(init=False)
@@ -119,7 +119,7 @@ class Inspector:
 
     def items(self) -> dict[str, list[Item]]:
         """Return the items of all lists."""
-        macros, runs = self._templates.get_template("items.html").module, list(self.engine.runs.values())
+        macros, runs = self._templates.get_template("items.html").module, list(self.workflows.runs.values())
         return all_items(macros, self.state, self.control, runs, self.traffic, self.workers)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:

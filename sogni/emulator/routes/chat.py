@@ -1,7 +1,4 @@
-"""Routes of hosted chat, single hosted tools, completion estimates and durable chat runs.
-
-The context is the ``ChatServices``.
-"""
+"""Routes of hosted chat, single hosted tools, completion estimates and durable chat runs."""
 # Protocol notes: chat §8, §11, §12, §14.
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Routes of durable workflows, workflow templates and replay records. The context is the ``DurableServices``."""
+"""Routes of durable workflows, workflow templates and replay records."""
 # Protocol notes: workflows §1, §7; replay §1.
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from sogni.emulator.routes.router import Call, Routes
 from sogni.emulator.sse import Frame, stream
 from sogni.emulator.state import State
 from sogni.emulator.tools.media_library import Media
+from sogni.emulator.workflows.engine import StartRequest, Workflows
 from sogni.emulator.workflows.runs import Run, WorkflowRecord
-from sogni.emulator.workflows.service import StartRequest, WorkflowService
 
 ROOT = "/v1/creative-agent/workflows"
 _TEMPLATES, _RECORDS = f"{ROOT}/templates", "/v1/replay/records"
@@ -64,13 +64,13 @@ def _fork_template(call: Call) -> object:
 # Workflows
 
 
-def _service(call: Call) -> WorkflowService:
-    service: WorkflowService = call.context.workflow_service
+def _service(call: Call) -> Workflows:
+    service: Workflows = call.context.workflows
     return service
 
 
 def _run(call: Call) -> Run:
-    return _service(call).find(call.path("id"), call.account)
+    return _service(call).find(call.account, call.path("id"))
 
 
 def _artifact(state: State, media: Media) -> dict[str, object]:
@@ -85,7 +85,7 @@ def _record(call: Call, run: Run) -> WorkflowRecord:
 async def _start(call: Call) -> object:
     service, body, key = _service(call), call.body.values, call.request.headers.get("Idempotency-Key")
     async with service.turn:
-        known = service.known(call.account, key, body)
+        known = service.known(call.account, key, body, cloned_from=None)
         if known is not None:
             return {"workflow": _record(call, known), "idempotent": True}
         run = await service.start(call.account, _requested(call, body, key))
@@ -112,7 +112,8 @@ def _requested(call: Call, body: Mapping[str, Any], key: str | None) -> StartReq
 @ROUTES("GET", ROOT)
 def _list(call: Call) -> object:
     limit, offset = call.whole("limit", _ANY), call.whole("offset", 0)
-    return {"workflows": [_record(call, run) for run in _service(call).of(call.account, limit, offset)]}
+    page = _service(call).of(call.account)[offset : offset + limit]
+    return {"workflows": [_record(call, run) for run in page]}
 
 
 @ROUTES("GET", f"{ROOT}/{{id}}")
@@ -149,7 +150,7 @@ async def _reseed(call: Call) -> object:
     source, service, body = _run(call), _service(call), call.body.values
     key = call.request.headers.get("Idempotency-Key")
     async with service.turn:
-        known = service.known(call.account, key, body, source.id)
+        known = service.known(call.account, key, body, cloned_from=source.id)
         run = known or await service.reseed(call.account, source, body, key)
     seeds = [{"stepId": step.id, "seed": step.seed} for step in run.steps]
     data = {"workflow": _record(call, run), "reseed": {"cloned_from_run_id": source.id, "steps": seeds}}
@@ -159,7 +160,7 @@ async def _reseed(call: Call) -> object:
 @ROUTES("POST", f"{ROOT}/{{id}}/cancel", optional=True)
 async def _cancel(call: Call) -> object:
     run = _run(call)
-    await _service(call).engine.cancel(run)
+    await _service(call).cancel(run)
     return {"workflow": _record(call, run)}
 
 

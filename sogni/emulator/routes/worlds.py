@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 from aiohttp import web
 
 from sogni.emulator.responses import success
@@ -17,7 +15,7 @@ _ROOT = "/v1/world-builds"
 
 
 def _builds(call: Call) -> WorldBuilds:
-    builds: WorldBuilds = call.context
+    builds: WorldBuilds = call.context.worlds
     return builds
 
 
@@ -28,8 +26,9 @@ def _found(call: Call) -> WorldBuild:
 @ROUTES("GET", _ROOT, access="session", query=("worldId", "limit"))
 def _list(call: Call) -> object:
     limit = call.whole("limit", 50, minimum=1, maximum=200)
-    found = islice(_builds(call).of(call.account, call.request.query.get("worldId")), limit)
-    return {"runs": [build.record(events=False) for build in found]}
+    world_id = call.request.query.get("worldId")
+    found = [it for it in _builds(call).of(call.account) if world_id in (None, it.request["worldId"])]
+    return {"runs": [build.record(events=False) for build in found[:limit]]}
 
 
 @ROUTES("GET", _ROOT + "/{id}", access="session")

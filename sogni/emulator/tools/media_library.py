@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
-from attrs import asdict, define, field, frozen
+from attrs import define, field, frozen
 
 from sogni.emulator.fields import present
 from sogni.emulator.projects.storage import Key
@@ -70,15 +70,6 @@ class Media:
         }
         always = {"id": self.id, "url": url, "type": self.kind, "mediaType": self.kind, "mimeType": self.mime}
         return {**always, **present(facts)}
-
-    def saved(self) -> dict[str, Any]:
-        """Return JSON that ``restored`` reads."""
-        return asdict(self)
-
-
-def restored(saved: Mapping[str, Any]) -> Media:
-    """Return saved media."""
-    return Media(**{**saved, "key": Key(**saved["key"])})
 
 
 @define(eq=False)

@@ -192,25 +192,18 @@ class Payments:
     Kept by workflow steps and chat runs: work that has to start again must not be charged twice.
     """
 
-    _amounts: dict[Token, Decimal] = field(factory=dict)
+    amounts: dict[Token, Decimal] = field(factory=dict)
 
     def add(self, token: Token, amount: Decimal) -> None:
-        self._amounts[token] = self._amounts.get(token, Decimal(0)) + amount
+        self.amounts[token] = self.amounts.get(token, Decimal(0)) + amount
 
     @property
     def total(self) -> Decimal:
-        return sum(self._amounts.values(), Decimal(0))
+        return sum(self.amounts.values(), Decimal(0))
 
     def give_back(self, account: Account, description: str) -> None:
         """Refund everything to an account."""
-        amounts, self._amounts = self._amounts, {}
+        amounts, self.amounts = self.amounts, {}
         for token, amount in amounts.items():
             if amount:
                 account.funds.move(token, amount, description=description, source="workflow")
-
-    def saved(self) -> dict[str, str]:
-        return {token: str(amount) for token, amount in self._amounts.items()}
-
-    @classmethod
-    def restored(cls, saved: Mapping[Token, str]) -> Payments:
-        return cls({token: Decimal(amount) for token, amount in saved.items()})

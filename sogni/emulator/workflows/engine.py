@@ -1,27 +1,32 @@
-"""Execution of workflows: binding inputs to steps, running them in order of their dependencies, restoring runs.
+"""Durable workflows: starting, approving, reseeding and canceling them, and running their steps.
 
-Every event is saved before it is published.
+Every event is saved before it is published. Knows no HTTP beyond the status of a ``RefusedError``.
 """
-# Protocol notes: workflows §2.1, §3, §6.
+# Protocol notes: workflows §2, §3, §5, §6.
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from sogni.core.tools.hosted import parameters_of, tool_names
 from sogni.emulator.account.accounts import Account, Token
-from sogni.emulator.persistence import ENDED, Archive, Event, EventLog, RunStatus
+from sogni.emulator.durable import DurableRuns
+from sogni.emulator.persistence import ENDED, RunStatus, iso, saved
+from sogni.emulator.projects.estimates import USD_PER_TOKEN
+from sogni.emulator.responses import RefusedError
 from sogni.emulator.tools.media_library import KINDS, Kind, Media, MediaLibrary, ToolError, UserNeededError
 from sogni.emulator.tools.renderer import ToolCall
-from sogni.emulator.tools.runner import ToolRunner
+from sogni.emulator.tools.runner import ToolRunner, capacity_units
 from sogni.emulator.tools.text_tools import parse_subtitles
+from sogni.emulator.workflows.plans import body_problems, estimate_plan, plan_problems
 from sogni.emulator.workflows.runs import INPUT_MEDIA, SETTLED, Run, Step
 
 
@@ -144,80 +149,214 @@ def _clock(seconds: float) -> str:
 
 
 _log = logging.getLogger(__name__)
-KIND = "workflow"
 _WAITS = {"INSUFFICIENT_CREDIT": "insufficient_credit"}
+INSUFFICIENT_BALANCE = 123
+CONFLICT = 409
+_PREVIEW_LIFETIME = 600.0
+
+
+@frozen(kw_only=True)
+class StartRequest:
+    """A request to start a plan, made from a template or given; ``body`` is the whole request."""
+
+    plan: Mapping[str, Any]
+    body: Mapping[str, Any]
+    key: str | None = None
+    template_id: str | None = None
+    inputs: Mapping[str, Any] | None = None
+    references: tuple[Mapping[str, Any], ...] = ()
 
 
 @define(eq=False)
-class Engine:
-    """All runs of one emulator and their tasks. Belongs to the server's event loop."""
+class Workflows(DurableRuns[Run]):
+    """The workflows of all accounts. ``limit`` is the number of active ones per account."""
+
+    kind = "workflow"
+    not_found = "Workflow not found"
 
     tools: ToolRunner
-    archive: Archive
-    runs: dict[str, Run] = field(factory=dict)
-    _tasks: dict[str, asyncio.Task[None]] = field(factory=dict)
+    limit: int
+    turn: asyncio.Lock = field(factory=asyncio.Lock)
+    """Held while a start is decided: two requests with one key must not both start."""
 
-    def new_log(self, id: str) -> EventLog:
-        """Return a log that saves its events."""
-        clock = self.tools.state.clock
+    def loaded(self, account: Account, body: Mapping[str, Any]) -> Run:
+        run = Run(id="", account=account, log=self.new_log(), created=0, updated=0, plan={}, steps=[])
+        run.load(body)
+        return run
 
-        def keep(event: Event, ends: bool) -> None:
-            if id in self.runs:
-                self.archive.add_event(KIND, id, event, ends)
-
-        return EventLog(clock, keep)
-
-    def restore(self) -> None:
-        """Load the saved runs. Interrupted steps start again; finished ones stay finished."""
-        for item in self.archive.items_of_kind(KIND):
-            log = self.new_log(item.id)
-            for event, ends in self.archive.events(KIND, item.id):
-                log.restore(event, ends)
-            run = self.runs[item.id] = Run.restored(item.body, log)
-            for step in run.steps:
-                if step.status == "running":
-                    self._interrupted(run, step)
-
-    def _interrupted(self, run: Run, step: Step) -> None:
-        """Reset a step so that it starts again."""
-        step.status = "pending"
-        with self.archive.transaction():
-            self._give_back(run, step)
-            self._keep(run)
+    def interrupted(self, run: Run) -> None:
+        """Reset interrupted steps, so that they start again; finished ones stay finished."""
+        for step in run.steps:
+            if step.status == "running":
+                step.status = "pending"
+                with self.state.archive.transaction():
+                    self._give_back(run, step)
+                    self.keep(run)
 
     def _give_back(self, run: Run, step: Step) -> None:
         """Refund an interrupted step: its partial results are lost."""
-        account = self.tools.state.accounts.by_address(run.owner)
-        if account is not None:
-            step.paid.give_back(account, "Refund of an interrupted step")
+        step.paid.give_back(run.account, "Refund of an interrupted step")
 
     def resume_all(self) -> None:
         """Resume the saved, unfinished runs."""
         for run in self.runs.values():
             if run.status in ("queued", "running"):
-                self.ensure_running(run)
+                self.launch(run, self._work(run))
 
-    def add(self, run: Run) -> None:
+    # Requests
+
+    async def start(self, account: Account, request: StartRequest) -> Run:
+        """Start a workflow, or raise ``RefusedError``."""
+        body = request.body
+        given = body.get("media_references")
+        references = [*(given if isinstance(given, list) else ()), *request.references]
+        _refuse([*body_problems(body), *plan_problems(request.plan, has_media=bool(references))])
+        run = self._made(account, request, references)
+        await self._price(run, account, body.get("max_estimated_capacity_units"))
+        return self._launch_new(run)
+
+    async def reseed(self, account: Account, source: Run, body: Mapping[str, Any], key: str | None) -> Run:
+        """Start another take of a run that has delivered something."""
+        if source.status not in ("completed", "partial_failure"):
+            raise RefusedError(CONFLICT, f"A workflow that is {source.status} cannot be reseeded")
+        _refuse(body_problems(body))
+        overrides = body.get("seed_overrides") or {}
+        unknown = [name for name in overrides if source.step(name) is None]
+        _refuse([f"seed_overrides: {name!r} is not a step of the workflow" for name in unknown])
+        request = StartRequest(
+            plan=source.plan, body=body, key=key, template_id=source.template_id, inputs=source.inputs
+        )
+        run = self._made(account, request, source.references)
+        run.cloned_from, run.safe_content_filter = source.id, source.safe_content_filter
+        if body.get("token_type") is None:
+            run.token = source.token
+        run.app_source = run.app_source or source.app_source
+        for step in run.steps:
+            step.arguments.pop("seed", None)
+            step.seed = overrides.get(step.id, step.seed)
+        await self._price(run, account, None)
+        run.cost_approved = True
+        return self._launch_new(run)
+
+    def _launch_new(self, run: Run) -> Run:
         """Save a new run, publish that it is queued, and start it."""
-        self.runs[run.id] = run
+        self._check_limit(run.account)
+        self.add(run)
         self._move(run, "queued")
         if run.preview is not None:
             self._publish(run, "billing_preview", {"billingPreview": run.preview})
-        self.ensure_running(run)
+        self.launch(run, self._work(run))
+        return run
 
-    def ensure_running(self, run: Run) -> None:
-        """Start the task of a run that can proceed."""
-        task = self._tasks[run.id] = asyncio.create_task(self._work(run))
-        task.add_done_callback(lambda _: self._tasks.pop(run.id) if self._tasks.get(run.id) is task else None)
+    def _made(self, account: Account, request: StartRequest, references: list[Any]) -> Run:
+        body, now = request.body, self.state.clock()
+        filtered = body.get("safe_content_filter")
+        return Run(
+            id=f"wf_{self.state.ids.uuid().lower()}",
+            account=account,
+            log=self.new_log(),
+            created=now,
+            updated=now,
+            request=body,
+            key=request.key,
+            plan=json.loads(json.dumps(request.plan)),
+            steps=[self._step(entry, index) for index, entry in enumerate(request.plan["steps"])],
+            token="sogni" if body.get("token_type") == "sogni" else "spark",
+            app_source=body.get("app_source"),
+            references=references,
+            safe_content_filter=filtered if isinstance(filtered, bool) else True,
+            cost_approved=body.get("confirm_cost") is not False,
+            template_id=request.template_id,
+            inputs=None if request.inputs is None else dict(request.inputs),
+        )
 
-    def resume(self, run: Run) -> None:
-        """Resume a waiting run. Its status changes at once, so it cannot be resumed twice."""
+    def _step(self, entry: Mapping[str, Any], index: int) -> Step:
+        arguments = json.loads(json.dumps(entry.get("arguments") or {}))
+        requested, drawn = arguments.get("seed"), self.state.ids.image_seed()
+        fixed = isinstance(requested, int) and not isinstance(requested, bool) and requested >= 0
+        return Step(
+            id=str(entry.get("id") or f"step-{index + 1}"),
+            index=index,
+            tool=entry["toolName"],
+            arguments=arguments,
+            depends_on=json.loads(json.dumps(entry.get("dependsOn") or [])),
+            seed=requested if fixed else drawn,
+        )
+
+    def resume(self, run: Run, body: Mapping[str, Any]) -> bool:
+        """Resume a waiting run; return False if it is not waiting."""
+        _refuse(body_problems(body))
+        if run.status != "waiting_for_user":
+            return False
+        self._check_limit(run.account)
+        run.cost_approved = True
+        if body.get("token_type") in ("spark", "sogni"):
+            run.token = cast(Token, body["token_type"])
+        for step in run.steps:
+            if step.status == "waiting_for_user":
+                step.status = "pending"
+                if (step.waiting or {}).get("reason") == "ask_clarifying_question":
+                    step.arguments |= {"answered": True, "answer": body.get("answer") or body.get("message")}
+        # Its status changes at once, so it cannot be resumed twice.
         self._move(run, "running")
-        self.ensure_running(run)
+        self.launch(run, self._work(run))
+        return True
+
+    async def confirm_cost(self, run: Run, body: Mapping[str, Any]) -> None:
+        """Decide on the cost of a run that waits for approval."""
+        # Protocol notes: workflows §1; chat §14.6.
+        decision = body.get("decision")
+        if decision not in ("confirm", "cancel"):
+            raise RefusedError(400, "decision must be confirm or cancel")
+        if run.status != "waiting_for_user" or (run.waiting or {}).get("reason") != "cost_approval_required":
+            raise RefusedError(CONFLICT, "The workflow is not waiting for approval of its cost")
+        if decision == "cancel":
+            await self.cancel(run)
+        else:
+            self.resume(run, {})
+
+    async def _price(self, run: Run, account: Account, limit: object) -> None:
+        """Estimate the price of a run; refuse it if it exceeds the budget or the balance."""
+        total = await estimate_plan(self.tools, run, account)
+        run.preview = self._preview(run, total)
+        units = run.preview["totalEstimatedCapacityUnits"]
+        if isinstance(limit, int | float) and units > limit:
+            details = {"estimatedCapacityUnits": units, "maxEstimatedCapacityUnits": limit}
+            message = f"The workflow is estimated at {units} capacity units; the limit is {limit}"
+            raise RefusedError(400, message, details=details)
+        balance = account.balance
+        # Free credits may not pay for every step; one they do not pay for pauses the run.
+        owned = balance.spark + balance.free_spark if run.token == "spark" else balance.sogni
+        if total > owned:
+            details = {"required": str(total), "available": str(owned), "tokenType": run.token}
+            raise RefusedError(402, "Insufficient balance for the workflow", INSUFFICIENT_BALANCE, details=details)
+
+    def _preview(self, run: Run, total: Decimal) -> dict[str, Any]:
+        steps = [
+            {"stepId": step.id, "toolName": step.tool, "capacityUnits": capacity_units(step.estimate)}
+            for step in run.steps
+        ]
+        return {
+            "totalEstimatedCapacityUnits": sum(step["capacityUnits"] for step in steps),
+            "estimatedCost": float(total),
+            "estimatedUSD": float(total * USD_PER_TOKEN[run.token]),
+            "tokenType": run.token,
+            "validityUntil": iso(self.state.clock() + _PREVIEW_LIFETIME),
+            "perStepBreakdown": steps,
+        }
+
+    def _check_limit(self, account: Account) -> None:
+        active = sum(run.status in ("queued", "running") for run in self.of(account))
+        if active >= self.limit:
+            details = {"activeWorkflows": active, "activeWorkflowLimit": self.limit}
+            message = f"The limit of {self.limit} active workflows is reached; wait for one to end"
+            raise RefusedError(CONFLICT, message, details=details)
 
     async def cancel(self, run: Run) -> None:
         """Cancel a run and what is being rendered; finished results stay."""
-        await self._stop(run.id)
+        if run.task is not None:
+            run.task.cancel()
+            await asyncio.gather(run.task, return_exceptions=True)
         # It may have been canceled in the meantime.
         if not run.ended:
             self._cancel_task(run)
@@ -229,25 +368,7 @@ class Engine:
             if step.status not in SETTLED:
                 step.status = "cancelled"
 
-    async def stop(self) -> None:
-        """Stop all tasks without changing their runs: saved ones continue in the next emulator."""
-        for task in self._tasks.values():
-            task.cancel()
-        for name in list(self._tasks):
-            await self._stop(name)
-
-    def clear(self) -> None:
-        """Remove every run; their tasks end in the next iterations of the loop."""
-        for task in self._tasks.values():
-            task.cancel()
-        self._tasks.clear()
-        self.runs.clear()
-
-    async def _stop(self, id: str) -> None:
-        task = self._tasks.pop(id, None)
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    # Execution
 
     async def _work(self, run: Run) -> None:
         try:
@@ -274,7 +395,7 @@ class Engine:
             self._move(run, "running")
         if run.uploads is None:
             run.uploads = [await self._reference(entry) for entry in run.references]
-            self._keep(run)
+            self.keep(run)
 
     async def _reference(self, entry: Mapping[str, Any]) -> Media:
         """Fetch one media reference, of its declared kind or else of any."""
@@ -305,7 +426,7 @@ class Engine:
         self._conclude(run)
 
     def _begin(self, run: Run, step: Step) -> asyncio.Task[None]:
-        step.status, step.started, step.waiting, step.error = "running", self.tools.state.clock(), None, None
+        step.status, step.started, step.waiting, step.error = "running", self.state.clock(), None, None
         self._publish(run, "step_started", {"step": step.brief()})
         return asyncio.create_task(self._run_step(run, step))
 
@@ -333,7 +454,7 @@ class Engine:
                 ToolCall(
                     name=step.tool,
                     arguments=arguments,
-                    account=self.account(run),
+                    account=run.account,
                     token=run.token,
                     library=library,
                     seed=step.seed,
@@ -349,35 +470,29 @@ class Engine:
             if problem.code in _WAITS:
                 self._step_waits(run, step, _WAITS[problem.code], problem.message, {})
                 return
-            step.status, step.error, step.ended = "failed", problem.wire(), self.tools.state.clock()
+            step.status, step.error, step.ended = "failed", problem.wire(), self.state.clock()
             self._publish(run, "step_failed", {"step": step.brief()})
             return
-        step.status, step.ended = "completed", self.tools.state.clock()
+        step.status, step.ended = "completed", self.state.clock()
         step.media, step.parts = list(outcome.media), list(outcome.parts)
         step.facts, step.indices = dict(outcome.facts), dict(outcome.indices)
         step.problems = [problem.wire() for problem in outcome.problems]
-        media = {"media": [item.saved() for item in step.media]} if step.media else {}
+        media = {"media": saved(step.media)} if step.media else {}
         self._publish(run, "step_completed", {"step": step.brief(), **step.indices, **media})
 
     def _paid(self, run: Run, step: Step, token: Token, amount: Decimal) -> None:
         step.paid.add(token, amount)
-        self._keep(run)
+        self.keep(run)
 
     @staticmethod
     def _made_by(run: Run, source: str) -> list[Media]:
         step = run.step(source)
         return [] if step is None else step.media
 
-    def account(self, run: Run) -> Account:
-        account = self.tools.state.accounts.by_address(run.owner)
-        if account is None:
-            raise ToolError("OWNER_GONE", "The account of the workflow no longer exists")
-        return account
-
     def _step_waits(self, run: Run, step: Step, reason: str, message: str, details: dict[str, Any]) -> None:
         step.status = "waiting_for_user"
         step.waiting = {"reason": reason, "message": message, "details": {"stepId": step.id, **details}}
-        with self.archive.transaction():
+        with self.state.archive.transaction():
             self._give_back(run, step)
             self._publish(run, "step_waiting_for_user", {"step": step.brief(), "waiting": step.waiting})
 
@@ -413,14 +528,12 @@ class Engine:
         self._publish(run, "workflow_status", payload_fields, ends=status in ENDED)
 
     def _publish(self, run: Run, type: str, payload: dict[str, Any], *, ends: bool = False) -> None:
-        run.updated = self.tools.state.clock()
-        # One transaction: otherwise a crash in between would finish a step without ever publishing it.
-        with self.archive.transaction():
-            self._keep(run)
-            run.log.append(type, payload, ends=ends)
-        self.tools.state.recorder.notify()
+        run.happened(type, payload, ends=ends)
+        self.state.recorder.notify()
 
-    def _keep(self, run: Run) -> None:
-        # A run removed in the meantime must not come back.
-        if self.archive.persistent and self.runs.get(run.id) is run:
-            self.archive.put(KIND, run.id, run.owner, run.saved())
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
+        text = "; ".join(problems[:5]) + more
+        raise RefusedError(400, f"Invalid workflow request: {text}", details={"problems": problems})

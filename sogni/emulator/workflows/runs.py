@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
-from attrs import asdict, define, field
+from attrs import define, field
 
 from sogni.emulator.account.accounts import Token, decimal_text
+from sogni.emulator.durable import DurableRun
 from sogni.emulator.fields import present
-from sogni.emulator.persistence import ENDED, Event, EventLog, RunStatus, iso
-from sogni.emulator.tools.media_library import Media, restored
+from sogni.emulator.persistence import Event, iso, restored
+from sogni.emulator.tools.media_library import Media
 from sogni.emulator.tools.runner import Payments
 
 INPUT_MEDIA = "$input_media"
@@ -52,16 +53,6 @@ class Step:
         """Return the IDs of the steps it depends on."""
         return {str(entry["sourceStepId"]) for entry in self.depends_on} - {INPUT_MEDIA}
 
-    def saved(self) -> dict[str, object]:
-        media = {name: [item.saved() for item in getattr(self, name)] for name in ("media", "parts")}
-        return {**asdict(self, recurse=False), **media, "paid": self.paid.saved(), "estimate": str(self.estimate)}
-
-    @classmethod
-    def restored(cls, saved: Mapping[str, Any]) -> Step:
-        media = {name: [restored(item) for item in saved[name]] for name in ("media", "parts")}
-        costs = {"paid": Payments.restored(saved["paid"]), "estimate": Decimal(saved["estimate"])}
-        return cls(**{**saved, **media, **costs})
-
     def brief(self) -> dict[str, object]:
         """Return the step in the form of events.
 
@@ -93,19 +84,12 @@ class Step:
         return found
 
 
-@define(eq=False)
-class Run:
-    """One durable workflow. ``owner`` is the wallet address of its account; ``results`` are in the order of
-    completion, which determines their numbers.
-    """
+@define(eq=False, kw_only=True)
+class Run(DurableRun):
+    """One durable workflow; ``results`` are in the order of completion, which determines their numbers."""
 
-    id: str
-    owner: str
     plan: dict[str, Any]
     steps: list[Step]
-    log: EventLog
-    created: float
-    updated: float
     token: Token = "spark"
     app_source: str | None = None
     references: list[dict[str, Any]] = field(factory=list)
@@ -113,37 +97,15 @@ class Run:
     cost_approved: bool = True
     template_id: str | None = None
     inputs: dict[str, Any] | None = None
-    idempotency_key: str | None = None
-    fingerprint: str = ""
     cloned_from: str | None = None
-    status: RunStatus = "queued"
     waiting: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     preview: dict[str, Any] | None = None
     uploads: list[Media] | None = None
     results: list[Media] = field(factory=list)
 
-    @property
-    def ended(self) -> bool:
-        return self.status in ENDED
-
     def step(self, id: str) -> Step | None:
         return next((step for step in self.steps if step.id == id), None)
-
-    def saved(self) -> dict[str, object]:
-        """Return everything except the log as JSON."""
-        values = asdict(self, recurse=False)
-        del values["log"]
-        uploads = None if self.uploads is None else [media.saved() for media in self.uploads]
-        results = [media.saved() for media in self.results]
-        return {**values, "steps": [step.saved() for step in self.steps], "uploads": uploads, "results": results}
-
-    @classmethod
-    def restored(cls, saved: Mapping[str, Any], log: EventLog) -> Run:
-        uploads = None if saved["uploads"] is None else [restored(media) for media in saved["uploads"]]
-        steps = [Step.restored(step) for step in saved["steps"]]
-        results = [restored(media) for media in saved["results"]]
-        return cls(**{**saved, "steps": steps, "uploads": uploads, "results": results, "log": log})
 
     def wire(self, artifact: Callable[[Media], dict[str, Any]]) -> WorkflowRecord:
         """Return the workflow record with current URLs."""
@@ -162,8 +124,7 @@ class Run:
             "billingPreviews": None if self.preview is None else [self.preview],
             "createTime": round(self.created * 1000),
             "updateTime": round(self.updated * 1000),
-            "createdAt": iso(self.created),
-            "updatedAt": iso(self.updated),
+            **self.times,
             "error": self.error,
             "safeContentFilter": self.safe_content_filter,
             "waitingReason": waiting.get("reason"),
@@ -183,7 +144,7 @@ class Run:
         # Protocol notes: workflows §6.
         payload = {key: value for key, value in event.payload.items() if key != "media"}
         if "media" in event.payload:
-            payload["artifacts"] = [artifact(restored(media)) for media in event.payload["media"]]
+            payload["artifacts"] = [artifact(media) for media in restored(event.payload["media"], list[Media])]
         return {"workflowId": self.id, **payload, "type": event.type, "timestamp": round(event.at * 1000)}
 
     def event(self, event: Event, artifact: Callable[[Media], dict[str, Any]]) -> dict[str, object]:

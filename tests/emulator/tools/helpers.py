@@ -26,15 +26,15 @@ class Tools:
         return ToolCall(name=name, arguments=arguments, account=self.supernet.account, library=self.library, seed=seed)
 
     def run(self, name: str, *, seed: int = 7, **arguments: Any) -> ToolOutcome:
-        runner = self.supernet._now.server.tools
-        assert runner is not None
-        outcome: ToolOutcome = self._do(runner.run(self.call(name, seed, arguments)))
+        services = self.supernet._now.server.services
+        assert services is not None
+        outcome: ToolOutcome = self._do(services.tools.run(self.call(name, seed, arguments)))
         return outcome
 
     def estimate(self, name: str, **arguments: Any) -> Any:
-        runner = self.supernet._now.server.tools
-        assert runner is not None
-        return self._do(runner.estimate(self.call(name, 0, arguments)))
+        services = self.supernet._now.server.services
+        assert services is not None
+        return self._do(services.tools.estimate(self.call(name, 0, arguments)))
 
     def content(self, media: Media) -> bytes:
         async def read() -> bytes:
