@@ -133,7 +133,7 @@ def _box(x: int, y: int, first: str, second: str) -> str:
 
 
 def _arrows(places: Mapping[Any, tuple[int, int]], arrows: Sequence[tuple[Any, Any, Any]]) -> Iterator[str]:
-    """Yield the arrows; those to one box end side by side, and the labels of those from one box are below each other."""
+    """Yield the arrows; those to one box end side by side, and the labels of those from one box are stacked."""
     ends = Counter(target for _, target, _ in arrows)
     begun, ended = Counter[Any](), Counter[Any]()
     for source, target, need in arrows:
