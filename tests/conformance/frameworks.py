@@ -1,0 +1,74 @@
+"""Run what stands on frameworks that the project does not install: LangChain's standard tests of chat models.
+
+Called by `.ci/run`. The frameworks are installed, in the versions below, into an environment in the cache of
+`published.py`, outside of the repository: their plugins of pytest would change the suite. If the registries do not
+deliver them, this is skipped, with the reason printed. Exit code 1: a test fails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from published import cache_directory, run
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).parent / "frameworks"
+REQUIREMENTS = (
+    "langchain-core==1.8.3",
+    "langchain-tests==1.1.9",
+    # To install the project itself without a registry.
+    "setuptools>=77",
+)
+EXTRAS = "emulator,langchain"
+
+
+def environment() -> Path:
+    """Return the interpreter of the environment, with the project as it is now.
+
+    Raises:
+        OSError: A program that is needed is missing.
+        subprocess.SubprocessError: The registry did not deliver.
+    """
+    kind = "\n".join([sys.version, EXTRAS, *REQUIREMENTS, (ROOT / "setup.cfg").read_text()])
+    home = cache_directory() / f"frameworks-{hashlib.sha256(kind.encode()).hexdigest()[:12]}"
+    python = home / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--timeout=20", "--retries=1"]
+    if not (home / "installed").exists():
+        for former in home.parent.glob("frameworks-*"):
+            shutil.rmtree(former, ignore_errors=True)
+        home.parent.mkdir(parents=True, exist_ok=True)
+        run([sys.executable, "-m", "venv", "--without-pip", home])
+        run([*pip, f"{ROOT}[{EXTRAS}]", *REQUIREMENTS])
+        (home / "installed").touch()
+    # The repository may be another one than at the last time.
+    run([*pip, "--no-deps", "--no-build-isolation", "--no-index", "--editable", ROOT])
+    return python
+
+
+def main() -> int:
+    """Run the tests; 0 if they pass, or cannot be run."""
+    try:
+        python = environment()
+    except (OSError, subprocess.SubprocessError) as error:
+        said = (getattr(error, "stderr", None) or "").strip().splitlines()
+        print(f"skipped: the frameworks could not be installed: {said[-1] if said else error}")
+        return 0
+    settings = ["-c", HERE / "pytest.ini", "--rootdir", ROOT, "--confcutdir", HERE, "-q"]
+    files = [
+        HERE / "langchain_standard.py",
+        ROOT / "tests" / "contrib" / "test_langchain.py",
+        f"{ROOT / 'tests' / 'docs' / 'test_examples.py'}::test_examples_run[docs/how-to/use-langchain.md]",
+    ]
+    variables = {
+        name: value for name, value in os.environ.items() if not name.startswith(("SOGNI_", "LC_", "LANGCHAIN_"))
+    }
+    return subprocess.run([python, "-m", "pytest", *settings, *files], cwd=ROOT, env=variables, timeout=600).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
