@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from sogni_async import ChatCompletionChunk, ChatCompletionResult, ChatStream, TokenUsage
 
 TIMEOUT = 600.0
-"""Seconds for a whole answer, or for each wait for the next chunk of a stream."""
+"""Seconds for a whole answer, or for the beginning of a stream."""
+PAUSE = 600.0
+"""Seconds after which a stream ends in which nothing has arrived for as long."""
 
 _IGNORED = (
     "user", "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
@@ -71,29 +73,34 @@ async def chat_completions(call: Call) -> Response:
     options, streamed, usage = _options(fields)
     messages = await _messages(fields)
     fields.end()
-    request = {"model": model, "messages": messages, **options, "timeout": TIMEOUT}
+    request = {"model": model, "messages": messages, **options}
     charge = await call.costs.reserve_chat(**request)
-    if not streamed:
-        try:
-            result = await call.client.chat.completions.create(**request)
-        except ValidationError:
-            await charge.forget()
-            raise
-        await charge.settle_chat(result.cost)
-        call.note(tokens=result.usage.completion_tokens, cost=charge.cost, paid_in=charge.token)
-        return JsonResponse(_document(result, model), cost=charge)
     try:
-        stream = await call.client.chat.completions.create(**request, stream=True)
+        if streamed:
+            return _Events(call, *await _begun(call, request), model, charge, usage)
+        result = await call.client.chat.completions.create(**request, timeout=TIMEOUT)
     except ValidationError:
         await charge.forget()
         raise
+    await charge.settle_chat(result.cost)
+    call.note(tokens=result.usage.completion_tokens, cost=charge.cost, paid_in=charge.token)
+    return JsonResponse(_document(result, model), cost=charge)
+
+
+async def _begun(call: Call, request: Mapping[str, Any]) -> tuple[ChatStream, ChatCompletionChunk | None]:
+    """Return a stream and its first chunk. An error before that is still an HTTP error."""
+    stream = None
     try:
-        # An error before the first chunk is still an HTTP error.
-        first = await anext(aiter(stream), None)
-    except BaseException:
-        await stream.close()
+        # Without a limit for each chunk, which would cost a timer for each token.
+        async with asyncio.timeout(TIMEOUT):
+            stream = await call.client.chat.completions.create(**request, stream=True, timeout=None)
+            return stream, await anext(stream, None)
+    except BaseException as error:
+        if stream is not None:
+            await stream.close()
+        if isinstance(error, TimeoutError) and not isinstance(error, SogniError):
+            raise _silent(TIMEOUT) from None
         raise
-    return _Events(call, stream, first, model, charge, usage)
 
 
 def _options(fields: Fields) -> tuple[dict[str, Any], bool, bool]:
@@ -408,29 +415,50 @@ class _Events(Response):
     _model: str
     _charge: Charge
     _usage: bool
-    _tokens: int = field(default=0, init=False)
+    _chunks: int = field(default=0, init=False)
+    _chunks_before: int = field(default=-1, init=False)
+    _silent: bool = field(default=False, init=False)
+    _watch: asyncio.TimerHandle | None = field(default=None, init=False)
 
     async def send(self, send: Send) -> None:
         """Send the events, and stop listening to the answer if nobody receives them anymore."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._check(task)
         try:
             await send(_START)
             try:
                 await self._send_chunks(send)
             except asyncio.CancelledError:
-                if not self._call.shutting_down:
+                if self._silent:
+                    task.uncancel()
+                    await self._send_error(send, _silent(PAUSE))
+                elif self._call.shutting_down:
+                    await self._send_error(send, _interrupted())
+                else:
                     raise
-                await self._send_error(send, _interrupted())
             except SogniError as error:
                 await self._send_error(send, reported(error))
             await send({"type": "http.response.body", "body": b""})
         finally:
+            if self._watch is not None:
+                self._watch.cancel()
             await asyncio.shield(self._finish())
+
+    def _check(self, task: asyncio.Task[Any]) -> None:
+        """End an answer without a chunk since the last check: once for all of them, because chunks are many."""
+        if self._chunks == self._chunks_before:
+            self._silent = True
+            task.cancel()
+            return
+        self._chunks_before = self._chunks
+        self._watch = asyncio.get_running_loop().call_later(PAUSE, self._check, task)
 
     async def _finish(self) -> None:
         result = self._stream.final_result
         await self._stream.close()
         await self._charge.settle_chat(None if result is None else result.cost)
-        tokens = self._tokens if result is None else result.usage.completion_tokens
+        tokens = None if result is None else result.usage.completion_tokens
         self._call.note(stream=True, tokens=tokens, cost=self._charge.cost, paid_in=self._charge.token)
 
     async def _send_error(self, send: Send, error: RequestError) -> None:
@@ -447,8 +475,8 @@ class _Events(Response):
         body = frame.event({"role": "assistant", "content": ""})
         chunk = self._first
         while chunk is not None:
+            self._chunks += 1
             if chunk.content:
-                self._tokens += 1
                 for inside, text in feed(chunk.content):
                     opening = reasoning_start if inside else start
                     body += opening + encode(text).encode() + end
@@ -466,6 +494,16 @@ class _Events(Response):
         if self._usage and result is not None:
             body += frame.usage(result.usage)
         await send({"type": "http.response.body", "body": body + _DONE, "more_body": True})
+
+
+def _silent(seconds: float) -> RequestError:
+    return RequestError(
+        f"The service has been silent for {seconds:g} seconds.",
+        status=504,
+        type="server_error",
+        code="timeout",
+        retry=False,
+    )
 
 
 def _interrupted() -> RequestError:

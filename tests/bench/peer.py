@@ -88,7 +88,7 @@ def answered() -> bytes:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # Headers and body are separate writes; the client delays its ACK of the first.
-    server: _Server
+    server: PeerServer
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nobody reads it."""
@@ -139,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
         name = next(it for it in self.path.partition("?")[2].split("&") if it.startswith("appId=")).partition("=")[2]
         # Before the client knows that it is connected: then it may want its frames.
         self.server.connections[name] = self.connection
-        self.wfile.write(message("authenticated", {"clientType": "artist", "username": "bench"}))
+        self.wfile.write(message("authenticated", {"clientType": "artist", "username": "bench"}) + self.server.greeting)
         self.close_connection = True
         while (text := self._read_message()) is not None:
             self.server.heard(self.connection, text)
@@ -160,8 +160,12 @@ class _Handler(BaseHTTPRequestHandler):
         return body
 
 
-class _Server(ThreadingHTTPServer):
+class PeerServer(ThreadingHTTPServer):
+    """The server, in its process."""
+
     daemon_threads = True
+    greeting = b""
+    """What follows the frame that tells a client that it is connected."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -278,7 +282,7 @@ class Peer:
 
 def main() -> None:
     """Serve until the standard input ends."""
-    with _Server() as server:
+    with PeerServer() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         print(server.base, flush=True)
         for line in sys.stdin:

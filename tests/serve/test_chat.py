@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from sogni.emulator import Answer, Call, LocalSupernet
+from sogni.serve import chat
 from sogni.serve.chat import Thinking
 from tests.serve.asgi import Caller
 
@@ -246,6 +247,20 @@ async def test_streams_end_in_order_when_the_server_ends(call: Caller, supernet:
     assert exchange.reply.complete
     assert b'"code": "shutting_down"' in exchange.reply.parts[-2]
     assert (await call.chat()).refusal == (503, "shutting_down", None)
+
+
+async def test_silent_service_is_waited_for_no_longer(
+    call: Caller, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat, "PAUSE", 0.05)
+    supernet.chat.rate(1)
+    supernet.chat.reply("word " * 200)
+    reply = await call.chat(stream=True)
+    assert (reply.status, b'"code": "timeout"' in reply.parts[-2]) == (200, True)
+    monkeypatch.setattr(chat, "TIMEOUT", 0.1)
+    for streamed in (True, False):
+        supernet.faults.lose_request(drop=False)
+        assert (await call.chat(stream=streamed)).refusal == (504, "timeout", None)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
