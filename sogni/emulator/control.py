@@ -1,7 +1,7 @@
 """The control API: faults, scripted answers and the state of an emulator over HTTP, for test suites in any language.
 
 Its operations are the methods of ``LocalSupernet``, ``Faults`` and ``ChatScript``; their signatures and docstrings
-declare the fields of requests, from which ``describe`` makes the OpenAPI description. Served by a listener of its own,
+declare the fields of requests, from which the OpenAPI description is made. Served by a listener of its own,
 on the loopback interface only, so that no fault applies to it and none of its requests is recorded.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import hmac
-import importlib.metadata
 import inspect
 import json
 import math
@@ -19,6 +18,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import attrs
@@ -261,7 +261,7 @@ class Control:
         }
 
     def openapi(self) -> object:
-        return describe(type(self.supernet))
+        return json.loads((files(__package__) / "control-api.json").read_text("utf-8"))
 
     # HTTP
 
@@ -277,7 +277,7 @@ class Control:
             route = self._route(request.method, request.match_info["path"])
             given = _query(request) if request.method == "GET" else await _body(request)
             if route.operation is not None or request.method != "POST":
-                (route.operation or _NOTHING).check(given)
+                (route.operation or NOTHING).check(given)
             answer = route.handle(self, given)
             if inspect.isawaitable(answer):
                 answer = await answer
@@ -337,7 +337,7 @@ def _action(name: str) -> Callable[[Control, Mapping[str, Any]], object]:
     return lambda control, given: control.act(name, given)
 
 
-_NOTHING = Operation(name="the request", summary="", parameters={})
+NOTHING = Operation(name="the request", summary="", parameters={})
 
 
 def _named(
@@ -419,120 +419,3 @@ async def loopback_only(
         response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
     return response
-
-
-# The OpenAPI description
-
-_RULE = {
-    "type": "object",
-    "properties": {
-        "id": {"type": "integer"},
-        "name": {"type": "string"},
-        "fired": {"type": "integer", "description": "How often it was used."},
-        "spent": {"type": "boolean", "description": "Whether it was used as often as it may be."},
-        "fields": {"type": "object"},
-    },
-    "required": ["name", "fields"],
-}
-_FAILURES = {
-    "400": "A field is unknown, missing or not allowed.",
-    "401": "The token is missing or wrong.",
-    "403": "The Host header is not that of the loopback interface.",
-}
-_SCHEMAS: Mapping[str, Any] = {
-    "Rule": _RULE,
-    "Error": {
-        "type": "object",
-        "properties": {
-            "error": {
-                "type": "object",
-                "properties": {
-                    "message": {"type": "string"},
-                    "field": {"type": "string", "description": "The field that is wrong."},
-                    "allowed": {"description": "What is allowed."},
-                    "routes": {"type": "array", "items": {"type": "string"}},
-                },
-                "required": ["message"],
-            }
-        },
-        "required": ["error"],
-    },
-}
-
-
-def describe(kind: type[LocalSupernet]) -> dict[str, Any]:
-    """Return the OpenAPI description of the control API.
-
-    Args:
-        kind: The class ``LocalSupernet``.
-
-    Returns:
-        The description, version 3.1.
-    """
-    schemas = {
-        **_SCHEMAS,
-        **{f"fault_{name}": _named_schema(it) for name, it in FAULT_OPERATIONS.items()},
-        **{f"chat_{name}": _named_schema(it, required=name != "reply") for name, it in CHAT.items()},
-    }
-    bodies = {"/faults": _one_of("fault", FAULT_OPERATIONS), "/chat": _one_of("chat", CHAT)}
-    paths: dict[str, Any] = {}
-    for (method, path), route in sorted(routes_of(kind).items(), key=lambda it: it[0][::-1]):
-        answer: Mapping[str, Any] = {"type": "object"}
-        if method == "POST" and path in bodies:
-            answer = {"$ref": "#/components/schemas/Rule"}
-        entry: dict[str, Any] = {
-            "operationId": f"{method.lower()}{path.replace('/', '-').removesuffix('.json')}",
-            "summary": route.summary,
-            "responses": {
-                str(route.status): _content("Done.", answer),
-                **{status: {"$ref": f"#/components/responses/{status}"} for status in _FAILURES},
-            },
-        }
-        if method == "GET" and route.operation is not None:
-            parameters = route.operation.parameters.values()
-            entry["parameters"] = [
-                {"name": it.name, "in": "query", "description": it.description, "schema": it.schema()}
-                for it in parameters
-            ]
-        elif method == "POST":
-            body = bodies.get(path) or (route.operation or _NOTHING).schema()
-            entry["requestBody"] = {"content": {"application/json": {"schema": body}}}
-        paths.setdefault(path, {})[method.lower()] = entry
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Control API of the local Supernet",
-            "version": importlib.metadata.version("sogni"),
-            "description": "Faults, scripted answers and the state of an emulator, for tests in any language.",
-        },
-        "servers": [{"url": f"http://{LOOPBACK}:{{port}}{PATH}", "variables": {"port": {"default": "8482"}}}],
-        "security": [{"token": []}],
-        "paths": paths,
-        "components": {
-            "schemas": schemas,
-            "responses": {
-                status: _content(text, {"$ref": "#/components/schemas/Error"}) for status, text in _FAILURES.items()
-            },
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-        },
-    }
-
-
-def _named_schema(operation: Operation, *, required: bool = True) -> dict[str, Any]:
-    found = operation.schema()
-    found["properties"] = {"name": {"const": operation.name}, **found["properties"]}
-    if required:
-        found["required"] = ["name", *found.get("required", ())]
-    return found
-
-
-def _one_of(prefix: str, operations: Mapping[str, Operation]) -> dict[str, Any]:
-    references = {name: f"#/components/schemas/{prefix}_{name}" for name in operations}
-    return {
-        "oneOf": [{"$ref": it} for it in references.values()],
-        "discriminator": {"propertyName": "name", "mapping": references},
-    }
-
-
-def _content(description: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}

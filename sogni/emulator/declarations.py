@@ -69,102 +69,90 @@ class InvalidValueError(ValueError):
         self.allowed = allowed
 
 
-def allows(hint: Any, value: object) -> bool:
-    """Return whether a value has a type."""
+@frozen
+class Shape:
+    """What a type allows: as a check, in words, and as a JSON schema."""
+
+    allows: Callable[[Any], bool]
+    words: str
+    schema: Mapping[str, Any]
+
+
+@functools.cache
+def shape(hint: Any) -> Shape:
+    """Return what a type hint allows."""
     origin, arguments = get_origin(hint), get_args(hint)
-    if _is_any_json(hint):
-        return isinstance(value, bytes) or _is_json(value)
-    if origin is Annotated:
-        return allows(arguments[0], value) and all(it.allows(value) for it in _limits(hint))
     if origin in (Union, types.UnionType):
-        return any(allows(it, value) for it in arguments)
+        # Unions with `Json` are flattened.
+        if {bool, int, float, str, type(None)} < set(arguments):
+            return Shape(lambda it: isinstance(it, bytes) or _is_json(it), "a value that JSON can represent", {})
+        members = [shape(it) for it in arguments]
+        words = list(dict.fromkeys(it.words for it in members if it.words != "null"))
+        schema = {"anyOf": [it.schema for it in members]}
+        return Shape(lambda value: any(it.allows(value) for it in members), _either(words), schema)
+    if origin is Annotated:
+        base, limits = shape(arguments[0]), [it for it in hint.__metadata__ if isinstance(it, Limit)]
+        return Shape(
+            lambda value: base.allows(value) and all(it.allows(value) for it in limits),
+            " and ".join(it.words for it in limits) or base.words,
+            functools.reduce(lambda schema, it: {**schema, **it.schema}, limits, base.schema),
+        )
     if origin is Literal:
-        return any(value == it and isinstance(value, type(it)) for it in arguments)
+        return Shape(
+            lambda value: any(value == it and isinstance(value, type(it)) for it in arguments),
+            f"one of {', '.join(map(str, arguments))}",
+            {"enum": list(arguments)},
+        )
     if is_typeddict(hint):
-        return isinstance(value, Mapping) and not any(True for _ in _problems_of_keys(hint, value))
+        return _record(hint)
     if origin is not None and issubclass(origin, Mapping):
-        return isinstance(value, Mapping) and all(
-            allows(arguments[0], key) and allows(arguments[1], it) for key, it in value.items()
+        keys, values = map(shape, arguments)
+        return Shape(
+            lambda value: (
+                isinstance(value, Mapping) and all(keys.allows(key) and values.allows(it) for key, it in value.items())
+            ),
+            "an object",
+            {"type": "object"},
         )
     if origin is tuple and arguments[-1] is not Ellipsis:
-        pair = isinstance(value, list | tuple) and len(value) == len(arguments)
-        return pair and all(map(allows, arguments, value))  # type: ignore[call-overload]
+        parts, size = [shape(it) for it in arguments], len(arguments)
+        return Shape(
+            lambda value: (
+                isinstance(value, list | tuple)
+                and len(value) == size
+                and all(part.allows(it) for part, it in zip(parts, value, strict=True))
+            ),
+            f"a list of {size} values",
+            {"type": "array", "prefixItems": [it.schema for it in parts], "minItems": size, "maxItems": size},
+        )
     if origin is not None:
-        return isinstance(value, list | tuple) and all(allows(arguments[0], it) for it in value)
-    if hint in (int, float):
-        return isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
-    if hint is Decimal:
-        return _is_amount(value)
-    return hint is Any or isinstance(value, hint)
+        each = shape(arguments[0])
+        return Shape(
+            lambda value: isinstance(value, list | tuple) and all(map(each.allows, value)),
+            f"a list of which each is {each.words}",
+            {"type": "array", "items": each.schema},
+        )
+    return _SHAPES[hint]
 
 
-def words(hint: Any) -> str:
-    """Return what a type allows, in words."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if _is_any_json(hint):
-        return "a value that JSON can represent"
-    if origin is Annotated:
-        return " and ".join(it.words for it in _limits(hint)) or words(arguments[0])
-    if origin in (Union, types.UnionType):
-        return _either(words(it) for it in arguments if it is not type(None))
-    if origin is Literal:
-        return f"one of {', '.join(map(str, arguments))}"
-    if is_typeddict(hint):
-        return f"an object with {', '.join(hint.__annotations__)}"
-    if origin is not None and issubclass(origin, Mapping):
-        return "an object"
-    if origin is tuple and arguments[-1] is not Ellipsis:
-        return f"a list of {len(arguments)} values"
-    if origin is not None:
-        return f"a list of which each is {words(arguments[0])}"
-    return _WORDS[hint]
+def _record(kind: Any) -> Shape:
+    """Return the shape of a ``TypedDict``."""
+    fields = {key: shape(it) for key, it in get_type_hints(kind, include_extras=True).items()}
+    required = sorted(kind.__required_keys__)
+    return Shape(
+        lambda value: (
+            isinstance(value, Mapping)
+            and all(key in fields and fields[key].allows(it) for key, it in value.items())
+            and all(key in value for key in required)
+        ),
+        f"an object with {', '.join(fields)}",
+        _object_schema({key: it.schema for key, it in fields.items()}, required),
+    )
 
 
-def schema(hint: Any) -> dict[str, Any]:
-    """Return the JSON schema of a type."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if _is_any_json(hint):
-        return {}
-    if origin is Annotated:
-        found = schema(arguments[0])
-        for limit in _limits(hint):
-            found.update(limit.schema)
-        return found
-    if origin in (Union, types.UnionType):
-        return {"anyOf": [schema(it) for it in arguments]}
-    if origin is Literal:
-        return {"enum": list(arguments)}
-    if is_typeddict(hint):
-        return _object_schema(get_type_hints(hint, include_extras=True), sorted(hint.__required_keys__))
-    if origin is not None and issubclass(origin, Mapping):
-        return {"type": "object"}
-    if origin is tuple and arguments[-1] is not Ellipsis:
-        return {"type": "array", "prefixItems": [schema(it) for it in arguments], "minItems": 2, "maxItems": 2}
-    if origin is not None:
-        return {"type": "array", "items": schema(arguments[0])}
-    return dict(_SCHEMAS[hint])
-
-
-def _object_schema(hints: Mapping[str, Any], required: Sequence[str]) -> dict[str, Any]:
-    properties = {name: schema(it) for name, it in hints.items()}
+def _object_schema(properties: Mapping[str, object], required: Sequence[str]) -> dict[str, Any]:
     needed = {"required": list(required)} if required else {}
-    return {"type": "object", "properties": properties, **needed, "additionalProperties": False}
-
-
-def _problems_of_keys(kind: Any, value: Mapping[str, object]) -> Iterable[str]:
-    hints = get_type_hints(kind, include_extras=True)
-    yield from (key for key in value if key not in hints or not allows(hints[key], value[key]))
-    yield from (key for key in kind.__required_keys__ if key not in value)
-
-
-def _limits(hint: Any) -> list[Limit]:
-    return [it for it in hint.__metadata__ if isinstance(it, Limit)]
-
-
-def _is_any_json(hint: Any) -> bool:
-    # Unions with `Json` are flattened.
-    parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else ()
-    return {bool, int, float, str, type(None)} < set(parts)
+    return {"type": "object", "properties": dict(properties), **needed, "additionalProperties": False}
 
 
 def _is_json(value: object) -> bool:
@@ -178,37 +166,32 @@ def _is_json(value: object) -> bool:
 
 
 def _is_amount(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        return False
     try:
-        return Decimal(str(value)).is_finite()
+        return not isinstance(value, bool) and Decimal(str(value)).is_finite()
     except InvalidOperation:
         return False
 
 
-def _either(parts: Iterable[str]) -> str:
-    found = list(dict.fromkeys(parts))
-    return found[0] if len(found) == 1 else f"{', '.join(found[:-1])} or {found[-1]}"
+def _either(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} or {parts[-1]}"
 
 
-_WORDS = {
-    bool: "true or false",
-    int: "an integer",
-    float: "a number",
-    str: "a string",
-    bytes: "bytes",
-    Decimal: "an amount",
-    type(None): "null",
-    Any: "anything",
-}
-_SCHEMAS: Mapping[Any, Mapping[str, Any]] = {
-    bool: {"type": "boolean"},
-    int: {"type": "integer"},
-    float: {"type": "number"},
-    str: {"type": "string"},
-    Decimal: {"type": ["number", "string"]},
-    type(None): {"type": "null"},
-    Any: {},
+def _instance(kind: Any, words: str, name: str) -> Shape:
+    def allows(value: object) -> bool:
+        return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+    return Shape(allows, words, {"type": name} if name else {})
+
+
+_SHAPES: Mapping[Any, Shape] = {
+    bool: _instance(bool, "true or false", "boolean"),
+    int: _instance(int, "an integer", "integer"),
+    float: _instance(int | float, "a number", "number"),
+    str: _instance(str, "a string", "string"),
+    bytes: _instance(bytes, "bytes", ""),
+    type(None): _instance(type(None), "null", "null"),
+    Decimal: Shape(_is_amount, "an amount", {"type": ["number", "string"]}),
+    Any: Shape(lambda _: True, "anything", {}),
 }
 
 
@@ -240,12 +223,12 @@ class Parameter:
 
     def check(self, value: object) -> None:
         """Raise ``InvalidValueError`` unless the value is allowed."""
-        if not allows(self.hint, value):
-            allowed = words(self.hint)
+        if not shape(self.hint).allows(value):
+            allowed = shape(self.hint).words
             raise InvalidValueError(f"{self.name} must be {allowed}, got {shown(value)}", self.name, allowed)
 
     def schema(self) -> dict[str, Any]:
-        found = {**schema(self.hint), "description": self.description}
+        found = {**shape(self.hint).schema, "description": self.description}
         if isinstance(self.default, bool | int | float | str):
             found["default"] = self.default
         return found
@@ -301,19 +284,14 @@ class Operation:
             self.parameters[key].check(value)
         for key, parameter in self.parameters.items():
             if parameter.required and key not in given:
-                allowed = words(parameter.hint)
+                allowed = shape(parameter.hint).words
                 raise InvalidValueError(f"{key} is missing; it must be {allowed}", key, allowed)
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of an object with the arguments."""
         required = [key for key, it in self.parameters.items() if it.required]
-        return {
-            "type": "object",
-            "description": self.summary,
-            "properties": {key: it.schema() for key, it in self.parameters.items()},
-            **({"required": required} if required else {}),
-            "additionalProperties": False,
-        }
+        properties = {key: it.schema() for key, it in self.parameters.items()}
+        return {"type": "object", "description": self.summary, **_object_schema(properties, required)}
 
 
 @functools.cache

@@ -126,10 +126,6 @@ create table if not exists events (
     kind text not null, id text not null, sequence integer not null, type text not null, at real not null,
     payload text not null, ends integer not null, primary key (kind, id, sequence)
 );
-create table if not exists grants (
-    signature text primary key, verb text not null, project text not null, item text not null, role text not null,
-    content_type text, until real not null
-);
 create table if not exists files (
     project text not null, item text not null, role text not null, path text not null, content_type text,
     created real not null, primary key (project, item, role)
@@ -236,29 +232,9 @@ class Archive:
     def files(self) -> list[tuple[str, str, str, str, str | None, float]]:
         return list(self._rows("select project, item, role, path, content_type, created from files order by rowid"))
 
-    def add_grant(
-        self, signature: str, verb: str, key: tuple[str, str, str], content_type: str | None, until: float
-    ) -> None:
-        self._write("insert into grants values (?, ?, ?, ?, ?, ?, ?)", signature, verb, *key, content_type, until)
-
-    def delete_grant(self, signature: str) -> None:
-        self._write("delete from grants where signature = ?", signature)
-
-    def clear_grants(self) -> None:
-        self._write("delete from grants")
-
-    def end_grants(self, now: float) -> None:
-        self._write("update grants set until = ? where until > ?", now, now)
-
-    def grants(self) -> Iterator[tuple[str, Any, tuple[str, str, str], str | None, float]]:
-        """Yield the issued signed URLs, oldest first: signature, method, file, content type, expiry."""
-        query = "select signature, verb, project, item, role, content_type, until from grants order by rowid"
-        for signature, verb, project, item, role, content_type, until in self._rows(query):
-            yield signature, verb, (project, item, role), content_type, until
-
     def clear(self) -> None:
         """Remove everything except named values."""
-        for table in ("things", "events", "files", "grants"):
+        for table in ("things", "events", "files"):
             self._write(f"delete from {table}")
 
     def _rows(self, query: str, *values: Any) -> Iterator[Any]:

@@ -145,14 +145,13 @@ class State:
 
     def artifact_url(self, key: Key) -> str:
         """Return the URL of an artifact; it stays the same for a while."""
-        return self._url(key, self.signer.sign_again(key, lifetime=URL_LIFETIME))
+        return self._url(key, self.signer.sign("GET", key, lifetime=URL_LIFETIME, steady=True))
 
     def upload_url(self, key: Key, content_type: str | None) -> str:
         return self._url(key, self.signer.sign("PUT", key, lifetime=URL_LIFETIME, content_type=content_type))
 
     def _url(self, key: Key, query: Mapping[str, str]) -> str:
-        path = "/".join(part for part in ("storage", key.project_id, key.item_id, key.role) if part)
-        return f"{self.rest_endpoint}/{path}?{urlencode(query)}"
+        return f"{self.rest_endpoint}/storage/{key.path}?{urlencode(query)}"
 
 
 def send_alert(connection: Connection, announcement: Announcement) -> None:

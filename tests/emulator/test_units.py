@@ -16,7 +16,7 @@ from sogni.emulator.faults import Faults, HttpFault
 from sogni.emulator.projects.estimates import performed_steps
 from sogni.emulator.projects.orders import Order
 from sogni.emulator.projects.projects import Project, Projects
-from sogni.emulator.projects.storage import SIGNATURE, AccessDeniedError, Key, Signer, Store
+from sogni.emulator.projects.storage import AccessDeniedError, Key, Signer, Store
 from sogni.emulator.recorder import RecordedFrame, Recorder
 from sogni.emulator.state import IdSource
 
@@ -129,17 +129,27 @@ def test_a_signature_grants_one_verb_for_one_file_until_it_expires() -> None:
     now = [0.0]
     signer = Signer(lambda: now[0])
     key = Key("P", "I", "complete")
-    signature = signer.sign("GET", key, lifetime=60)[SIGNATURE]
-    assert signer.check("GET", signature, None) == key
-    with pytest.raises(AccessDeniedError):
-        signer.check("PUT", signature, None)
+    query = signer.sign("GET", key, lifetime=60)
+    signer.check("GET", key, query, None)
+    for verb, other in (("PUT", key), ("GET", Key("P", "J", "complete"))):
+        with pytest.raises(AccessDeniedError, match="signature"):
+            signer.check(verb, other, query, None)
+    with pytest.raises(AccessDeniedError, match="signature"):
+        signer.check("GET", key, {**query, "X-Amz-Expires": "9000"}, None)
     now[0] = 60
     with pytest.raises(AccessDeniedError, match="expired"):
-        signer.check("GET", signature, None)
-    now[0] = 10_000
-    signer.sign("GET", key, lifetime=60)
-    with pytest.raises(AccessDeniedError, match="signature"):
-        signer.check("GET", signature, None)
+        signer.check("GET", key, query, None)
+
+
+def test_a_steady_url_stays_the_same_for_half_of_its_lifetime() -> None:
+    now = [1000.0]
+    signer, key = Signer(lambda: now[0]), Key("P", "", "startingImage")
+    first = signer.sign("GET", key, lifetime=100, steady=True)
+    now[0] = 1049
+    assert signer.sign("GET", key, lifetime=100, steady=True) == first
+    signer.check("GET", key, first, None)
+    now[0] = 1051
+    assert signer.sign("GET", key, lifetime=100, steady=True) != first
 
 
 def test_ids_are_upper_case_and_repeatable() -> None:

@@ -14,7 +14,7 @@ from attrs import frozen
 from jinja2 import Environment, FileSystemLoader
 
 from sogni.emulator.control import CHAT, FAULT_OPERATIONS, Control
-from sogni.emulator.declarations import InvalidValueError, Operation, Parameter, allows
+from sogni.emulator.declarations import InvalidValueError, Operation, Parameter, shape
 from sogni.emulator.inspector.traffic import Traffic, hint_of, shown
 from sogni.emulator.projects.projects import Job, Project
 from sogni.emulator.projects.storage import Key
@@ -185,4 +185,4 @@ def _value(hint: Any, text: str) -> Any:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return text
-    return value if allows(hint, value) else text
+    return value if shape(hint).allows(value) else text

@@ -83,7 +83,7 @@ class Saved:
 
     @property
     def key(self) -> Key:
-        return Key(SAVED, self.id, "")
+        return Key(SAVED, self.id, "content")
 
     def wire(self) -> dict[str, Any]:
         return {

@@ -1,17 +1,19 @@
 """Storage: uploaded and generated files, and the signed URLs that grant access to them.
 
 All files are in one temporary directory, so that large files do not fill memory. A result is a function that writes
-its file when it is first read: clients cannot tell, and projects whose results nobody reads cost nothing. A signature
-is a random secret that stands for a grant; it proves nothing by itself and is never logged.
+its file when it is first read: clients cannot tell, and projects whose results nobody reads cost nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
+import json
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -35,6 +37,15 @@ class Key:
     project_id: str
     item_id: str
     role: str
+
+    @property
+    def path(self) -> str:
+        return "/".join(part for part in (self.project_id, self.item_id, self.role) if part)
+
+    @classmethod
+    def of(cls, path: str) -> Key:
+        project_id, *rest = path.split("/")
+        return cls(project_id, "/".join(rest[:-1]), rest[-1] if rest else "")
 
 
 Producer = Callable[[Path], None]
@@ -174,11 +185,8 @@ def _is_ours(name: str) -> bool:
     return name.isascii() and name.isdecimal() and len(name) >= 8
 
 
-EXPIRES = "X-Amz-Expires"
 SIGNATURE = "X-Amz-Signature"
-
-
-MISMATCH = "The request signature does not match the signature provided."
+_ISSUER, _ISSUED, _LIFETIME, _HEADERS = "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders"
 
 
 class AccessDeniedError(Exception):
@@ -189,88 +197,64 @@ class AccessDeniedError(Exception):
         self.code = code
 
 
-@frozen
-class Grant:
-    """Permission for one use of one file; ``content_type`` restricts the header of an upload if set."""
-
-    verb: Literal["PUT", "GET"]
-    key: Key
-    content_type: str | None
-    until: float
-
-
 @define
 class Signer:
-    """Issues and checks signatures. Lifetimes are in seconds."""
+    """Signs the URLs of files and checks the signatures. Lifetimes are in seconds.
+
+    A signature covers the method, the file, the time, and the content type of an upload if it was given.
+    """
 
     clock: Callable[[], float]
     archive: Archive = field(factory=Archive)
-    _grants: dict[str, Grant] = field(factory=dict)
-    _given: dict[Key, str] = field(factory=dict)
+    _secret: str = field(init=False, repr=False)
+    _issue: int = field(init=False)
+    """URLs of earlier issues have expired."""
 
     def __attrs_post_init__(self) -> None:
-        """Load the grants issued before a restart."""
-        for signature, verb, key, content_type, until in self.archive.grants():
-            self._grants[signature] = Grant(verb, Key(*key), content_type, until)
+        self._secret, self._issue = self.archive.fact("signer") or (secrets.token_hex(32), 1)
+        self._keep()
+
+    def _keep(self) -> None:
+        self.archive.set_fact("signer", [self._secret, self._issue])
 
     def sign(
-        self, verb: Literal["PUT", "GET"], key: Key, *, lifetime: int, content_type: str | None = None
+        self,
+        verb: Literal["PUT", "GET"],
+        key: Key,
+        *,
+        lifetime: int,
+        content_type: str | None = None,
+        steady: bool = False,
     ) -> dict[str, str]:
-        """Return the query parameters of a signed URL."""
-        signature = secrets.token_hex(32)
-        until = self.clock() + lifetime
-        self._grants[signature] = Grant(verb, key, content_type, until)
-        self.archive.add_grant(signature, verb, (key.project_id, key.item_id, key.role), content_type, until)
-        self._forget_old()
-        return {EXPIRES: str(lifetime), SIGNATURE: signature}
+        """Return the query parameters of a signed URL; if ``steady``, they are the same for half of its lifetime."""
+        now = self.clock()
+        issued = now - now % (lifetime / 2) if steady else now
+        query = {_ISSUER: f"local/{self._issue}", _ISSUED: str(round(issued * 1000)), _LIFETIME: str(lifetime)}
+        if content_type is not None:
+            query[_HEADERS] = "content-type"
+        return {**query, SIGNATURE: self._signature(verb, key, query, content_type)}
 
-    def sign_again(self, key: Key, *, lifetime: int) -> dict[str, str]:
-        """Return the previous parameters of a file while at least half of their lifetime remains, else new ones.
-
-        Repeated requests do not get a different URL each time.
-        """
-        known = self._grants.get(self._given.get(key, ""))
-        if known is None or known.until - self.clock() < lifetime / 2:
-            found = self.sign("GET", key, lifetime=lifetime)
-            self._given[key] = found[SIGNATURE]
-            return found
-        return {EXPIRES: str(lifetime), SIGNATURE: self._given[key]}
-
-    def check(self, verb: str, signature: str, content_type: str | None) -> Key:
-        """Return the file a signature grants access to, or raise ``AccessDeniedError``."""
-        grant = self._grants.get(signature)
-        if grant is None or grant.verb != verb:
-            raise AccessDeniedError("SignatureDoesNotMatch", MISMATCH)
-        if self.clock() >= grant.until:
+    def check(self, verb: str, key: Key, query: Mapping[str, str], content_type: str | None) -> None:
+        """Raise ``AccessDeniedError`` unless a URL grants access to a file."""
+        given = {name: query[name] for name in (_ISSUER, _ISSUED, _LIFETIME, _HEADERS) if name in query}
+        expected = self._signature(verb, key, given, content_type if _HEADERS in given else None)
+        if not hmac.compare_digest(expected.encode(), query.get(SIGNATURE, "").encode(errors="replace")):
+            message = "The request signature does not match the signature provided."
+            raise AccessDeniedError("SignatureDoesNotMatch", message)
+        ended = int(given[_ISSUED]) / 1000 + int(given[_LIFETIME]) <= self.clock()
+        if ended or given[_ISSUER] != f"local/{self._issue}":
             raise AccessDeniedError("AccessDenied", "Request has expired")
-        if grant.content_type is not None and content_type != grant.content_type:
-            raise AccessDeniedError(
-                "SignatureDoesNotMatch",
-                f"The URL was signed for Content-Type {grant.content_type}, got {content_type}.",
-            )
-        return grant.key
+
+    def _signature(self, verb: str, key: Key, query: Mapping[str, str], content_type: str | None) -> str:
+        signed = json.dumps([verb, key.path, query, content_type]).encode()
+        return hmac.new(self._secret.encode(), signed, hashlib.sha256).hexdigest()
 
     def expire_all(self) -> None:
         """Expire all issued URLs."""
-        now = self.clock()
-        for signature, grant in self._grants.items():
-            self._grants[signature] = Grant(grant.verb, grant.key, grant.content_type, min(grant.until, now))
-        self.archive.end_grants(now)
+        self._issue += 1
+        self._keep()
 
     def clear(self) -> None:
         """Revoke all issued URLs."""
-        self.archive.clear_grants()
-        self._grants.clear()
-        self._given.clear()
-
-    def _forget_old(self) -> None:
-        # Expired URLs are remembered for an hour: storage distinguishes "expired" from "wrong signature".
-        oldest = self.clock() - 3600
-        while self._grants:
-            first = next(iter(self._grants))
-            if self._grants[first].until > oldest:
-                return
-            key = self._grants.pop(first).key
-            if self._given.get(key) == first:
-                del self._given[key]
-            self.archive.delete_grant(first)
+        self._secret = secrets.token_hex(32)
+        self._keep()

@@ -13,14 +13,14 @@ from typing import Literal, cast
 from aiohttp import hdrs, web
 
 from sogni.emulator.account.accounts import Account, Token
-from sogni.emulator.catalogue.models import Media, Model
+from sogni.emulator.catalogue.models import Media
 from sogni.emulator.catalogue.video_families import family_of
 from sogni.emulator.middleware import REQUEST_CONTEXT, send_half
 from sogni.emulator.projects.estimates import Work
 from sogni.emulator.projects.projects import Project, finished_record, live_record, recent_jobs
 from sogni.emulator.projects.request_checks import check_project_id
 from sogni.emulator.projects.saved_uploads import SAVED
-from sogni.emulator.projects.storage import MISMATCH, SIGNATURE, AccessDeniedError, Key
+from sogni.emulator.projects.storage import AccessDeniedError, Key
 from sogni.emulator.responses import NOT_FOUND, RefusedError, storage_error
 from sogni.emulator.routes.router import Call, Routes
 from sogni.emulator.routes.saved_uploads import IMAGE_ROLE, store_saved
@@ -168,20 +168,13 @@ _DEFAULT_TYPE = "binary/octet-stream"
 @ROUTES("PUT", "/storage/{key:.+}", access="public")
 @ROUTES("GET", "/storage/{key:.+}", access="public")
 async def _storage(call: Call) -> web.StreamResponse:
+    key = Key.of(call.path("key"))
     try:
-        key = _granted(call.state, call.request)
+        given = call.request.headers.get(hdrs.CONTENT_TYPE)
+        call.state.signer.check(call.request.method, key, call.request.query, given)
     except AccessDeniedError as denied:
         return storage_error(403, denied.code, str(denied))
     return await (_store if call.request.method == "PUT" else _serve)(call.state, key, call.request)
-
-
-def _granted(state: State, request: web.Request) -> Key:
-    given = request.headers.get(hdrs.CONTENT_TYPE)
-    key = state.signer.check(request.method, request.query.get(SIGNATURE, ""), given)
-    named = [part for part in (key.project_id, key.item_id, key.role) if part]
-    if request.match_info["key"].split("/") != named:
-        raise AccessDeniedError("SignatureDoesNotMatch", MISMATCH)
-    return key
 
 
 async def _store(state: State, key: Key, request: web.Request) -> web.Response:
@@ -283,99 +276,71 @@ def _active(call: Call) -> object:
 @SOCKET_HOST_ROUTES("GET", "/api/v1/job-video/estimate/{tail:.*}")
 @SOCKET_HOST_ROUTES("GET", "/api/v1/job-audio/estimate/{tail:.*}")
 def _estimate(call: Call) -> object:
-    read = {"job": _image, "job-video": _video, "job-audio": _audio}[call.request.path.split("/")[3]]
-    segments = call.path("tail").split("/")
-    token, work = _token(call, segments[0]), read(call, segments)
+    try:
+        token, work = _work(call, call.request.path.split("/")[3], call.path("tail").split("/"))
+    except ValueError as problem:
+        call.violation("", str(problem))
+        raise RefusedError(400, str(problem)) from None
     return work.estimate(call.state.catalogue, token, call.state.clock, call.state.start_seconds())
 
 
-def _unusable(call: Call, problem: str) -> RefusedError:
-    call.violation("", problem)
-    return RefusedError(400, problem)
+# The sampler's segment is "_" or empty if there is none.
+_IMAGE = ("token", "network", "model", "count", "steps", "previews", "control_net", "denoise", "width", "height")
+_SEGMENTS: Mapping[str, tuple[Media, Sequence[str], Sequence[int]]] = {
+    "job": ("image", (*_IMAGE, "guidance", "sampler", "context_images"), (10, 13)),
+    "job-video": ("video", ("token", "model", "width", "height", "frames", "fps", "steps", "count"), (6, 8)),
+    "job-audio": ("audio", ("token", "model", "duration", "steps", "count"), (5,)),
+}
+"""The segments of the paths, and how many of them there may be."""
 
 
-def _image(call: Call, segments: Sequence[str]) -> Work:
-    """Read an image estimate: ten path segments in v2, three more in v3."""
-    if len(segments) not in (10, 13):
-        raise _unusable(call, f"the path of an estimate must have 10 or 13 segments, got {len(segments)}")
-    network, model_id = segments[1:3]
-    model = call.state.catalogue.models.get(model_id)
-    if model is None:
-        raise _unusable(call, f"unknown model: {model_id}")
+def _work(call: Call, family: str, segments: Sequence[str]) -> tuple[Token, Work]:
+    """Read the path of an estimate, or raise ``ValueError``. 0 stands for the default of the model."""
+    media, names, lengths = _SEGMENTS[family]
+    if len(segments) not in lengths:
+        allowed = " or ".join(map(str, lengths))
+        raise ValueError(f"the path of an estimate must have {allowed} segments, got {len(segments)}")
+    given = dict(zip(names, segments, strict=False))
+    catalogue, network = call.state.catalogue, given.get("network", "fast")
+    model = catalogue.models.get(given["model"])
+    if model is None or media not in ("image", model.media):
+        raise ValueError(f"unknown {media} model: {given['model']}")
+    if media != "image" and not catalogue.worker_count(model):
+        raise ValueError(f"no worker serves {model.id}")
+    if given["token"] not in ("spark", "sogni"):
+        raise ValueError(f"unknown token type: {given['token']}")
     if network not in ("fast", "relaxed"):
-        raise _unusable(call, f"unknown network: {network}")
-    count, steps, previews, control, denoise, width, height = (_number(call, text) for text in segments[3:10])
-    # The sampler's segment is "_" or empty if there is none.
-    context = _number(call, segments[12]) if len(segments) == 13 else 0.0
-    return Work(
+        raise ValueError(f"unknown network: {network}")
+    words = ("token", "network", "model", "guidance", "sampler")
+    numbers = {name: _number(text) for name, text in given.items() if name not in words}
+
+    def number(name: str) -> float:
+        return numbers.get(name) or (catalogue.default(model, name) if media != "image" or name == "steps" else 0.0)
+
+    return cast(Token, given["token"]), Work(
         model=model,
-        count=max(1, int(count)),
-        steps=int(steps) or int(call.state.catalogue.default(model, "steps")),
-        previews=int(previews),
-        control_net=bool(control),
-        denoise=denoise,
-        width=int(width),
-        height=int(height),
-        context_images=int(context),
         network=network,
+        count=max(1, int(numbers.get("count", 1))),
+        steps=int(number("steps")),
+        previews=int(numbers.get("previews", 0)),
+        control_net=bool(numbers.get("control_net")),
+        denoise=numbers.get("denoise", 0.0),
+        width=int(number("width")),
+        height=int(number("height")),
+        context_images=int(numbers.get("context_images", 0)),
         quality=call.request.query.get("gptImageQuality"),
-    )
-
-
-def _video(call: Call, segments: Sequence[str]) -> Work:
-    """Read a video estimate: six path segments, or eight with steps and number of results."""
-    if len(segments) not in (6, 8):
-        raise _unusable(call, f"the path of a video estimate must have 6 or 8 segments, got {len(segments)}")
-    model = _served(call, segments[1], "video")
-    width, height, frames, fps, *more = (_number(call, text) for text in segments[2:])
-    steps, count = more or (0, 1)
-    default = call.state.catalogue.default
-    return Work(
-        model=model,
-        count=max(1, int(count)),
-        steps=int(steps) or int(default(model, "steps")),
-        width=int(width or default(model, "width")),
-        height=int(height or default(model, "height")),
-        frames=int(frames) or family_of(model.id).default_frames,
-        fps=fps or default(model, "fps"),
+        frames=int(numbers.get("frames", 0)) or (family_of(model.id).default_frames if media == "video" else 0),
+        fps=number("fps"),
+        duration=number("duration"),
         has_video_input=call.request.query.get("hasVideoInput") == "1",
     )
 
 
-def _audio(call: Call, segments: Sequence[str]) -> Work:
-    """Read a music estimate: five path segments."""
-    if len(segments) != 5:
-        raise _unusable(call, f"the path of an audio estimate must have 5 segments, got {len(segments)}")
-    model, default = _served(call, segments[1], "audio"), call.state.catalogue.default
-    duration, steps, count = (_number(call, text) for text in segments[2:])
-    return Work(
-        model=model,
-        count=max(1, int(count)),
-        steps=int(steps) or int(default(model, "steps")),
-        duration=duration or default(model, "duration"),
-    )
-
-
-def _served(call: Call, model_id: str, media: Media) -> Model:
-    model = call.state.catalogue.models.get(model_id)
-    if model is None or model.media != media:
-        raise _unusable(call, f"unknown {media} model: {model_id}")
-    if not call.state.catalogue.worker_count(model):
-        raise _unusable(call, f"no worker serves {model_id}")
-    return model
-
-
-def _token(call: Call, text: str) -> Token:
-    if text not in ("spark", "sogni"):
-        raise _unusable(call, f"unknown token type: {text}")
-    return cast(Token, text)
-
-
-def _number(call: Call, text: str) -> float:
+def _number(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise _unusable(call, f"not a number: {text!r}") from None
+        raise ValueError(f"not a number: {text!r}") from None
     if not 0 <= value < 1e9:
-        raise _unusable(call, f"out of range: {text}")
+        raise ValueError(f"out of range: {text}")
     return value

@@ -52,7 +52,7 @@ async def _render(
 async def _image(
     work: ToolContext, model: Model, size: Size, files: Files, details: Mapping[str, Any] | None = None, **more: Any
 ) -> list[Media]:
-    container = work.arguments.text("outputFormat", "output_format") or "png"
+    container = work.arguments.text("outputFormat") or "png"
     quality = work.arguments.given("gptImageQuality") if model.external else {}
     values = {"sizePreset": "custom", "width": size.width, "height": size.height, **quality, **work.loras}
     more = {
@@ -67,8 +67,8 @@ async def generate_image(work: ToolContext) -> list[Media]:
     """Text to image, or image to image if a source and ``starting_image_strength`` are given."""
     args = work.arguments
     model = image_model(work.catalogue, args.text("model"))
-    strength, guidance = args.number("starting_image_strength", "startingImageStrength"), args.number("guidance")
-    source = None if strength is None else await work.medium("image", "sourceImageIndex", "source_image_index")
+    strength, guidance = args.number("startingImageStrength"), args.number("guidance")
+    source = None if strength is None else await work.medium("image", "sourceImageIndex")
     details = {} if guidance is None else {"guidanceScale": guidance}
     if source is not None and strength is not None:
         details["strength"] = 1 - strength
@@ -84,9 +84,9 @@ async def edit_image(
     model = image_model(work.catalogue, args.text("model"), edit=True)
     if original:
         source = await work.named("image") or next(iter(uploads), None)
-    references = [source or await work.needed("image", "sourceImageIndex", "source_image_index")]
+    references = [source or await work.needed("image", "sourceImageIndex")]
     if not alone:
-        urls = args.texts("reference_image_urls", "referenceImageUrls")
+        urls = args.texts("referenceImageUrls")
         references += [await work.renderer.fetch(url, "image") for url in urls] + uploads
     used = list(dict.fromkeys(references))[: model.context_images]
     size = image_size(model, work.size(), Size.of(used[0]), args.number("scale") or 1)
@@ -94,7 +94,7 @@ async def edit_image(
 
 
 async def upscale_image(work: ToolContext) -> list[Media]:
-    source = await work.needed("image", "sourceImageIndex", "source_image_index")
+    source = await work.needed("image", "sourceImageIndex")
     size, edge = Size.of(source) or Size(1024, 1024), work.arguments.number("targetLongestEdge")
     scale = (work.arguments.number("scale") or 2) if edge is None else edge / max(size.width, size.height)
     larger = size.scaled(scale)
@@ -130,7 +130,7 @@ async def segment_image(work: ToolContext) -> list[Media]:
 
 
 async def _separated(work: ToolContext, model_id: str, details: Mapping[str, Any]) -> list[Media]:
-    source = await work.needed("image", "sourceImageIndex", "source_image_index")
+    source = await work.needed("image", "sourceImageIndex")
     model = work.catalogue.models[model_id]
     size = image_size(model, Size.of(source) or Size(1024, 1024), None)
     return await _image(work, model, size, {"startingImage": source}, details, count=1)
@@ -141,7 +141,7 @@ async def image_to_3d(work: ToolContext) -> list[Media]:
     # Protocol notes: projects-5x §4.9.
     files = {"startingImage": await work.needed("image", "sourceImageIndex")}
     for slot, side in enumerate(("left", "back", "right"), 1):
-        view = await work.named("image", f"{side}ViewImageIndex", urls=(f"{side}_view_image_url",))
+        view = await work.named("image", f"{side}ViewImageIndex", urls=(f"{side}ViewImageUrl",))
         if view is not None:
             files[f"contextImage{slot}"] = view
     name = "pixal3d_int8_i23d" if len(files) == 1 else "pixal3d_multiview_int8_i23d"
@@ -159,7 +159,7 @@ async def generate_music(work: ToolContext) -> list[Media]:
     meter = args.number("timesig", "timesignature")
     details = args.given("duration", "bpm", "keyscale", "language", "lyrics")
     details |= {} if meter is None else {"timesignature": str(int(meter))}
-    container = args.text("outputFormat", "output_format") or "mp3"
+    container = args.text("outputFormat") or "mp3"
     return await _render(work, music_model(work.catalogue, args.text("model")), {}, details, output_format=container)
 
 
@@ -169,7 +169,7 @@ async def generate_speech(work: ToolContext) -> list[Media]:
     args, kind, files = work.arguments, work.arguments.text("model") or "voice", {}
     details = args.given("language", "creativity")
     if kind == "clone":
-        files["referenceAudio"] = await work.needed("audio", "voiceSourceIndex", urls=("voice_source_url",))
+        files["referenceAudio"] = await work.needed("audio", "voiceSourceIndex", urls=("voiceSourceUrl",))
         # The models accept fewer characters than the tool.
         details |= {"referenceText": text[:1000]} if (text := args.text("voiceTranscript")) else {}
     elif kind == "design":
@@ -178,7 +178,7 @@ async def generate_speech(work: ToolContext) -> list[Media]:
         details |= {"speaker": speaker} if (speaker := args.text("voice")) else {}
     voice = {"voice": "custom_voice", "clone": "voice_clone", "design": "voice_design"}[kind]
     model = work.catalogue.models[f"qwen3_tts_1.7b_{voice}_bf16"]
-    container = args.text("outputFormat", "output_format") or "wav"
+    container = args.text("outputFormat") or "wav"
     return await _render(work, model, files, details, output_format=container)
 
 
@@ -187,7 +187,7 @@ async def generate_speech(work: ToolContext) -> list[Media]:
 
 _DEFAULT_SECONDS, _ANIMATE_SECONDS = 5.0, 10.0
 _FRAMES = ("referenceImage", "referenceImageEnd")
-_END_URLS = ("reference_image_end_url", "referenceImageEndUrl", "end_image_url")
+_END_URLS = ("referenceImageEndUrl", "endImageUrl")
 
 
 async def _clip(
@@ -206,11 +206,11 @@ async def _clip(
     model = video_model(work.catalogue, selector or work.video_model, workflow)
     outpaint = ("outpaintAspectRatio",) if args.text("controlMode") == "outpaint" else ()
     source = Size.of(shape or files.get("referenceImage") or files.get("referenceImageEnd"))
-    short_side = args.number("targetResolution", "target_resolution")
+    short_side = args.number("targetResolution")
     size = video_size(work.catalogue, model, work.size(*outpaint), source, short_side)
     frames = frame_count(work.catalogue, model, seconds or args.number("duration") or _DEFAULT_SECONDS)
     values = {"width": size.width, "height": size.height, "frames": frames, **work.loras, **(details or {})}
-    if (sound := args.flag("generateAudio", "generate_audio")) is not None:
+    if (sound := args.flag("generateAudio")) is not None:
         values["generateAudio"] = sound
     newest_seedance = model.id == "seedance-2-5"
     if newest_seedance and (files.get("referenceVideo") or files.get("referenceAudio")):
@@ -265,7 +265,7 @@ async def animate_photo(work: ToolContext) -> list[Media] | Artifacts:
 
     indices = args.numbers("sourceImageIndices")
     if not indices:
-        source = await work.needed("image", "sourceImageIndex", "source_image_index")
+        source = await work.needed("image", "sourceImageIndex")
         end = await work.named("image", "endImageIndex", urls=_END_URLS)
         if role == "both" and end is None:
             raise _invalid("frameRole 'both' requires endImageIndex or endImageIndices")
@@ -298,7 +298,7 @@ async def sound_to_video(work: ToolContext) -> list[Media]:
     spoken = work.video_model == "wan-s2v"
     if spoken and image is None:
         raise ToolError("MEDIA_REQUIRED", "wan-s2v requires an image")
-    details = {"audioStart": work.arguments.number("audioStart", "audio_start") or 0}
+    details = {"audioStart": work.arguments.number("audioStart") or 0}
     files = {"referenceImage": image, "referenceAudio": audio}
     return await _clip(work, "s2v" if spoken else "ia2v" if image else "a2v", files, details=details)
 
@@ -306,7 +306,7 @@ async def sound_to_video(work: ToolContext) -> list[Media]:
 async def video_to_video(work: ToolContext) -> list[Media]:
     """Follow the motion, the outlines or the content of a video."""
     args = work.arguments
-    mode = args.text("controlMode", "control_mode") or "animate-move"
+    mode = args.text("controlMode") or "animate-move"
     video, image = (
         required(await work.upload("video", "videoSourceIndex"), "video"),
         await work.upload("image", "sourceImageIndex"),
@@ -333,8 +333,8 @@ async def video_to_video(work: ToolContext) -> list[Media]:
 async def stitch_video(work: ToolContext) -> Artifacts:
     """Join videos in the given order, from a list of numbers or a bound list of URLs."""
     args = work.arguments
-    clips = [work.library.pick("video", index) for index in args.numbers("videoIndices", "video_indices")]
-    urls = args.texts("video_urls", "videoUrls", "reference_video_urls")
+    clips = [work.library.pick("video", index) for index in args.numbers("videoIndices")]
+    urls = args.texts("videoUrls", "referenceVideoUrls")
     clips += [await work.renderer.fetch(url, "video") for url in urls]
     if len(clips) < 2:
         raise _invalid("videoIndices must have at least two entries")
@@ -433,7 +433,7 @@ async def replace_video_segment(work: ToolContext) -> Artifacts:
 async def overlay_video(work: ToolContext) -> list[Media]:
     """Return a copy of a video. The overlays are checked, not drawn."""
     base = await _base(work, "sourceVideoIndex")
-    overlays = work.arguments.objects("overlays", "overlay_items")
+    overlays = work.arguments.objects("overlays", "overlayItems")
     if not overlays:
         raise _invalid("overlays must have at least one entry")
     for number, entry in enumerate(overlays):

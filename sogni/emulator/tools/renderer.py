@@ -16,7 +16,7 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import aiohttp
 from attrs import define, evolve, field, frozen
@@ -27,7 +27,7 @@ from sogni.emulator.media.codecs import probe
 from sogni.emulator.projects.orders import Order
 from sogni.emulator.projects.projects import Project
 from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, REQUEST_TEMPLATE, check_request
-from sogni.emulator.projects.storage import SIGNATURE, AccessDeniedError, Key, Producer, StoredFile
+from sogni.emulator.projects.storage import AccessDeniedError, Key, Producer, StoredFile
 from sogni.emulator.rendering.service import open_project
 from sogni.emulator.rendering.workers import WorkerPool
 from sogni.emulator.state import State
@@ -75,11 +75,12 @@ class Fetcher:
         parts = urlsplit(url)
         if not url.startswith(self.state.rest_endpoint + "/storage/"):
             return None
-        signature = parse_qs(parts.query).get(SIGNATURE, [""])[0]
+        key = Key.of(unquote(parts.path.removeprefix("/storage/")))
         try:
-            return self.state.signer.check("GET", signature, None)
+            self.state.signer.check("GET", key, dict(parse_qsl(parts.query)), None)
         except AccessDeniedError as denied:
             raise ToolError("MEDIA_NOT_FOUND", f"The storage refused the URL: {denied}") from None
+        return key
 
     async def _data(self, url: str) -> Key:
         head, _, body = url.partition(",")

@@ -61,24 +61,22 @@ def _known_models() -> frozenset[str]:
 
 
 def compose_lyrics(arguments: Arguments) -> dict[str, object]:
-    return _song(arguments, ("Verse", "Chorus", "Verse", "Chorus"), str(arguments["prompt"])) | {
-        "language": str(arguments.get("language") or "en")
-    }
+    lyrics = "\n\n".join(f"[{section}]\n{arguments['prompt']}" for section in ("Verse", "Chorus", "Verse", "Chorus"))
+    return {**_song(arguments), "lyrics": lyrics, "language": str(arguments.get("language") or "en")}
 
 
 def compose_instrumental(arguments: Arguments) -> dict[str, object]:
-    sections = ("Intro", "Theme", "Variation", "Theme", "Outro")
-    song = _song(arguments, sections, "")
+    song, sections = _song(arguments), ("Intro", "Theme", "Variation", "Theme", "Outro")
     each = song["duration_seconds"] / len(sections)
     structure = [{"section": section, "start_seconds": round(at * each, 2)} for at, section in enumerate(sections)]
-    return {**song, "structure": structure, "bpm": 120, "keyscale": "C major", "timesig": 4}
+    lyrics = "\n\n".join(f"[{section}]" for section in sections)
+    return {**song, "lyrics": lyrics, "structure": structure, "bpm": 120, "keyscale": "C major", "timesig": 4}
 
 
-def _song(arguments: Arguments, sections: tuple[str, ...], line: str) -> dict[str, Any]:
+def _song(arguments: Arguments) -> dict[str, Any]:
     prompt = str(arguments["prompt"]).strip()
     return {
         "title": prompt[:80],
-        "lyrics": "\n\n".join(f"[{section}]\n{line}".strip() for section in sections),
         "music_prompt": str(arguments.get("music_prompt") or prompt),
         "duration_seconds": float(arguments.get("duration_seconds") or 60),
     }
@@ -286,7 +284,7 @@ async def map_assets_for_model(work: ToolContext) -> Artifacts:
         for kind in KINDS
     }
     used = {name: numbers for name, numbers in mapped.items() if numbers}
-    return _found(model=work.arguments.text("model", "destination_model"), mapping=used)
+    return _found(model=work.arguments.text("model", "destinationModel"), mapping=used)
 
 
 async def validate_asset_references(work: ToolContext) -> Artifacts:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from sogni.core.tools.arguments import validate_tool_arguments
 from sogni.core.tools.hosted import tool_names
@@ -26,8 +26,7 @@ T = TypeVar("T")
 
 def _source_urls(kind: Kind) -> tuple[str, ...]:
     """Return the arguments that may hold the URL of a tool's main medium."""
-    snake = (f"source_{kind}_url", f"reference_{kind}_url", f"{kind}_url")
-    return (*snake, f"source{kind.capitalize()}Url", f"reference{kind.capitalize()}Url", f"{kind}Url")
+    return f"source{kind.capitalize()}Url", f"reference{kind.capitalize()}Url", f"{kind}Url"
 
 
 async def transaction(parts: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
@@ -41,11 +40,15 @@ async def transaction(parts: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def _camel_case(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {re.sub("_([a-z])", lambda found: found[1].upper(), name): value for name, value in given.items()}
+
+
 @frozen
 class Arguments:
-    """The arguments of a call. Several spellings of a name may be given; the first that is present counts."""
+    """The arguments of a call, by their names in camel case. Of several names, the first that is present counts."""
 
-    values: Mapping[str, Any]
+    values: Mapping[str, Any] = field(converter=_camel_case)
 
     def raw(self, *names: str) -> Any:
         return next((self.values[name] for name in names if self.values.get(name) not in (None, "", [])), None)
@@ -99,11 +102,11 @@ class ToolContext:
 
     @property
     def negative_prompt(self) -> str:
-        return self.arguments.text("negativePrompt", "negative_prompt") or ""
+        return self.arguments.text("negativePrompt") or ""
 
     @property
     def video_model(self) -> str | None:
-        return self.arguments.text("videoModel", "video_model", "model")
+        return self.arguments.text("videoModel", "model")
 
     @property
     def loras(self) -> dict[str, Any]:
@@ -112,7 +115,7 @@ class ToolContext:
 
     @property
     def variations(self) -> int:
-        return int(self.arguments.number("numberOfVariations", "number_of_variations") or 1)
+        return int(self.arguments.number("numberOfVariations") or 1)
 
     @property
     def chosen_seed(self) -> int:
@@ -126,7 +129,7 @@ class ToolContext:
 
     def size(self, *more: str) -> Size | float | None:
         """Return the requested size or ratio."""
-        shape = self.arguments.text("aspectRatio", "aspect_ratio", "ratio", *more)
+        shape = self.arguments.text("aspectRatio", "ratio", *more)
         return parse_size(shape, self.arguments.number("width"), self.arguments.number("height"))
 
     async def medium(self, kind: Kind, *names: str, urls: Sequence[str] | None = None) -> Media | None:
@@ -158,10 +161,10 @@ class ToolContext:
         """Return the medium passed to a tool that accepts several kinds, by default any."""
         kinds = kinds or KINDS
         for kind in kinds:
-            names = (f"{kind}Index", f"source{kind.capitalize()}Index", f"source_{kind}_index")
+            names = (f"{kind}Index", f"source{kind.capitalize()}Index")
             if (found := await self.named(kind, *names)) is not None:
                 return found
-        wanted = self.arguments.text("mediaType", "media_type")
+        wanted = self.arguments.text("mediaType")
         newest = (self.library.newest(kind) for kind in kinds if wanted in (None, kind))
         return required(next((media for media in newest if media is not None), None), " or ".join(kinds))
 
