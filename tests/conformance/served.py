@@ -2,7 +2,8 @@
 
 Called by `.ci/run`. The clients are installed from the registry into a cache outside of the repository, like those of
 `published.py`; if that fails, nothing is driven, and the reason printed. `clients/served_*.py` make the calls, each in
-a process of its own; the answers that they must get are here, in `ANSWERS`. Exit code 1: an answer is another one.
+a process of its own; the answers that they must get are here, in `ANSWERS`. The examples of `PAGES` are run, too. Exit
+code 1: an answer is another one, or an example fails.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import base64
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -103,6 +105,9 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
         "wrong key": "AuthenticationError",
     },
 }
+PAGES = ("openai-api.md", "litellm.md")
+"""Pages whose examples need a server and a client, which the tests of the pages do not have."""
+FENCE = re.compile(r"^<!-- skip -->\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXTRA_MODELS = """\
 - model_id: sogni
   model_name: {model}
@@ -196,6 +201,24 @@ def drive(client: str, python: Path, environment: Mapping[str, str]) -> list[str
     return wrong
 
 
+def follow(page: str, python: Path, environment: Mapping[str, str]) -> list[str]:
+    """Run the examples of a page, as a reader would who pastes them; returns what is wrong."""
+    examples = FENCE.findall((HERE.parents[1] / "docs" / "how-to" / page).read_text(encoding="utf-8"))
+    found = {"OPENAI_BASE_URL": environment["URL"], "OPENAI_API_KEY": environment["KEY"]}
+    with tempfile.TemporaryDirectory() as directory:
+        done = subprocess.run(
+            [python, "-P", "-c", "\n".join(examples)],
+            cwd=directory,
+            env=os.environ | environment | found,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    print(f"{page}: {len(examples)} examples", flush=True)
+    return [] if done.returncode == 0 and examples else [f"{page}: {done.stderr[-1500:]}"]
+
+
 def malformed(url: str, key: str) -> list[str]:
     """Send what no client sends; returns what is wrong."""
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
@@ -222,7 +245,7 @@ def main() -> int:
         said = (getattr(error, "stderr", None) or "").strip().splitlines()
         print(f"skipped: the clients could not be installed: {said[-1] if said else error}")
         return 0
-    chosen = sys.argv[1:] or list(ANSWERS)
+    chosen = sys.argv[1:] or [*ANSWERS, *PAGES]
     limits = ("--max-cost-per-request", "0", "--max-body", "1")
     with (
         tempfile.TemporaryDirectory() as home,
@@ -240,8 +263,11 @@ def main() -> int:
             "PICTURE": picture(),
             "LLM_USER_PATH": home,
             "NO_PROXY": "127.0.0.1",
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         }
-        wrong = [line for found in pool.map(lambda it: drive(it, python, environment), chosen) for line in found]
+        work = [pool.submit(drive, it, python, environment) for it in chosen if it in ANSWERS]
+        work += [pool.submit(follow, it, python, environment) for it in chosen if it in PAGES]
+        wrong = [line for it in work for line in it.result()]
         wrong += malformed(url, key)
     for line in wrong:
         print(line)
