@@ -19,9 +19,9 @@ sys.path[:0] = [str(ROOT), str(DOCS)]
 import expand  # noqa: E402
 
 _TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_OPTIONAL = ("explanation", "protocol")
+_OPTIONAL = ("explanation", "project", "protocol")
 """Sections that are listed in `llms.txt`, and are not part of `llms-full.txt`."""
-_GENERATED = ("reference/coverage", "reference/javascript-names", "reference/python-names", "changelog", "contributing")
+_GENERATED = ("reference/coverage", "reference/javascript-names", "reference/python-names")
 """Pages that say nothing about use."""
 
 
@@ -37,12 +37,11 @@ def below(page: str) -> Iterator[str]:
 
 def title_and_summary(page: str) -> tuple[str, str]:
     """The title of a page, and its first sentence."""
-    text = re.sub(
-        r"\A---\n.*?^---\n|^<!--.*?-->\n|^\(\S+\)=\n",
-        "",
-        (DOCS / f"{page}.md").read_text(encoding="utf-8"),
-        flags=re.M | re.S,
-    )
+    path = DOCS / f"{page}.md"
+    text = path.read_text(encoding="utf-8")
+    if included := re.match(r"```\{include\} (\S+)", text):
+        text = (path.parent / included[1]).read_text(encoding="utf-8")
+    text = re.sub(r"\A---\n.*?^---\n|^<!--.*?-->\n|^\(\S+\)=\n", "", text, flags=re.M | re.S)
     title, _, rest = text.strip().partition("\n")
     paragraph = next((it for it in rest.split("\n\n") if re.match(r"\s*[A-Z`\[]", it)), "")
     sentence = re.split(r"(?<=[.:!?])\s", " ".join(paragraph.split()))[0]

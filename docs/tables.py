@@ -97,9 +97,10 @@ EMITTERS: dict[str, tuple[str, str, dict[str, str]]] = {
         "`socket_event_subscriptions={\"subscriptionLimitNotice\": True}`",
     }),
     "client.projects": ("sogni.api.projects", "OnProjectsEvent", {
-        "available_models": "the list of models with workers changes",
-        "project": "anything about any project changes",
-        "job": "anything about any job changes",
+        "available_models": "the network announces the models that have workers",
+        "project": "a project is queued, changes its place in the queue, or ends",
+        "job": "a job changes: its `type` is `initiating`, `started`, `progress`, `preview`, `jobETA`, `completed` or "
+        "`error`",
         "queue_changed": "the reasons why a project waits change",
         "projects_synced": "the projects have been compared with the service after a reconnection, or by `sync()`",
         "active_projects_recovered": "unfinished projects of an earlier process are found, and tracked from now on",
@@ -107,20 +108,20 @@ EMITTERS: dict[str, tuple[str, str, dict[str, str]]] = {
     }),
     "Project": ("sogni.base", "OnProjectEvent", {
         "progress": "the progress changes; in percent, 0 to 100",
-        "updated": "attributes change; their names",
+        "updated": "attributes change, for example `cost` shortly after the end; their names",
         "queue_changed": "the reasons why the project or its jobs wait change",
         "job_started": "a worker starts a job",
         "job_completed": "a job completes",
         "job_failed": "a job fails",
-        "completed": "the project completes; the URLs of its results",
-        "failed": "the project fails; the reason",
+        "completed": "the project ends with at least one result; the URLs of its results",
+        "failed": "the project ends without a result; the reason",
         "canceled": "the project is canceled; the value is None",
     }),
     "Job": ("sogni.base", "OnJobEvent", {
         "progress": "the progress changes; in percent, 0 to 100",
-        "preview": "a preview arrives; its URL",
+        "preview": "a preview arrives, with `number_of_previews`; its URL, valid for a limited time",
         "updated": "attributes change; their names",
-        "completed": "the job completes; the URL of its result, or None",
+        "completed": "the job completes; the URL of its result, or None if it is withheld",
         "failed": "the job fails; the reason",
     }),
     "client.chat": ("sogni.api.chat", "OnChatEvent", {
@@ -237,7 +238,7 @@ def command_line() -> str:
     common = dict(it for it in every if every.count(it) >= _COMMON)
     rows = [option_row(*it) for it in sorted(common.items(), key=lambda it: it[0].lstrip("-"))]
     parts = [
-        "## Options of many commands\n\nThe commands list them by name only.\n\n" + table(("option", "effect"), rows)
+        "### Options of many commands\n\nThe commands list them by name only.\n\n" + table(("option", "effect"), rows)
     ]
     for name, command in found.items():
         parts.append("\n".join(command_lines(name, command, options, common)))
@@ -248,7 +249,7 @@ def command_lines(name: str, command: Any, options: Any, common: Any) -> Iterato
     """The section of one command."""
     import click
 
-    yield f"## {name}\n"
+    yield f"### {name}\n"
     help_text, _, example = inspect.cleandoc(command.help or "").partition("Example: ")
     for paragraph in help_text.strip().split("\n\n"):
         yield literal(" ".join(paragraph.replace("\b", "").split())) + "\n"
@@ -309,6 +310,53 @@ def markdown(text: str) -> str:
     return " ".join(text.replace("``", "`").split())
 
 
+# -- limits -----------------------------------------------------------------------
+
+MIB = 1024 * 1024
+LIMITS: list[tuple[str, str, str]] = [
+    # what is limited, the constant, its unit
+    ("HTTP connections of a client, unless `max_connections` says otherwise", "sogni.settings:MAX_CONNECTIONS", ""),
+    ("A frame of the WebSocket", "sogni.settings:MAX_MESSAGE_SIZE", "MiB"),
+    ("A response of the REST API, decompressed", "sogni.settings:MAX_REPLY_SIZE", "MiB"),
+    ("Memory for one upload or download", "sogni.settings:TRANSFER_CHUNK", "KiB"),
+    ("Redirects of a download", "sogni.core.http:MAX_REDIRECTS", ""),
+    ("Name of an application (`app_source`)", "sogni.core.attribution:MAX_SOURCE_LENGTH", "characters"),
+    ("`idempotency_key`", "sogni.core.projects.idempotency:MAX_KEY_LENGTH", "characters"),
+    ("LoRAs of a project", "sogni.core.projects.job_requests:MAX_LORAS", ""),
+    ("Keyframes of a video of MiniMax H3", "sogni.core.projects.video_requests:MAX_KEYFRAMES", ""),
+    ("A file that the service saves for later projects", "sogni.core.projects.saved_uploads:MAX_SAVED_BYTES", "MiB"),
+    ("Time without a frame after which a project is looked up", "sogni.core.projects.registry:INACTIVITY", "seconds"),
+    ("Name of a saved file", "sogni.core.projects.file_names:MAX_NAME_BYTES", "bytes"),
+    ("Images of a chat", "sogni.core.chat.images:MAX_IMAGES", ""),
+    ("An image of a chat", "sogni.core.chat.images:MAX_BYTES", "MiB"),
+    ("Side of an image of a chat; larger ones are scaled down", "sogni.core.chat.images:MAX_SIDE", "pixels"),
+    ("Calls of local tools in one list", "sogni.core.tools.flows:MAX_DIRECT_CALLS", ""),
+    ("Media of a hosted tool", "sogni.core.tools.requests:MAX_MEDIA", ""),
+    ("Depth of the arguments of a plan", "sogni.core.workflows.plans:MAX_DEPTH", "levels"),
+    ("Values in a plan file, YAML aliases expanded", "sogni.local.plan_files:MAX_VALUES", ""),
+    ("Values in a batch file, YAML aliases expanded", "sogni.local.batch_files:MAX_VALUES", ""),
+    ("Attempts to reopen an event stream without a connection", "sogni.core.workflows.event_feed:MAX_RECONNECTS", ""),
+    ("Depth of a replay record; deeper values are removed", "sogni.core.replay:MAX_DEPTH", "levels"),
+]  # fmt: skip
+
+
+def limits() -> str:
+    """Limits with their values, and the defaults of time limits and retries."""
+    rows = []
+    for what, place, unit in LIMITS:
+        module, _, name = place.partition(":")
+        value = getattr(importlib.import_module(module), name)
+        divided = value / {"MiB": MIB, "KiB": 1024}.get(unit, 1)
+        rows.append((what, f"{divided:,g} {unit}" if divided < MIB else f"{divided:,.0f} {unit}"))
+    parts = ["## Sizes and counts\n\n" + table(("limit", "value"), rows)]
+    for title, name in (("Time limits", "Timeouts"), ("Retries", "RetryPolicy")):
+        kind = getattr(importlib.import_module("sogni"), name)
+        described = docstring_parser.parse(inspect.getdoc(kind) or "").params
+        rows = [(f"`{it.arg_name}`", it.description or "") for it in described]
+        parts.append(f"## {title}\n\nFields of [`{name}`](client.md).\n\n" + table(("field", "meaning"), rows))
+    return "\n".join(parts)
+
+
 # -- hosted tools ------------------------------------------------------------------
 
 
@@ -332,5 +380,6 @@ GENERATED: dict[str, Callable[[], str]] = {
     "errors": errors,
     "events": events,
     "hosted-tools": hosted_tools,
+    "limits": limits,
 }
 """The functions behind the fences `{generated}` of pages, by name."""

@@ -41,6 +41,8 @@ VARIABLES = (
     "SOGNI_LOG",
     "SOGNI_MAX_COST",
     "SOGNI_PROFILE",
+    "SOGNI_SERVE_KEY",
+    "SOGNI_MCP_KEY",
 )
 PACKAGES = ("requests", "websocket-client", "attrs", "cattrs", "aiohttp")
 EXTRA_OF = re.compile(r"""([\w.-]+).*;.*\bextra == ["']([\w-]+)["']""")

@@ -8,6 +8,7 @@ line `<!-- skip -->` is left out, and a page with a line `<!-- needs NAME -->` w
 from __future__ import annotations
 
 import ast
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,20 @@ def supernet() -> Iterator[Any]:
         yield running
 
 
+@pytest.fixture
+def unchanged_logging() -> Iterator[None]:
+    """Undo what an example does to the root logger and to that of the package."""
+    loggers = [logging.getLogger(), logging.getLogger("sogni")]
+    before = [(it.level, list(it.handlers)) for it in loggers]
+    yield
+    for logger, (level, handlers) in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+        for handler in set(logger.handlers) - set(handlers):
+            logger.removeHandler(handler)
+            handler.close()
+
+
+@pytest.mark.usefixtures("unchanged_logging")
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=[str(path.relative_to(ROOT)) for path in WITH_EXAMPLES])
 def test_examples_run(path, supernet, monkeypatch, tmp_path):
     monkeypatch.setenv("SOGNI_API_KEY", supernet.api_key)

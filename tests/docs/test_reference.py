@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import re
@@ -133,7 +134,7 @@ def test_every_command_and_option_is_listed() -> None:
     text = tables.command_line()
     missing = []
     for name, command in tables.commands():
-        section = re.search(rf"^## {name}\n.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+        section = re.search(rf"^### {name}\n.*?(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
         assert section is not None, name
         for it in command.params:
             option = max(it.opts, key=len)
@@ -157,3 +158,57 @@ def test_the_pages_keep_what_they_are_given() -> None:
     text = expand.for_language_models(page)
     assert text == '# A\n\n- `Network`: one of `"fast"`, `"relaxed"`\n\n```python\nx = 1\n```\n'
     assert ".. py:data:: sogni.Network" in expand.for_sphinx(page)
+
+
+VARIABLE = re.compile(r"_?[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
+NOT_FOR_USERS = {"REQUEST_METHOD", "_SOGNI_COMPLETE"}
+
+
+def read_variables() -> set[str]:
+    """The names of environment variables in the source of both packages."""
+    found = {"TERM", "TMUX", "SOGNI_CONTROL_ENDPOINT", "SOGNI_CONTROL_TOKEN", "SOGNI_INSPECTOR_URL"}
+    for path in (*(ROOT / "sogni").rglob("*.py"), *(ROOT / "sogni_async").rglob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        # Only strings of modules that have to do with the environment; others name codes and constants.
+        if "environ" in source or "envvar" in source or "SOGNI_" in source:
+            names = {it.value for it in ast.walk(ast.parse(source)) if isinstance(it, ast.Constant)}
+            strings = {it for it in names if isinstance(it, str) and VARIABLE.fullmatch(it)}
+            found |= {it for it in strings if it.startswith("SOGNI_") or "environ" in source}
+    return found - NOT_FOR_USERS
+
+
+def test_every_environment_variable_is_described() -> None:
+    others = {"ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "MAX_COST", "MEDIA_ROOT", "MEDIA_URL", "UPLOAD_TO"}
+    assert {it for it in read_variables() - others if f"`{it}`" not in PAGES["environment"]} == set()
+
+
+def test_doctor_knows_every_variable() -> None:
+    from sogni.cli.doctor import VARIABLES
+
+    printed = {"SOGNI_CONTROL_ENDPOINT", "SOGNI_CONTROL_TOKEN", "SOGNI_INSPECTOR_URL"}
+    assert {it for it in read_variables() if it.startswith("SOGNI_")} - printed == set(VARIABLES)
+
+
+def test_every_exit_code_is_described() -> None:
+    from sogni.cli import exit_codes
+
+    names = (
+        "DONE",
+        "FAILED",
+        "USAGE",
+        "AUTHENTICATION",
+        "OVER_BUDGET",
+        "BUSY",
+        "TIMED_OUT",
+        "INTERRUPTED",
+        "TERMINATED",
+    )
+    described = re.findall(r"^\| (\d+) \|", PAGES["command-line"], re.MULTILINE)
+    assert sorted(getattr(exit_codes, it) for it in names) == sorted(map(int, described))
+
+
+def test_every_fault_is_on_the_page_about_faults() -> None:
+    from sogni.emulator.faults import FAULTS
+
+    page = (ROOT / "docs/how-to/inject-faults.md").read_text(encoding="utf-8")
+    assert [name for name in FAULTS if f"faults.{name}(" not in page] == []

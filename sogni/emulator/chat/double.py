@@ -1,4 +1,4 @@
-"""The language model of the emulator: a test double with a few rules, described in docs/emulator.md.
+"""The language model of the emulator: a test double with a few rules, described in docs/reference/emulator-behavior.md.
 
 It calls the tools that the last user message names, sums up their results, returns JSON if a schema was asked for, and
 otherwise repeats the beginning of the message. The same request always has the same answer.

@@ -1,4 +1,4 @@
-"""The test double that answers chats: its rules, as docs/emulator.md states them."""
+"""The test double that answers chats: its rules, as docs/reference/emulator-behavior.md states them."""
 
 from __future__ import annotations
 
