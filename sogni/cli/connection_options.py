@@ -6,8 +6,8 @@ There is no option for the key itself: other users of the host could read it in 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from sogni.local.token_store import TokenStore
 from sogni.settings import NETWORKS, Network, Timeouts, check_seconds
 
 if TYPE_CHECKING:
+    import sogni_async
     from sogni.client import SogniClient
 
 NO_CREDENTIALS = (
@@ -69,6 +70,31 @@ class ConnectionOptions:
                 resume(client)
             yield client
 
+    @asynccontextmanager
+    async def async_client(self, **settings: Any) -> AsyncIterator[sogni_async.SogniClient]:
+        """Open a client of the asyncio package for an `async with` block, and the emulator with `--local`.
+
+        Args:
+            settings: Further settings of the client.
+
+        Raises:
+            AuthenticationError: There are no credentials.
+        """
+        from sogni_async import SogniClient
+
+        options: dict[str, Any] = {"network": self.network, "timeout": timeouts_within(None), **settings}
+        if self.local:
+            async with SogniClient.local(**options) as client:
+                yield client
+            return
+        options = current_profile().client_arguments(os.environ) | options
+        if self.key is not None:
+            options["api_key"] = self.key
+        async with SogniClient(**options) as client:
+            if not client.is_authenticated:
+                await resume_async(client)
+            yield client
+
     def remember(
         self, client: SogniClient, kind: known_names.Kind, names: known_names.Names, *, complete: bool
     ) -> None:
@@ -96,6 +122,22 @@ def resume(client: SogniClient) -> TokenStore:
         if renewed is not None:  # None: already rejected by the service, so the next request fails
             store.save(renewed)
     return store
+
+
+async def resume_async(client: sogni_async.SogniClient) -> None:
+    """Resume the session of `sogni login`, as `resume` does."""
+    store = saved_session()
+    if store is None or store.load() is None:
+        raise AuthenticationError(NO_CREDENTIALS, status=401)
+    with store.locked():
+        pair = store.load()
+        if pair is None:
+            raise AuthenticationError(NO_CREDENTIALS, status=401)
+        store.follow(client)
+        await client.api_client.auth.authenticate(pair)
+        renewed = client.api_client.auth.backup()
+        if renewed is not None:
+            store.save(renewed)
 
 
 def saved_session() -> TokenStore | None:

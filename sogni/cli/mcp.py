@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
-from sogni.cli.connection_options import (
-    CLOSE_SECONDS,
-    NO_CREDENTIALS,
-    ConnectionOptions,
-    connection_options,
-    saved_session,
-)
+from sogni.cli.connection_options import ConnectionOptions, connection_options
+from sogni.cli.emulator import PORT
 from sogni.cli.exit_codes import DONE, TERMINATED, Command
 from sogni.cli.output import print_json, write
-from sogni.cli.profiles import current_profile, setting
-from sogni.errors import AuthenticationError, ValidationError
-from sogni.settings import Timeouts, TokenType
+from sogni.cli.profiles import setting
+from sogni.redaction import secret
+from sogni.settings import TokenType
 
 if TYPE_CHECKING:
     from sogni.mcp.service import ServerOptions
-    from sogni_async import SogniClient
 
 KEY_VARIABLE = "SOGNI_MCP_KEY"
+DEFAULT_PORT = 8482
+_LEAST_KEY = 16
 _REQUIRED = ("mcp", "aiohttp", "jsonschema", "PIL", "uvicorn")
 _NO_LIMIT = "none"
 
@@ -58,7 +55,11 @@ def _roots(context: click.Context, parameter: click.Parameter, value: tuple[str,
 @click.option("--http", is_flag=True, help="Serve streamable HTTP. Default: standard input and output.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Listen on this address with --http.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, help="Listen on this port with --http. Default: a free port."
+    "--port",
+    type=PORT,
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Listen on this port with --http; 0 for a free one.",
 )
 @click.option(
     "--allow-host",
@@ -155,7 +156,8 @@ def mcp(
         try:
             import_module(name)
         except ModuleNotFoundError as error:
-            raise ImportError(f"sogni mcp needs {name}, which is not installed: pip install 'sogni[mcp]'") from error
+            message = f"'sogni mcp' needs {name}, which is not installed: pip install 'sogni[mcp]'"
+            raise ImportError(message, name=error.name) from None
     from sogni.local.spending import DaySpending
     from sogni.mcp.service import ServerOptions
 
@@ -169,54 +171,16 @@ def mcp(
         wait=wait,
         max_calls=max_calls,
     )
+    key = key_of(os.environ)
     if not http:
         asyncio.run(_serve_stdio(connection, options))
         return
     with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
         try:
-            asyncio.run(_serve_http(connection, options, listener, host, names))
+            asyncio.run(_serve_http(connection, options, listener, host, names, key))
         except KeyboardInterrupt:
             # The normal way to stop a server in the foreground.
             return
-
-
-@asynccontextmanager
-async def _client(connection: ConnectionOptions, token_type: TokenType) -> AsyncIterator[SogniClient]:
-    """Open a client of the asyncio package, as `ConnectionOptions.client` opens one of the other."""
-    from sogni_async import SogniClient
-
-    options: dict[str, Any] = {
-        "network": connection.network,
-        "timeout": Timeouts(close=CLOSE_SECONDS),
-        "token_type": token_type,
-    }
-    if connection.local:
-        async with SogniClient.local(**options) as client:
-            yield client
-        return
-    options = {**current_profile().client_arguments(os.environ), **options}
-    if connection.key is not None:
-        options["api_key"] = connection.key
-    async with SogniClient(**options) as client:
-        if not client.is_authenticated:
-            await _resume(client)
-        yield client
-
-
-async def _resume(client: SogniClient) -> None:
-    """Resume the session of `sogni login`, as `connection_options.resume` does."""
-    store = saved_session()
-    if store is None or store.load() is None:
-        raise AuthenticationError(NO_CREDENTIALS, status=401)
-    with store.locked():
-        pair = store.load()
-        if pair is None:
-            raise AuthenticationError(NO_CREDENTIALS, status=401)
-        store.follow(client)
-        await client.api_client.auth.authenticate(pair)
-        renewed = client.api_client.auth.backup()
-        if renewed is not None:
-            store.save(renewed)
 
 
 async def _serve_stdio(connection: ConnectionOptions, options: ServerOptions) -> None:
@@ -224,7 +188,7 @@ async def _serve_stdio(connection: ConnectionOptions, options: ServerOptions) ->
 
     from sogni.mcp.server import create_server
 
-    async with _client(connection, options.token_type) as client:
+    async with connection.async_client(token_type=options.token_type) as client:
         server = create_server(client, options)
         async with stdio_server() as (incoming, outgoing):
             serving = asyncio.ensure_future(server.run(incoming, outgoing, server.create_initialization_options()))
@@ -252,36 +216,32 @@ async def _serve_http(
     listener: socket.socket,
     host: str,
     names: tuple[str, ...],
+    given: str | None,
 ) -> None:
     from sogni.mcp.http import application, serve, url_of
     from sogni.mcp.server import create_server
 
-    given = key_of(os.environ)
-    key = given or secrets.token_urlsafe(32)
-    async with _client(connection, options.token_type) as client:
+    key = given or secret(f"sogni-{secrets.token_urlsafe(32)}")
+    async with connection.async_client(token_type=options.token_type) as client:
         app = application(create_server(client, options), key, host, names)
         _print_address(url_of(listener, host), None if given else key, as_json=connection.as_json)
         await serve(app, listener)
 
 
 def key_of(environ: Mapping[str, str]) -> str | None:
-    """Return the key that hosts must send, if the environment contains one.
-
-    Raises:
-        ValidationError: It cannot be one.
-    """
-    key = environ.get(KEY_VARIABLE)
+    """Return the key that hosts must send, if the environment contains one. Raises UsageError if it cannot be one."""
+    key = environ.get(KEY_VARIABLE, "")
     if not key:
         return None
-    if len(key) < 16 or not key.isascii() or not key.isprintable() or " " in key:
-        raise ValidationError(f"{KEY_VARIABLE} must be at least 16 printable ASCII characters without spaces")
-    return key
+    if len(key) < _LEAST_KEY or not re.fullmatch(r"[!-~]+", key):
+        raise click.UsageError(f"{KEY_VARIABLE} must have at least {_LEAST_KEY} characters, and no spaces")
+    return secret(key)
 
 
 def _print_address(url: str, key: str | None, *, as_json: bool) -> None:
     """Print where the server is reached, flushed at once because other programs wait for it."""
     if as_json:
-        print_json({"url": url, "key": key})
+        print_json({"url": url, **({} if key is None else {"key": str(key)})})
         return
     write(f"URL: {url}")
     if key is not None:

@@ -9,35 +9,25 @@ import re
 import secrets
 import shlex
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from sogni.cli.connection_options import (
-    NO_CREDENTIALS,
-    ConnectionOptions,
-    connection_options,
-    saved_session,
-    timeouts_within,
-)
+from sogni.cli.connection_options import ConnectionOptions, connection_options
 from sogni.cli.emulator import PORT
 from sogni.cli.exit_codes import Command, is_quiet, print_note
 from sogni.cli.output import print_json, write
 from sogni.cli.params import token_option
-from sogni.cli.profiles import current_profile
 from sogni.core.projects.create import cost_limit
-from sogni.errors import AuthenticationError, ValidationError
+from sogni.errors import ValidationError
 from sogni.local.app_ids import state_directory
 from sogni.local.spending import DaySpending
 from sogni.redaction import secret
-
-if TYPE_CHECKING:
-    from sogni_async import SogniClient
 
 KEY = "SOGNI_SERVE_KEY"
 DEFAULT_PORT = 8481
@@ -169,7 +159,7 @@ async def _serve(
     # Before anything is started: a port that is taken is the most frequent mistake.
     listener = listen(host, port)
     with listener:
-        async with _client(connection, token_type) as client:
+        async with connection.async_client(**({} if token_type is None else {"token_type": token_type})) as client:
             await client.connect()
             day = DaySpending(max_cost_per_day) if connection.local else DaySpending.shared(max_cost_per_day)
             service = Service(
@@ -206,35 +196,6 @@ def _key(environ: Mapping[str, str]) -> tuple[str, bool]:
     if len(given) < _LEAST_KEY or not re.fullmatch(r"[!-~]+", given):
         raise click.UsageError(f"{KEY} must have at least {_LEAST_KEY} characters, and no spaces")
     return secret(given), False
-
-
-@asynccontextmanager
-async def _client(connection: ConnectionOptions, token_type: Any) -> AsyncIterator[SogniClient]:
-    """Open a client, and the emulator with `--local`. Raises AuthenticationError if there are no credentials."""
-    from sogni_async import SogniClient
-
-    options: dict[str, Any] = {"network": connection.network, "timeout": timeouts_within(None)}
-    if token_type is not None:
-        options["token_type"] = token_type
-    if connection.local:
-        async with SogniClient.local(**options) as client:
-            yield client
-        return
-    options = current_profile().client_arguments(os.environ) | options
-    if connection.key is not None:
-        options["api_key"] = connection.key
-    async with SogniClient(**options) as client:
-        if not client.is_authenticated:
-            store = saved_session()
-            if store is None or store.load() is None:
-                raise AuthenticationError(NO_CREDENTIALS, status=401)
-            # As other commands do: of programs that start at once, one renews the tokens.
-            with store.locked():
-                store.follow(client)
-                await client.api_client.auth.authenticate(store.load())
-                if (renewed := client.api_client.auth.backup()) is not None:
-                    store.save(renewed)
-        yield client
 
 
 def _log_requests() -> None:

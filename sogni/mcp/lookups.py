@@ -17,7 +17,7 @@ from sogni.mcp.results import PROJECT, project_result, result
 from sogni.mcp.service import Service
 from sogni.mcp.tools import MAKERS, MAKING_TOOLS, SAVE_TO, WAIT, Arguments, Tool, folder_of, follow, name_of
 
-_TEXT: Schema = {"type": ["string", "null"]}
+_TEXT: Schema = {"type": "string"}
 _PROJECT_ID: Schema = {"type": "string", "minLength": 1, "maxLength": 100, "description": "ID of the project."}
 _LIMIT: Schema = {
     "type": "integer",
@@ -76,9 +76,9 @@ def spending_data(service: Service) -> dict[str, str | None]:
 
 
 _SPENDING: Mapping[str, Schema] = {
-    "max_cost": {**_TEXT, "description": "Most that a call may cost; null for no limit."},
-    "max_cost_per_day": {**_TEXT, "description": "Most that may be spent per day (UTC); null for no limit."},
-    "spent_today": {**_TEXT, "description": "What has been spent today, if there is a limit."},
+    "max_cost": {**_TEXT, "description": "Most that a call may cost, if that is limited."},
+    "max_cost_per_day": {**_TEXT, "description": "Most that may be spent per day (UTC), if that is limited."},
+    "spent_today": {**_TEXT, "description": "What has been spent today, if that is limited."},
 }
 
 ESTIMATE = Tool(
@@ -96,14 +96,14 @@ ESTIMATE = Tool(
     output=object_schema(
         {
             "token": {"type": "string", "description": "Token that would pay."},
-            "cost": {**_TEXT, "description": "Cost in that token; null if the service gives no estimate."},
+            "cost": {**_TEXT, "description": "Cost in that token, unless the service gives no estimate."},
             "usd": {**_TEXT, "description": "Cost in US dollars."},
             "exact": {"type": "boolean", "description": "False for speech: its length is guessed from the text."},
             "allowed": {"type": "boolean", "description": "Whether the spending limits allow it."},
             **_SPENDING,
         },
         "token",
-        "cost",
+        "exact",
         "allowed",
     ),
     run=_estimate,
@@ -118,7 +118,7 @@ _LISTED = object_schema(
         "status": _TEXT,
         "model": _TEXT,
         "finished_at": _TEXT,
-        "results": {"type": ["integer", "null"], "description": "Number of results."},
+        "results": {"type": "integer", "description": "Number of results."},
     },
     "project_id",
 )
@@ -351,7 +351,7 @@ GET_MODEL = Tool(
                     "id", "width", "height",
                 ),
             },
-            "inputs": {"type": ["object", "null"], "description": "Files that a video model needs or takes."},
+            "inputs": {"type": "object", "description": "Files that a video model needs or takes."},
             "loras": {"type": "boolean", "description": "Whether there are LoRAs for it."},
         },
         "id", "media", "options",
@@ -405,7 +405,7 @@ LIST_LORAS = Tool(
                         "name": {"type": "string"},
                         "description": _TEXT,
                         "models": {"type": "array", "items": {"type": "string"}},
-                        "strength": {"type": ["number", "null"], "description": "Usual strength."},
+                        "strength": {"type": "number", "description": "Usual strength."},
                     },
                     "id",
                     "name",

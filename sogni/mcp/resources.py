@@ -12,7 +12,7 @@ from mcp_types import BlobResourceContents, ReadResourceResult, Resource, Resour
 
 from sogni.errors import NotFoundError, ValidationError
 from sogni.mcp.lookups import balance_data, loras_data, model_data, models_data, recent_projects, text_of
-from sogni.mcp.results import mime_type
+from sogni.mcp.results import mime_type, without_none
 from sogni.mcp.service import RESULT_URI, Service
 
 MAX_BYTES = 25 * 1024 * 1024
@@ -84,7 +84,7 @@ async def read(service: Service, uri: str) -> ReadResourceResult:
 
 
 def _json(uri: str, data: Mapping[str, Any]) -> ReadResourceResult:
-    text = json.dumps(data, ensure_ascii=False)
+    text = json.dumps(without_none(data), ensure_ascii=False)
     return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type=_JSON, text=text)])
 
 
@@ -98,7 +98,7 @@ async def _project(service: Service, project_id: str) -> dict[str, Any]:
         "status": project.status,
         "finished": project.finished,
         "model": project.params.model_id,
-        "cost": text_of(project.cost),
+        "cost": text_of(await service.cost(project)),
         "token": project.token_type,
         "results": [
             {

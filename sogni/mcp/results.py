@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,12 @@ _TYPES: Mapping[str, str] = {
 }
 _USUAL = {"image": "png", "video": "mp4", "audio": "mp3"}
 
-_TEXT: Schema = {"type": ["string", "null"]}
+_TEXT: Schema = {"type": "string"}
 _RESULT = object_schema(
     {
         "index": {"type": "integer", "description": "Index in the project, from 0."},
         "status": {"type": "string"},
-        "seed": {"type": ["integer", "null"]},
+        "seed": {"type": "integer"},
         "uri": {**_TEXT, "description": "URI of the file, for other tools and for reading as a resource."},
         "mime_type": _TEXT,
         "path": {**_TEXT, "description": "Path of the saved file."},
@@ -59,7 +60,7 @@ PROJECT = object_schema(
         "finished": {"type": "boolean"},
         "progress": {"type": "integer", "description": "Percent."},
         "model": {"type": "string"},
-        "cost": {"type": ["string", "null"], "description": "What it cost, in the token that paid."},
+        "cost": {"type": "string", "description": "What it cost, in the token that paid."},
         "token": _TEXT,
         "results": {"type": "array", "items": _RESULT},
         "error": _TEXT,
@@ -73,9 +74,20 @@ PROJECT = object_schema(
 
 
 def result(data: Mapping[str, Any], text: str | None = None, *blocks: ContentBlock) -> CallToolResult:
-    """Return structured data, and the same as JSON or another text for hosts that read no structure."""
-    shown = json.dumps(data, ensure_ascii=False) if text is None else text
-    return CallToolResult(content=[TextContent(text=shown), *blocks], structured_content=dict(data))
+    """Return structured data, and the same as JSON or another text for hosts that read no structure.
+
+    What is None is omitted: not every host knows schemas of values that may be null.
+    """
+    known = without_none(data)
+    shown = json.dumps(known, ensure_ascii=False) if text is None else text
+    return CallToolResult(content=[TextContent(text=shown), *blocks], structured_content=known)
+
+
+def without_none(data: Any) -> Any:
+    """Return JSON data without the keys whose value is None."""
+    if isinstance(data, Mapping):
+        return {key: without_none(value) for key, value in data.items() if value is not None}
+    return [without_none(item) for item in data] if isinstance(data, list) else data
 
 
 async def project_result(service: Service, project: Project, folder: Path | None, name: str) -> CallToolResult:
@@ -116,6 +128,7 @@ async def project_result(service: Service, project: Project, folder: Path | None
                 )
             )
         rows.append(row)
+    cost = await service.cost(project)
     made = sum(row["uri"] is not None for row in rows)
     data = {
         "project_id": project.id,
@@ -123,12 +136,12 @@ async def project_result(service: Service, project: Project, folder: Path | None
         "finished": project.finished,
         "progress": project.progress,
         "model": project.params.model_id,
-        "cost": None if project.cost is None else f"{project.cost:f}",
+        "cost": None if cost is None else f"{cost:f}",
         "token": project.token_type,
         "results": rows,
         "error": None if project.error is None else project.error.message,
     }
-    answer = result(data, "\n".join(_summary(service, project, rows)), *blocks)
+    answer = result(data, "\n".join(_summary(service, project, cost, rows)), *blocks)
     answer.is_error = project.finished and not made
     return answer
 
@@ -143,13 +156,15 @@ def _row(project: Project, job: Job, index: int) -> dict[str, Any]:
     return {"index": index, "status": job.status, "seed": job.seed, **empty, "error": error}
 
 
-def _summary(service: Service, project: Project, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _summary(
+    service: Service, project: Project, amount: Decimal | None, rows: Sequence[Mapping[str, Any]]
+) -> list[str]:
     if not project.finished:
         return [
             f"Project {project.id} is {project.status}, {project.progress} % done. "
             f'Call get_project with project_id "{project.id}" to wait for it.'
         ]
-    cost = "" if project.cost is None else f", cost {service.price(project.cost)}"
+    cost = "" if amount is None else f", cost {service.price(amount, project.token_type)}"
     lines = [f"Project {project.id} {project.status}{cost}."]
     if project.error is not None:
         lines.append(f"Error: {project.error.message}")

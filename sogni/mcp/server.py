@@ -74,7 +74,6 @@ class _Handlers:
             instructions=INSTRUCTIONS,
             website_url="https://www.sogni.ai",
             lifespan=self._lifespan,
-            get_tool_input_schema=lambda name: TOOLS[name].arguments if name in TOOLS else None,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
             on_list_resources=self._list_resources,

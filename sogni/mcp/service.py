@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -28,6 +28,10 @@ LOGGER = logging.getLogger("sogni.mcp")
 RESULT_URI = "sogni://projects/{}/results/{}"
 CANCEL_SECONDS = 10.0
 """Time limit for canceling a project whose call has been canceled. The host waits for it."""
+COST_SECONDS = 3.0
+"""Time limit for the cost of a finished project, which is not worth waiting for longer."""
+COST_POLL_SECONDS = 0.25
+"""Between two attempts: the record appears a moment after the end of a project."""
 TOKEN_NAMES = {"spark": "Spark", "sogni": "Sogni"}
 
 
@@ -84,9 +88,10 @@ class Service:
         """Network that the client is connected to."""
         return cast(Network, self.client.account.current_account.network or "fast")
 
-    def price(self, amount: Decimal) -> str:
-        """Return an amount of the token that pays, for display."""
-        return f"{amount.normalize():f} {TOKEN_NAMES[self.options.token_type]}"
+    def price(self, amount: Decimal, token: str | None = None) -> str:
+        """Return an amount for display; by default of the token that pays."""
+        token = token or self.options.token_type
+        return f"{amount.normalize():f} {TOKEN_NAMES.get(token, token)}"
 
     # -- files -----------------------------------------------------------------
 
@@ -192,8 +197,19 @@ class Service:
         except SogniError as error:
             LOGGER.warning("the cost of a project is unknown project=%s error=%s", project.id, error)
             return
-        if project.cost is not None and project.token_type == reservation.token:
-            await anyio.to_thread.run_sync(self.options.spending.settle, reservation, project.cost)
+        cost = await self.cost(project)
+        if cost is not None and project.token_type == reservation.token:
+            await anyio.to_thread.run_sync(self.options.spending.settle, reservation, cost)
+
+    async def cost(self, project: Project) -> Decimal | None:
+        """Return what a project has cost; None if it is running, or the service does not tell."""
+        with anyio.move_on_after(COST_SECONDS), suppress(SogniError):
+            # The client reads the record in the background, and does not tell when it has.
+            while project.cost is None and project.finished:
+                with suppress(NotFoundError):
+                    return (await self.client.projects.get(project.id)).cost
+                await anyio.sleep(COST_POLL_SECONDS)
+        return project.cost
 
     async def cancel(self, project: Project) -> None:
         """Cancel a project whose call has been canceled."""

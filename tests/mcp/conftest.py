@@ -9,7 +9,7 @@ import pytest
 
 from sogni.emulator import LocalSupernet
 
-collect_ignore_glob = [] if find_spec("mcp") else ["test_*.py"]
+collect_ignore_glob = [] if find_spec("mcp") else ["test_[!e]*.py"]
 
 
 @pytest.fixture(scope="module")
