@@ -31,8 +31,11 @@ myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 exclude_patterns = ["_build"]
 html_theme = "pydata_sphinx_theme"
 html_title = "sogni"
+html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+# After the theme's own settings in the page, and before its script.
+html_js_files = [("versions.js", {"priority": 900})]
 # The list of versions is a file of the site, so that one build can be served from any host.
 html_theme_options = {
     "switcher": {"json_url": "_static/versions.json", "version_match": release},
@@ -44,7 +47,10 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
+# Copy the commands and statements, without prompts and without what they print.
 copybutton_exclude = ".linenos, .gp, .go"
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 
 # In docstrings, as in Markdown, single backticks are code.
 default_role = "code"
@@ -130,8 +136,31 @@ def convert_fences(_app, _what, _name, _obj, _options, lines: list[str]) -> None
     lines[:] = converted
 
 
+def hide_from_search(app, _doctree) -> None:
+    """Leave the notes on the protocol out of the search: they would come before the parameters that they mention."""
+    if app.env.docname.startswith("protocol/"):
+        app.env.metadata[app.env.docname]["nosearch"] = True
+
+
+def mend_source_links(app, pagename: str, _template: str, context: dict[str, Any], _doctree) -> None:
+    """Link source code to its description: viewcode takes all names of a module for those of one package."""
+    if not pagename.startswith("_modules/"):
+        return
+    module = pagename.removeprefix("_modules/").replace("/", ".")
+    described = app.env.domains["py"].objects
+
+    def mended(found: re.Match[str]) -> str:
+        parts = found[0].split(".")
+        candidates = [found[0], *(f"{module}.{'.'.join(parts[-number:])}" for number in (1, 2, 3))]
+        return next((it for it in candidates if it in described), found[0])
+
+    context["body"] = re.sub(r'(?<=#)sogni[\w.]+(?=">)', mended, context["body"])
+
+
 def setup(app) -> dict[str, bool]:
     app.connect("source-read", expand_fences)
+    app.connect("doctree-read", hide_from_search)
+    app.connect("html-page-context", mend_source_links)
     app.connect("autodoc-process-signature", shorten_signature)
     # Before Napoleon, which reads the sections, and takes the lines of a fence for those of a section.
     app.connect("autodoc-process-docstring", describe_types, priority=90)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import sys
 import time
-from pathlib import Path
 
-from PIL import Image
+from pictures import SCHEMES, Browser, look, save, shot
 
-DOCS = Path(__file__).parent
-sys.path.insert(0, str(DOCS.parent))
-
-from sogni.emulator import LocalSupernet  # noqa: E402
-from tests.browser import Browser  # noqa: E402
+from sogni.emulator import LocalSupernet
 
 SIZES = {"wide": (1280, 1000), "narrow": (420, 1000)}
+SEEK = """Promise.all([...document.querySelectorAll('video')].map((video) => new Promise((done) => {
+  video.controls = false;
+  video.preload = 'auto';
+  video.addEventListener('seeked', () => video.requestVideoFrameCallback ? setTimeout(done, 300) : done());
+  const seek = () => { video.currentTime = video.duration / 2; };
+  if (video.readyState > 0) seek(); else { video.addEventListener('loadedmetadata', seek); video.load(); }
+})))"""
 PLAN = {
     "title": "Kite teaser",
     "steps": [
@@ -54,17 +54,14 @@ def main() -> None:
             time.sleep(0.05)
         with Browser() as browser:
             for size, (width, height) in SIZES.items():
-                for scheme in ("light", "dark"):
-                    browser.look(width, height, dark=scheme == "dark")
+                for scheme in SCHEMES:
+                    look(browser, width, height, scheme)
                     browser.open(supernet.inspector_url)
                     browser.wait("document.getElementById('live').textContent === 'live'")
                     browser.wait("[...document.images].every((it) => it.loading === 'lazy' || it.complete)")
-                    browser.wait("[...document.querySelectorAll('video')].every((it) => it.readyState > 1)")
-                    time.sleep(1)  # until the frames of videos are painted
-                    whole = len(sys.argv) > 1
-                    picture = Image.open(io.BytesIO(browser.picture(whole=whole))).convert("RGB")
-                    folder = Path(sys.argv[1]) if whole else DOCS / "images"
-                    picture.save(folder / f"inspector-{size}-{scheme}.webp", quality=82, method=6)
+                    # The frame in the middle of each video, without the controls, which cover it while it stands.
+                    browser.run(SEEK)
+                    save(shot(browser), f"inspector-{size}-{scheme}")
 
 
 main()

@@ -1,10 +1,10 @@
-"""Make the picture of `cli.md`: run commands on a pseudo-terminal, and take a picture of it with Chromium."""
+"""Make `images/terminal*.webp`: run commands on a pseudo-terminal, and take pictures of it with Chromium."""
 
 from __future__ import annotations
 
 import os
 import pty
-import shutil
+import re
 import subprocess
 import sys
 import tempfile
@@ -13,44 +13,60 @@ from html import escape
 from pathlib import Path
 
 import pyte
-from PIL import Image
+from pictures import Browser, look, save, shot
 
-DOCS = Path(__file__).parent
-COLUMNS, LINES = 100, 60
-COMMANDS = (
+COLUMNS, LINES = 96, 60
+FINISHED = (
     ("image", "a lighthouse at dawn", "--count", "2", "--name", "lighthouse-{index}", "--local"),
     ("models", "show", "krea2_turbo_fp8_scaled", "--local"),
-    ("--profile", "work", "config", "set", "token_type", "spark"),
-    ("config", "list"),
+    ("estimate", "video", "--duration", "10", "--local"),
     ("chat", "What is 6 times 7?", "--local"),
 )
-STYLE = "margin: 0; padding: 16px; background: #1b1f27; color: #d8dee9; font: 14px/1.35 'DejaVu Sans Mono', monospace"
+RUNNING = ("image", "a lighthouse at dawn", "--count", "4", "--steps", "12", "--local", "--output-dir", "out")
+COLORS = {
+    "default": "#d8dee9", "black": "#6b7684", "red": "#ff8f87", "green": "#9fd67f", "brown": "#e6c26e",
+    "blue": "#8cb8ff", "magenta": "#e0a3ff", "cyan": "#74d7e0", "white": "#ffffff",
+}  # fmt: skip
+STYLE = "margin: 0; padding: 16px; background: #1b1f27; color: #d8dee9; font: 14px/1.4 'DejaVu Sans Mono', monospace"
 
 
 def main() -> None:
-    """Write the picture."""
-    lines: list[str] = []
+    """Write the pictures."""
+    with tempfile.TemporaryDirectory() as folder, Browser() as browser:
+        lines: list[str] = []
+        for command in FINISHED:
+            lines += [typed(command), *screen(folder, command)]
+        picture(browser, lines, "terminal")
+        picture(browser, [typed(RUNNING), *screen(folder, RUNNING, until=r" [45]\d%")], "terminal-progress")
+
+
+def typed(command: tuple[str, ...]) -> str:
+    """Return the line of a command."""
+    words = " ".join(f'"{word}"' if " " in word else word for word in command)
+    return f'<span style="color: {COLORS["green"]}">$</span> <b>sogni {escape(words)}</b>'
+
+
+def picture(browser: Browser, lines: list[str], name: str) -> None:
+    """Write `images/<name>.webp`."""
     with tempfile.TemporaryDirectory() as folder:
-        for command in COMMANDS:
-            typed = " ".join(f'"{word}"' if " " in word else word for word in command)
-            lines += [f"$ sogni {typed}", *screen(folder, *command)]
-        page, shot = Path(folder, "page.html"), Path(folder, "page.png")
+        page = Path(folder, "page.html")
+        text = "\n".join(lines)
         page.write_text(
-            f'<body style="{STYLE}"><pre style="font: inherit; margin: 0">{escape(chr(10).join(lines))}</pre>'
+            f'<meta charset="utf-8"><body style="{STYLE}"><pre style="font: inherit; margin: 0">{text}</pre>'
         )
-        browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
-        size = f"--window-size=900,{32 + round(len(lines) * 14 * 1.35)}"
-        command = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", size, f"--screenshot={shot}"]
-        subprocess.run([*command, page.as_uri()], check=True, timeout=60)
-        with Image.open(shot) as image:
-            image.save(DOCS / "images/terminal.webp", quality=80, method=6)
+        look(browser, 860, 32 + round(len(lines) * 14 * 1.4), "light", 1.25)
+        browser.open(page.as_uri())
+        save(shot(browser), name)
 
 
-def screen(folder: str, *command: str) -> list[str]:
-    """Return the lines of a terminal after a command has ended."""
+def screen(folder: str, command: tuple[str, ...], until: str | None = None) -> list[str]:
+    """Return the lines of a terminal as HTML, after a command has ended or once a line matches `until`."""
     terminal = pyte.Screen(COLUMNS, LINES)
     stream = pyte.ByteStream(terminal)
     ours, theirs = pty.openpty()
+    # Not the folder with the configuration: Python would take its folder `sogni` for the package.
+    work = Path(folder, "work")
+    work.mkdir(exist_ok=True)
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(COLUMNS), "LINES": str(LINES)}
     environment |= {"XDG_CONFIG_HOME": folder, "XDG_CACHE_HOME": folder, "XDG_STATE_HOME": folder}
     process = subprocess.Popen(
@@ -58,16 +74,31 @@ def screen(folder: str, *command: str) -> list[str]:
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        cwd=folder,
+        cwd=work,
         env=environment,
     )
     os.close(theirs)
     with suppress(OSError):  # how Linux says that the other side has closed
         while chunk := os.read(ours, 65536):
             stream.feed(chunk)
+            if until and any(re.search(until, line) for line in terminal.display):
+                process.kill()
+                break
     os.close(ours)
     process.wait()
-    return "\n".join(line.rstrip() for line in terminal.display).rstrip().splitlines()
+    number = len("\n".join(line.rstrip() for line in terminal.display).rstrip().splitlines())
+    return [row(terminal, line) for line in range(number)]
+
+
+def row(terminal: pyte.Screen, number: int) -> str:
+    """Return a line of a terminal as HTML, with its colors."""
+    shown = ""
+    for column in range(COLUMNS):
+        cell = terminal.buffer[number][column]
+        color = COLORS.get(cell.fg.removeprefix("bright"), f"#{cell.fg}")
+        weight = "bold" if cell.bold else "normal"
+        shown += f'<span style="color: {color}; font-weight: {weight}">{escape(cell.data)}</span>'
+    return shown
 
 
 main()
