@@ -36,7 +36,8 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
 
 import sogni
-from sogni import ChatCompletionResult, ChatError, ThinkingFilter, TokenUsage, is_retryable_chat_error
+from sogni import ChatCompletionResult, ChatError, TokenUsage, is_retryable_chat_error
+from sogni.contrib._reasoning import ReasoningFilter
 from sogni.core.chat.requests import DEFAULT_MODEL
 from sogni.core.checks import invalid_value
 
@@ -528,34 +529,12 @@ def _tool_choice(choice: Any, names: Sequence[str | None]) -> Any:
 # Answers
 
 
-class _Thinking(ThinkingFilter):
-    """A filter that keeps what it filters out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._thought = ""
-        self._begun = False
-
-    def _visible(self, text: str) -> str:
-        if self._thinking:
-            self._thought += text
-        return super()._visible(text)
-
-    def take(self) -> str:
-        """Return the reasoning since the last call, without whitespace at both ends of the whole."""
-        ready = self._thought.rstrip()
-        self._thought = self._thought[len(ready) :]
-        ready = ready if self._begun else ready.lstrip()
-        self._begun = self._begun or bool(ready)
-        return ready
-
-
 class _Parts:
     """Makes the parts of a stream from its chunks."""
 
     def __init__(self, model: str) -> None:
         self._model = model
-        self._thinking = _Thinking()
+        self._thinking = ReasoningFilter()
         self.begun = False
 
     def of(self, chunk: sogni.ChatCompletionChunk) -> Iterator[ChatGenerationChunk]:
@@ -590,7 +569,7 @@ def _call_delta(delta: Mapping[str, Any]) -> Any:
 
 
 def _chat_result(result: ChatCompletionResult, model: str) -> ChatResult:
-    thinking = _Thinking()
+    thinking = ReasoningFilter()
     text = thinking.feed(result.content) + thinking.end()
     thought = thinking.take()
     calls: list[Any] = []

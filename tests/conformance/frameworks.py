@@ -1,4 +1,4 @@
-"""Run what stands on frameworks that the project does not install: LangChain's standard tests of chat models.
+"""Run what stands on frameworks: LangChain's standard tests of chat models, and the tests of the plugin for `llm`.
 
 Called by `.ci/run`. The frameworks are installed, in the versions below, into an environment in the cache of
 `published.py`, outside of the repository: their plugins of pytest would change the suite. If the registries do not
@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from published import cache_directory, run
@@ -21,10 +22,11 @@ HERE = Path(__file__).parent / "frameworks"
 REQUIREMENTS = (
     "langchain-core==1.8.3",
     "langchain-tests==1.1.9",
+    "llm==0.36",
     # To install the project itself without a registry.
     "setuptools>=77",
 )
-EXTRAS = "emulator,langchain"
+EXTRAS = "emulator,langchain,llm"
 
 
 def environment() -> Path:
@@ -62,12 +64,16 @@ def main() -> int:
     files = [
         HERE / "langchain_standard.py",
         ROOT / "tests" / "contrib" / "test_langchain.py",
+        ROOT / "tests" / "contrib" / "test_llm.py",
         f"{ROOT / 'tests' / 'docs' / 'test_examples.py'}::test_examples_run[docs/how-to/use-langchain.md]",
+        f"{ROOT / 'tests' / 'docs' / 'test_examples.py'}::test_examples_run[docs/how-to/use-llm.md]",
     ]
-    variables = {
-        name: value for name, value in os.environ.items() if not name.startswith(("SOGNI_", "LC_", "LANGCHAIN_"))
-    }
-    return subprocess.run([python, "-m", "pytest", *settings, *files], cwd=ROOT, env=variables, timeout=600).returncode
+    hidden = ("SOGNI_", "LC_", "LANGCHAIN_", "LANGSMITH_", "LLM_")
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    with tempfile.TemporaryDirectory() as user:
+        variables["LLM_USER_PATH"] = user
+        command = [python, "-m", "pytest", *settings, *files]
+        return subprocess.run(command, cwd=ROOT, env=variables, timeout=600).returncode
 
 
 if __name__ == "__main__":
