@@ -19,7 +19,7 @@ from attrs import Factory, define, field
 from sogni.emulator.account.accounts import Account
 from sogni.emulator.account.memberships import Term, Tier
 from sogni.emulator.account.records import balance_frame, entitlement_frame
-from sogni.emulator.account.sessions import Accounts, Nonces
+from sogni.emulator.account.sessions import Accounts, Pending
 from sogni.emulator.account.wallets import Permits
 from sogni.emulator.announcements import Announcement, Announcements
 from sogni.emulator.catalogue.models import Catalogue, Media
@@ -84,8 +84,10 @@ class State:
     archive: Archive = field(factory=Archive)
     connections: Connections = field(factory=Connections)
     announcements: Announcements = field(factory=Announcements)
-    nonces: Nonces = field(default=Factory(lambda self: Nonces(self.clock), takes_self=True))
-    permits: Permits = field(default=Factory(lambda self: Permits(self.clock, self.accounts.testnet), takes_self=True))
+    nonces: Pending[str] = field(default=Factory(lambda self: Pending(self.clock), takes_self=True))
+    permits: Permits = field(
+        default=Factory(lambda self: Permits(self.clock, testnet=self.accounts.testnet), takes_self=True)
+    )
     checkouts: dict[str, tuple[Account, Tier, Term]] = field(factory=dict)
     """The open checkout pages, by number: who buys what."""
     sync_calls: dict[int, deque[float]] = field(factory=dict)

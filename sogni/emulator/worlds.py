@@ -17,7 +17,7 @@ from sogni.emulator.account.memberships import coverage_refusal
 from sogni.emulator.durable import DurableRun, DurableRuns
 from sogni.emulator.fields import Fields, present
 from sogni.emulator.persistence import RunStatus, iso
-from sogni.emulator.projects.estimates import USD_PER_TOKEN, cents
+from sogni.emulator.projects.orders import USD_PER_TOKEN, cents
 from sogni.emulator.responses import NOT_FOUND, RefusedError
 
 CONFLICT = 409

@@ -13,8 +13,7 @@ import pytest
 from sogni.emulator.account.accounts import Balance, InsufficientFundsError, decimal_text, make_account
 from sogni.emulator.connections import Frame, FrameError, Subscriptions, decode, encode
 from sogni.emulator.faults import Faults, HttpFault
-from sogni.emulator.projects.estimates import performed_steps
-from sogni.emulator.projects.orders import Order
+from sogni.emulator.projects.orders import Order, performed_steps
 from sogni.emulator.projects.projects import Project, Projects
 from sogni.emulator.projects.storage import AccessDeniedError, Key, Signer, Store
 from sogni.emulator.recorder import RecordedFrame, Recorder

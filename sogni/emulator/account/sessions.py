@@ -26,7 +26,7 @@ COOKIE = "sogni-session"
 COOKIE_LIFETIME = 30 * 24 * 3600
 LIFETIME = 600
 """Seconds a persistent cookie lasts, and seconds a nonce waits for its signature."""
-_MOST_SESSIONS, _MOST_NONCES, _NONCES_PER_ADDRESS = 10_000, 100_000, 8
+_MOST_SESSIONS, _MOST_KEYS, _MOST_PER_KEY = 10_000, 100_000, 8
 Use = Literal["access", "refresh"]
 Owner = TypeVar("Owner")
 
@@ -156,38 +156,40 @@ class Sessions(Generic[Owner]):
 
 
 @define
-class Nonces:
-    """The issued, unused nonces, by lower-case wallet address.
+class Pending(Generic[Owner]):
+    """Values that are issued for a key, and can each be used once before they expire: nonces and permits.
 
-    Several clients may sign in to one account at the same time, so an address can have several nonces.
+    Several clients may request one for the same key at the same time.
     """
 
     # Protocol notes: account §4.
 
     clock: Callable[[], float]
-    _waiting: dict[str, dict[str, float]] = field(factory=dict, repr=False)
+    _waiting: dict[tuple[str, ...], list[tuple[Owner, float]]] = field(factory=dict, repr=False)
 
-    def issue(self, address: str) -> str:
-        nonce = secrets.token_hex(16)
-        waiting = self._waiting.setdefault(address.lower(), {})
-        waiting[nonce] = self.clock() + LIFETIME
-        if len(waiting) > _NONCES_PER_ADDRESS:
-            del waiting[next(iter(waiting))]
-        if len(self._waiting) > _MOST_NONCES:
+    def issue(self, value: Owner, lifetime: float, *key: str) -> Owner:
+        if len(self._waiting) >= _MOST_KEYS and key not in self._waiting:
             del self._waiting[next(iter(self._waiting))]
-        return nonce
+        waiting = self._waiting.setdefault(key, [])
+        waiting.append((value, self.clock() + lifetime))
+        del waiting[:-_MOST_PER_KEY]
+        return value
 
-    def waiting(self, address: str) -> list[str]:
-        """Return the unused nonces of an address, newest first."""
+    def waiting(self, *key: str) -> list[Owner]:
+        """Return the unused values of a key, the newest first."""
         now = self.clock()
-        return [nonce for nonce, until in reversed(self._waiting.get(address.lower(), {}).items()) if now < until]
+        return [value for value, until in reversed(self._waiting.get(key, [])) if now < until]
+
+    def spend(self, value: Owner, *key: str) -> bool:
+        """Use a value up; return False if it has been used already."""
+        before = self._waiting.pop(key, [])
+        left = [(it, until) for it, until in before if it != value]
+        if left:
+            self._waiting[key] = left
+        return len(left) < len(before)
 
     def clear(self) -> None:
         self._waiting.clear()
-
-    def spend(self, address: str, nonce: str) -> bool:
-        """Use a nonce up; return False if it has been used already."""
-        return self._waiting.get(address.lower(), {}).pop(nonce, None) is not None
 
 
 def make_sessions(clock: Callable[[], float], access: float, refresh: float, *, testnet: bool) -> Sessions[Account]:

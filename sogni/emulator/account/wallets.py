@@ -8,7 +8,7 @@ without it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from typing import Any, Literal
 from attrs import define, field
 
 from sogni.emulator.account.accounts import Provider
+from sogni.emulator.account.sessions import Pending
 
 _SALT = b"sogni-salt-value"
 _ROUNDS = 10_000
@@ -98,8 +99,6 @@ LIFETIME = 1200
 Spender = Literal["account", "staker"]
 Key = tuple[str, ...]
 
-_PER_OPERATION = 16
-_LIMIT = 10_000
 _CHAINS: Mapping[tuple[Provider, bool], int] = {
     ("base", False): 8453,
     ("base", True): 84532,
@@ -122,47 +121,26 @@ _UNLIMITED = str(2**256 - 1)
 
 
 @define
-class Permits:
-    """The permits that wait for a signature. Each is valid once, for the operation it was issued for."""
+class Permits(Pending[dict[str, Any]]):
+    """The permits that wait for a signature. Each is valid once, for the operation it was issued for.
 
-    clock: Callable[[], float]
-    testnet: bool
-    _waiting: dict[Key, list[dict[str, Any]]] = field(factory=dict)
+    The key is the kind of operation, wallet, provider, and amount or spender.
+    """
+
+    testnet: bool = field(kw_only=True)
     _count: int = 0
 
     def withdrawal(self, wallet: str, provider: Provider, amount: str) -> dict[str, object]:
         """Issue the permit for a withdrawal; ``amount`` is in units of 10^-18."""
         domain = self._domain("Sogni Account", provider, _DEPOSIT_CONTRACT)
         message = {"wallet": wallet, "amount": amount, **self._nonce()}
-        return self._issue(("withdraw", wallet, provider, amount), domain, "Withdraw", _WITHDRAW, message)
+        return self._permit(("withdraw", wallet, provider, amount), domain, "Withdraw", _WITHDRAW, message)
 
     def approval(self, wallet: str, provider: Provider, spender: Spender) -> dict[str, object]:
         """Issue the permit that lets a contract spend without limit."""
         domain = self._domain("Sogni Token", provider, _TOKEN_CONTRACT)
         message = {"owner": wallet, "spender": _SPENDERS[spender], "value": _UNLIMITED, **self._nonce()}
-        return self._issue(("approve", wallet, provider, spender), domain, "Permit", _PERMIT, message)
-
-    def waiting(self, *key: str) -> list[dict[str, Any]]:
-        """Return the permits for an operation, newest first. The key is its kind, wallet, provider, and amount or
-        spender.
-
-        Several clients may request the same permit at the same time.
-        """
-        now = self.clock()
-        return [it for it in reversed(self._waiting.get(key, [])) if now < it["message"]["deadline"]]
-
-    def clear(self) -> None:
-        self._waiting.clear()
-
-    def spend(self, permit: dict[str, Any], *key: str) -> bool:
-        """Use a permit up; return False if it has been used already."""
-        waiting = self._waiting.get(key, [])
-        if permit not in waiting:
-            return False
-        waiting.remove(permit)
-        if not waiting:
-            del self._waiting[key]
-        return True
+        return self._permit(("approve", wallet, provider, spender), domain, "Permit", _PERMIT, message)
 
     def _nonce(self) -> dict[str, Any]:
         self._count += 1
@@ -172,19 +150,8 @@ class Permits:
         chain = _CHAINS[provider, self.testnet]
         return {"name": name, "version": "1", "chainId": chain, "verifyingContract": contract}
 
-    def _issue(
-        self,
-        key: Key,
-        domain: dict[str, Any],
-        primary: str,
-        fields: Mapping[str, str],
-        message: dict[str, Any],
+    def _permit(
+        self, key: Key, domain: Mapping[str, Any], primary: str, fields: Mapping[str, str], message: Mapping[str, Any]
     ) -> dict[str, Any]:
         types = {primary: [{"name": name, "type": kind} for name, kind in fields.items()]}
-        permit = {"domain": domain, "types": types, "message": message}
-        if len(self._waiting) >= _LIMIT:
-            del self._waiting[next(iter(self._waiting))]
-        waiting = self._waiting.setdefault(key, [])
-        waiting.append(permit)
-        del waiting[:-_PER_OPERATION]
-        return permit
+        return self.issue({"domain": domain, "types": types, "message": message}, LIFETIME, *key)

@@ -25,7 +25,7 @@ from sogni.emulator.chat.requests import ChatRequest, DeclinedError
 from sogni.emulator.chat.script import Completion
 from sogni.emulator.responses import RefusedError
 from sogni.emulator.tools import text_tools
-from sogni.emulator.tools.media_library import KINDS, Kind, Media, MediaLibrary, ToolError, UserNeededError
+from sogni.emulator.tools.media_library import Media, MediaLibrary, ToolError, UserNeededError
 from sogni.emulator.tools.renderer import ToolCall
 from sogni.emulator.tools.runner import TOOLS, ToolRunner
 from sogni.emulator.tools.text_tools import dependency
@@ -44,24 +44,8 @@ async def library_of(tools: ToolRunner, chat_request: ChatRequest, references: I
     for url in (url for message in asked for url in images_of(message)):
         library.uploads.append(await tools.fetcher.fetch(url, "image"))
     for reference in references:
-        kind, url = _named(reference)
-        library.uploads.append(await tools.fetcher.fetch(url, kind))
+        library.uploads.append(await tools.fetcher.reference(reference))
     return library
-
-
-def _named(reference: object) -> tuple[Kind, str]:
-    """Return the kind and the URL of a reference."""
-    if isinstance(reference, str):
-        return "image", reference
-    if not isinstance(reference, Mapping):
-        raise ToolError("INVALID_MEDIA", "A media reference must be an object")
-    url = next((reference[key] for key in ("url", "dataUri", "data_uri") if isinstance(reference.get(key), str)), None)
-    if url is None:
-        raise ToolError("INVALID_MEDIA", "A media reference must have a url")
-    declared = str(
-        reference.get("mediaType") or reference.get("media_type") or reference.get("type") or reference.get("kind")
-    )
-    return next((kind for kind in KINDS if kind in declared), "image"), url
 
 
 def plan_of(chat_request: ChatRequest) -> dict[str, Any] | None:

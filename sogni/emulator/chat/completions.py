@@ -7,7 +7,7 @@ price is reserved at the start and settled by the tokens generated; an estimate 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from decimal import Decimal
 from typing import Any
@@ -71,6 +71,8 @@ def estimate(chat_request: ChatRequest) -> Price:
     return chat_request.model.price(chat_request.input_tokens, chat_request.output_limit)
 
 
+_SAME_TURN = 16
+"""Pieces sent before other completions get a turn when tokens are as fast as possible."""
 OnDelta = Callable[[Mapping[str, Any]], object]
 
 
@@ -104,7 +106,7 @@ class Completer:
             answer, limit=chat_request.output_limit, stops=chat_request.stop, think=chat_request.think, call_id=call_id
         )
 
-    def rate_of(self, chat_request: ChatRequest) -> float:
+    def _rate_of(self, chat_request: ChatRequest) -> float:
         """Return the tokens per second of a completion: the rate of the script, else the emulator's default."""
         scripted = self.script.rate_of(chat_request)
         return self.token_rate if scripted is None else scripted
@@ -122,7 +124,9 @@ class Completer:
         bill = Bill.open(account, chat_request)
         try:
             completion = await self.think(chat_request, call_id)
-            await self._publish(chat_request, completion, on_delta, None if failure is None else failure.after_tokens)
+            async for piece in self.paced(chat_request, completion, failure):
+                if on_delta is not None:
+                    on_delta(piece)
             if failure is not None:
                 raise failure.to_error()
         except BaseException:
@@ -130,16 +134,18 @@ class Completer:
             raise
         return Turn(completion, usage_of(chat_request, completion), bill)
 
-    async def _publish(
-        self, chat_request: ChatRequest, completion: Completion, on_delta: OnDelta | None, limit: int | None
-    ) -> None:
-        loop, rate = asyncio.get_running_loop(), self.rate_of(chat_request)
+    async def paced(
+        self, chat_request: ChatRequest, completion: Completion, failure: ChatFailure | None = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield each piece when it is due, up to the failure if there is one."""
+        loop, rate = asyncio.get_running_loop(), self._rate_of(chat_request)
         start = loop.time()
-        for number, piece in enumerate(completion.pieces()[:limit], 1):
+        for number, piece in enumerate(completion.pieces()[: None if failure is None else failure.after_tokens], 1):
             if rate:
                 await asyncio.sleep(max(0.0, start + number / rate - loop.time()))
-            if on_delta is not None:
-                on_delta(piece)
+            elif number % _SAME_TURN == 0:
+                await asyncio.sleep(0)
+            yield piece
 
 
 def _answer(chat_request: ChatRequest, rule: ChatReply | None) -> Answer:

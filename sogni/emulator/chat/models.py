@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from sogni.emulator.account.accounts import Token, decimal_text
 from sogni.emulator.catalogue.models import table
-from sogni.emulator.projects.estimates import USD_PER_TOKEN, cents
+from sogni.emulator.projects.orders import USD_PER_TOKEN, cents
 
 DEFAULT_MODEL = "qwen3.6-35b-a3b-gguf-iq4xs"
 

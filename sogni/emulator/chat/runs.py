@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -24,7 +25,7 @@ from sogni.emulator.chat.requests import ChatRequest, DeclinedError, check, sche
 from sogni.emulator.durable import DurableRun, DurableRuns
 from sogni.emulator.fields import Fields, is_web_url, present
 from sogni.emulator.persistence import Event, RunStatus, iso, restored, saved
-from sogni.emulator.projects.estimates import USD_PER_TOKEN
+from sogni.emulator.projects.orders import USD_PER_TOKEN
 from sogni.emulator.recorder import Recorder
 from sogni.emulator.responses import RefusedError
 from sogni.emulator.tools import text_tools
@@ -47,8 +48,7 @@ def chat_request_of(body: Mapping[str, Any], recorder: Recorder) -> ChatRequest:
     shape.value(body, known, "$")
     if shape.errors:
         raise RefusedError(400, "; ".join(shape.errors))
-    inline = [path for path, url in _media(body) if url.strip() and not is_web_url(url)]
-    if inline:
+    if inline := _inline_media(body):
         raise RefusedError(400, f"Media must be given as http(s) URLs: {', '.join(inline)}")
     sampling = body.get("sampling") or {}
     names = ("messages", "tools", "tool_choice", "model", "token_type", "app_source", "billing_mode")
@@ -75,28 +75,31 @@ def references_of(body: Mapping[str, Any]) -> Iterator[Any]:
             yield {"url": url, "type": kind}
 
 
-def _media(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the paths of all media of a request, and their URLs; those of inline data have none."""
+_MEDIA = re.compile(
+    r"messages\[\d+\]\.content\[\d+\]\.image_url\.url|mediaReferences\[\d+\]\.(url|(?P<inline>data_?uri))"
+    r"|mediaContext\.\w+\[\d+\]",
+    re.IGNORECASE,
+)
 
-    def entries(value: object) -> Iterator[tuple[int, Mapping[str, Any]]]:
-        return (
-            (at, entry) for at, entry in enumerate(value if isinstance(value, list) else ()) if isinstance(entry, dict)
-        )
 
-    found: dict[str, object] = {}
-    for at, message in entries(body.get("messages")):
-        for number, part in entries(message.get("content")):
-            image = part.get("image_url") if part.get("type") == "image_url" else None
-            if isinstance(image, dict):
-                found[f"messages[{at}].content[{number}].image_url.url"] = image.get("url")
-    for at, reference in entries(body.get("media_references")):
-        found |= {f"mediaReferences[{at}].{key}": reference.get(key) for key in ("url", "dataUri", "data_uri")}
-    for key in _CONTEXT:
-        for at, url in enumerate((body.get("media_context") or {}).get(key) or ()):
-            found[f"mediaContext.{key}[{at}]"] = url
-    for path, url in found.items():
-        if isinstance(url, str):
-            yield path, "inline" if path.lower().endswith(("datauri", "data_uri")) and url.strip() else url
+def _inline_media(body: Mapping[str, Any]) -> list[str]:
+    """Return the paths of media that are not given by URL."""
+    parts = {"messages": "messages", "media_references": "mediaReferences", "media_context": "mediaContext"}
+    found = [(path, text) for key, name in parts.items() for path, text in _strings(body.get(key), name)]
+    media = [(_MEDIA.fullmatch(path), path, text) for path, text in found if text.strip()]
+    return [path for it, path, text in media if it is not None and (it["inline"] or not is_web_url(text))]
+
+
+def _strings(value: object, path: str) -> Iterator[tuple[str, str]]:
+    """Yield every string in a value, with its path."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from _strings(entry, f"{path}.{key}")
+    elif isinstance(value, list):
+        for at, entry in enumerate(value):
+            yield from _strings(entry, f"{path}[{at}]")
 
 
 SCHEMA_VERSION = "1"

@@ -31,8 +31,6 @@ from sogni.emulator.state import State
 from sogni.emulator.tools.media_library import ToolError
 
 _log = logging.getLogger(__name__)
-_SAME_TURN = 16
-"""Pieces sent before other completions get a turn when tokens are as fast as possible."""
 _MAX_PUBLISHED_POSITIONS = 10
 """Only the completions near the front of the queue are notified of its progress: notifying all would be too much."""
 
@@ -222,20 +220,12 @@ class SocketJobs:
 
     async def _publish(self, job: ChatJob, completion: Completion) -> None:
         """Send each piece when it is due: the role first, the finish reason and the usage last."""
-        loop = asyncio.get_running_loop()
-        rate = self.agent.completer.rate_of(job.chat_request)
-        limit = None if job.failure is None else job.failure.after_tokens
         job.send("jobTokens", {"role": "assistant", "content": "", "finishReason": None})
-        start = loop.time()
-        for number, piece in enumerate(completion.pieces()[:limit], 1):
-            if rate:
-                await asyncio.sleep(max(0.0, start + number / rate - loop.time()))
-            elif number % _SAME_TURN == 0:
-                await asyncio.sleep(0)
+        async for piece in self.agent.completer.paced(job.chat_request, completion, job.failure):
             await self.pace.running.wait()
-            job.tokens_sent = number
+            job.tokens_sent += 1
             job.send("jobTokens", {**piece, "finishReason": None})
-        if limit is None:
+        if job.failure is None:
             usage = job.usage(completion)
             job.send("jobTokens", {"content": "", "finishReason": completion.finish_reason, "usage": usage})
 

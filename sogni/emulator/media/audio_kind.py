@@ -16,8 +16,7 @@ from typing import Any, cast
 from sogni.emulator.media.codecs import AudioFormat, write_audio
 from sogni.emulator.media.films import tone
 from sogni.emulator.media.kinds import MediaKind
-from sogni.emulator.projects.estimates import Work
-from sogni.emulator.projects.orders import Order, Product
+from sogni.emulator.projects.orders import Order, Product, Work
 from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, Reading
 
 FORMATS = ("mp3", "wav", "flac")

@@ -14,8 +14,7 @@ from sogni.emulator.catalogue.models import Model
 from sogni.emulator.fields import Fields
 from sogni.emulator.media.kinds import MediaKind
 from sogni.emulator.media.pictures import Picture, cut_out, enlarge, render
-from sogni.emulator.projects.estimates import Work
-from sogni.emulator.projects.orders import Order, Product
+from sogni.emulator.projects.orders import Order, Product, Work
 from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, Reading
 
 UPSCALER = "rtx_vsr_pro"

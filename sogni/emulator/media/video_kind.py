@@ -17,7 +17,7 @@ from typing import Any
 
 from attrs import frozen
 
-from sogni.emulator.catalogue.video_families import (
+from sogni.emulator.catalogue.models import (
     ASSET_MATRIX,
     ASSETS,
     CARRIES_REFERENCE_AUDIO,
@@ -39,8 +39,7 @@ from sogni.emulator.media.films import Film, write_edited, write_film, write_las
 from sogni.emulator.media.kinds import MediaKind
 from sogni.emulator.media.pictures import Picture
 from sogni.emulator.media.video_rules import EXTENDS, FAMILY_RULES, Given
-from sogni.emulator.projects.estimates import Work
-from sogni.emulator.projects.orders import Control, Order, Product
+from sogni.emulator.projects.orders import Control, Order, Product, Work
 from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, Reading
 
 UPSCALE_RESOLUTIONS = (1080, 1440)

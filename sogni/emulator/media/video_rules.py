@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 
 from attrs import frozen
 
-from sogni.emulator.catalogue.models import Model
-from sogni.emulator.catalogue.video_families import CARRIES_REFERENCE_AUDIO
+from sogni.emulator.catalogue.models import CARRIES_REFERENCE_AUDIO, Model
 from sogni.emulator.fields import Fields, is_https
 
 _ANCHORS = frozenset({"referenceImage", "referenceImageEnd"})

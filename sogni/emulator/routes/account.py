@@ -11,9 +11,16 @@ from typing import Any
 from aiohttp import web
 
 from sogni.emulator.account.accounts import WalletBalances, decimal_text
-from sogni.emulator.account.leaderboard import NETWORKS, PERIODS, TYPES, ranking
 from sogni.emulator.account.memberships import TERM_SECONDS, TERMS, TIERS, Membership, Term, Tier, plans
-from sogni.emulator.account.records import balance_record, me_record, subscription_record
+from sogni.emulator.account.records import (
+    NETWORKS,
+    PERIODS,
+    TYPES,
+    balance_record,
+    me_record,
+    ranking,
+    subscription_record,
+)
 from sogni.emulator.account.rewards import NotClaimableError, UnknownRewardError
 from sogni.emulator.account.sessions import Accounts
 from sogni.emulator.responses import NOT_FOUND, RefusedError

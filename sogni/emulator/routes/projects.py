@@ -1,5 +1,5 @@
-"""Routes of projects: records, signed URLs and storage on the REST host; catalogue, recovery and estimates on the
-socket host.
+"""Routes of projects: records, signed URLs, storage, saved uploads and LoRAs on the REST host; catalogue, recovery and
+estimates on the socket host.
 """
 
 from __future__ import annotations
@@ -13,24 +13,105 @@ from typing import Literal, cast
 from aiohttp import hdrs, web
 
 from sogni.emulator.account.accounts import Account, Token
-from sogni.emulator.catalogue.models import Media
-from sogni.emulator.catalogue.video_families import family_of
+from sogni.emulator.catalogue.loras import catalogue
+from sogni.emulator.catalogue.models import Media, family_of
 from sogni.emulator.middleware import REQUEST_CONTEXT, send_half
-from sogni.emulator.projects.estimates import Work
+from sogni.emulator.projects.orders import Work
+from sogni.emulator.projects.personal_loras import require_plan, source_of
 from sogni.emulator.projects.projects import Project, finished_record, live_record, recent_jobs
 from sogni.emulator.projects.request_checks import check_project_id
-from sogni.emulator.projects.saved_uploads import SAVED
+from sogni.emulator.projects.saved_uploads import SAVED, RejectedContentError
 from sogni.emulator.projects.storage import AccessDeniedError, Key
 from sogni.emulator.responses import NOT_FOUND, RefusedError, storage_error
-from sogni.emulator.routes.router import Call, Routes
-from sogni.emulator.routes.saved_uploads import IMAGE_ROLE, store_saved
+from sogni.emulator.routes.router import Body, Call, Routes
 from sogni.emulator.socket import sync_record
 from sogni.emulator.state import State
 
+IMAGE_ROLE = re.compile(
+    r"startingImage|cnImage|contextImage([1-9]|1[0-6])|referenceImage(End)?|referenceMask|keyframeImage[1-8]"
+)
+ROUTES, SOCKET_HOST_ROUTES = Routes(), Routes("socket")
+_MEDIA_ROLES = {"referenceAudio": ("audio/", "video/mp4"), "referenceVideo": ("video/",)}
+
+
+# Saved uploads, and the storage of their content (additions-5x §8, projects-5x §6.1)
+
+
+@ROUTES("GET", "/v1/assets/capabilities")
+def _capabilities(call: Call) -> object:
+    return {"enabled": call.state.saved_uploads.limits is not None}
+
+
+@ROUTES("GET", "/v1/assets")
+def _listed(call: Call) -> object:
+    return call.state.saved_uploads.wire(call.account)
+
+
+@ROUTES("POST", "/v1/assets/prepare", optional=True)
+def _prepare(call: Call) -> object:
+    saved = call.state.saved_uploads.prepare(call.account, call.body)
+    if saved.ready:
+        return saved.wire()
+    url = call.state.upload_url(saved.key, saved.content_type)
+    return {**saved.wire(), "uploadUrl": url, "uploadHeaders": saved.upload_headers}
+
+
+@ROUTES("POST", "/v1/assets/{id}/finalize", optional=True)
+def _finalize(call: Call) -> object:
+    call.body.check(strict=True)
+    return call.state.saved_uploads.finalize(call.account, call.path("id")).wire()
+
+
+@ROUTES("POST", "/v1/assets/{id}/bind", optional=True)
+async def _bind(call: Call) -> object:
+    library = call.state.saved_uploads
+    project_id, role, slot = _binding(call.body)
+    owner = call.state.projects.find(project_id)
+    if owner is not None and owner.account is not call.account:
+        raise RefusedError(400, "projectId is in use")
+    saved = library.find(call.account, call.path("id"))
+    allowed = ("image/",) if IMAGE_ROLE.fullmatch(role) else _MEDIA_ROLES[role]
+    if not saved.content_type.startswith(allowed):
+        raise RefusedError(400, f"{role} cannot be a file of type {saved.content_type}")
+    await library.bind(call.account, saved, Key(project_id, "", slot))
+    return {"projectId": project_id, "type": role}
+
+
+@ROUTES("DELETE", "/v1/assets/{id}")
+def _remove(call: Call) -> object:
+    call.state.saved_uploads.remove(call.account, call.path("id"))
+    return {}
+
+
+def _binding(body: Body) -> tuple[str, str, str]:
+    """Return project, role and slot of a binding; the slot is the role with its number, if it has one."""
+    project_id, role = body.text("projectId", required=True), body.text("type", required=True)
+    slot = body.text("id")
+    wrong = None if project_id is None else check_project_id(project_id)
+    if wrong is not None:
+        body.refuse("projectId", wrong)
+    if role is not None and not IMAGE_ROLE.fullmatch(role) and role not in _MEDIA_ROLES:
+        body.refuse("type", f"is not an upload of a project, got {role!r}")
+    if slot is not None and (role not in _MEDIA_ROLES or not re.fullmatch(rf"{role}([1-9]|10)", slot)):
+        body.refuse("id", f"must be the type with a number from 1 to 10, got {slot!r}")
+    body.check(strict=True)
+    return project_id or "", role or "", slot or role or ""
+
+
+async def store_saved(state: State, key: Key, path: Path, request: web.Request) -> web.Response:
+    """Pass received content to the saved uploads."""
+    try:
+        await state.saved_uploads.receive(key.item_id, path, request.headers)
+    except RejectedContentError as rejected:
+        path.unlink(missing_ok=True)
+        if rejected.status != 412:
+            state.recorder.violation(f"PUT {request.path}", str(rejected))
+        return storage_error(rejected.status, rejected.code, str(rejected))
+    return web.Response()
+
+
 Family = Literal["image", "media"]
 
-ROUTES = Routes()
-SOCKET_HOST_ROUTES = Routes("socket")
 _RESULTS = ("complete", "preview", "lastFrame")
 _UPLOADS: dict[Family, re.Pattern[str]] = {
     "image": IMAGE_ROLE,
@@ -344,3 +425,50 @@ def _number(text: str) -> float:
     if not 0 <= value < 1e9:
         raise ValueError(f"out of range: {text}")
     return value
+
+
+# LoRAs (projects-5x §17, additions-5x §1, §2)
+
+
+@ROUTES("GET", "/v1/loras/comfy", access="public", query=("modelId",), refuses=True)
+def _public_lora(call: Call) -> object:
+    return catalogue(call.request.query.get("modelId"))
+
+
+@ROUTES("GET", "/v1/loras/personal", query=(), refuses=True)
+def _list_loras(call: Call) -> object:
+    return call.state.personal_loras.listing(call.account)
+
+
+# The order matters: ``catalog`` would otherwise be taken for an ID.
+@ROUTES("GET", "/v1/loras/personal/catalog", query=(), refuses=True)
+def _usable_loras(call: Call) -> object:
+    require_plan(call.account)
+    return {"loras": [dict(lora.record) for lora in call.state.personal_loras.usable(call.account).values()]}
+
+
+@ROUTES("GET", "/v1/loras/personal/{id}", query=(), refuses=True)
+def _get_lora(call: Call) -> object:
+    return call.state.personal_loras.find(call.account, call.path("id")).record()
+
+
+@ROUTES("DELETE", "/v1/loras/personal/{id}", query=(), refuses=True)
+def _remove_lora(call: Call) -> object:
+    call.state.personal_loras.remove(call.account, call.path("id"))
+    return None
+
+
+@ROUTES("POST", "/v1/loras/personal", query=(), refuses=True)
+def _add_lora(call: Call) -> object:
+    body = call.body
+    url, name, model_id = (body.text(key, required=True) or "" for key in ("url", "name", "modelId"))
+    if body.flag("rightsConfirmed", required=True) is False:
+        body.refuse("rightsConfirmed", "must be true")
+    if source_of(url) is None:
+        body.refuse("url", "must be a link to Hugging Face or Civitai")
+    if not name.strip():
+        body.refuse("name", "must not be empty")
+    if model_id not in catalogue(None)["models"]:
+        body.refuse("modelId", "is not a model that takes LoRAs")
+    body.check()
+    return call.state.personal_loras.add(call.account, url, name, model_id).record()

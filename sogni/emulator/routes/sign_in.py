@@ -7,6 +7,7 @@ A signature is valid if it was made by the claimed address over an unused nonce,
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from sogni.emulator.account.accounts import Account, InsufficientFundsError, NotFreeError, decimal_text
-from sogni.emulator.account.sessions import COOKIE, COOKIE_LIFETIME
+from sogni.emulator.account.sessions import COOKIE, COOKIE_LIFETIME, LIFETIME
 from sogni.emulator.account.wallets import Spender, message, signer_of
 from sogni.emulator.responses import RefusedError, success
 from sogni.emulator.routes.account import check_username
@@ -36,9 +37,9 @@ async def _signed_by(state: State, typed: Mapping[str, Any], signature: str, add
 async def _prove(state: State, primary: str, values: Mapping[str, Any], signature: str) -> None:
     """Refuse a signature that was not made by the address in ``values`` over one of its nonces."""
     address = values["walletAddress"]
-    for nonce in state.nonces.waiting(address):
+    for nonce in state.nonces.waiting(address.lower()):
         typed = message(primary, {**values, "nonce": nonce}, testnet=state.accounts.testnet)
-        if await _signed_by(state, typed, signature, address) and state.nonces.spend(address, nonce):
+        if await _signed_by(state, typed, signature, address) and state.nonces.spend(nonce, address.lower()):
             return
     raise RefusedError(401, "The signature does not match the wallet and its nonce", INVALID_LOGIN)
 
@@ -56,7 +57,7 @@ def _signed_in(state: State, account: Account, remember: bool | None, **more: st
 def _nonce(call: Call) -> object:
     address = call.body.address()
     call.body.check()
-    return {"nonce": call.state.nonces.issue(address)}
+    return {"nonce": call.state.nonces.issue(secrets.token_hex(16), LIFETIME, address.lower())}
 
 
 @ROUTES("POST", "/v1/account/create", access="public")

@@ -17,9 +17,12 @@ from sogni.emulator.media.codecs import write_audio
 from sogni.emulator.media.films import tone, write_edited
 from sogni.emulator.media.image_kind import BIREFNET, SAM3
 from sogni.emulator.media.pictures import enlarge
-from sogni.emulator.tools.media_library import Artifacts, Kind, Media, ToolError
-from sogni.emulator.tools.sizes import (
+from sogni.emulator.tools.media_library import (
+    Artifacts,
+    Kind,
+    Media,
     Size,
+    ToolError,
     frame_count,
     image_model,
     image_size,

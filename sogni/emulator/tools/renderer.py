@@ -31,7 +31,7 @@ from sogni.emulator.projects.storage import AccessDeniedError, Key, Producer, St
 from sogni.emulator.rendering.service import open_project
 from sogni.emulator.rendering.workers import WorkerPool
 from sogni.emulator.state import State
-from sogni.emulator.tools.media_library import Kind, Media, MediaLibrary, ToolError
+from sogni.emulator.tools.media_library import KINDS, Kind, Media, MediaLibrary, ToolError
 
 _CONTEXT_SLOTS = 16
 _LIMIT = 200 * 1024**2
@@ -62,6 +62,18 @@ class Fetcher:
                 return found
         requested = " or ".join("a video" if kind == "video" else f"an {kind}" for kind in kinds)
         raise ToolError("INVALID_MEDIA", f"The URL does not contain {requested}")
+
+    async def reference(self, entry: object) -> Media:
+        """Return the file of a media reference, of its declared kind or else of any."""
+        given = {"url": entry} if isinstance(entry, str) else entry
+        if not isinstance(given, Mapping):
+            raise ToolError("INVALID_MEDIA", "A media reference must be an object")
+        url = next((given[name] for name in ("url", "dataUri", "data_uri") if isinstance(given.get(name), str)), None)
+        if url is None:
+            raise ToolError("INVALID_MEDIA", "A media reference must have a url")
+        names = ("mediaType", "media_type", "type", "mimeType", "mime_type", "kind")
+        declared = str(next((given[name] for name in names if given.get(name)), ""))
+        return await self.fetch(url, *([kind for kind in KINDS if kind in declared] or KINDS))
 
     async def _described(self, key: Key, stored: StoredFile, kind: Kind) -> Media | None:
         found = await self.state.store.run(probe, await self.state.store.ready(stored), kind)

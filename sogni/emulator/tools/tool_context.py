@@ -17,9 +17,8 @@ from sogni.core.tools.arguments import validate_tool_arguments
 from sogni.core.tools.hosted import tool_names
 from sogni.emulator.catalogue.models import Catalogue
 from sogni.emulator.rendering.service import result_seed
-from sogni.emulator.tools.media_library import KINDS, Kind, Media, MediaLibrary, ToolError
+from sogni.emulator.tools.media_library import KINDS, Kind, Media, MediaLibrary, Size, ToolError, parse_size
 from sogni.emulator.tools.renderer import Renderer
-from sogni.emulator.tools.sizes import Size, parse_size
 
 T = TypeVar("T")
 

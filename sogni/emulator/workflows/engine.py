@@ -20,9 +20,9 @@ from sogni.core.tools.hosted import parameters_of, tool_names
 from sogni.emulator.account.accounts import Account, Token
 from sogni.emulator.durable import DurableRuns
 from sogni.emulator.persistence import ENDED, RunStatus, iso, saved
-from sogni.emulator.projects.estimates import USD_PER_TOKEN
+from sogni.emulator.projects.orders import USD_PER_TOKEN
 from sogni.emulator.responses import RefusedError
-from sogni.emulator.tools.media_library import KINDS, Kind, Media, MediaLibrary, ToolError, UserNeededError
+from sogni.emulator.tools.media_library import Media, MediaLibrary, ToolError, UserNeededError
 from sogni.emulator.tools.renderer import ToolCall
 from sogni.emulator.tools.runner import ToolRunner, capacity_units
 from sogni.emulator.tools.text_tools import parse_subtitles
@@ -394,15 +394,8 @@ class Workflows(DurableRuns[Run]):
         if run.status != "running":
             self._move(run, "running")
         if run.uploads is None:
-            run.uploads = [await self._reference(entry) for entry in run.references]
+            run.uploads = [await self.tools.fetcher.reference(entry) for entry in run.references]
             self.keep(run)
-
-    async def _reference(self, entry: Mapping[str, Any]) -> Media:
-        """Fetch one media reference, of its declared kind or else of any."""
-        names = ("mediaType", "media_type", "type", "mimeType", "mime_type")
-        declared = str(next((entry[name] for name in names if entry.get(name)), ""))
-        kinds: tuple[Kind, ...] = tuple(kind for kind in KINDS if declared.startswith(kind)) or KINDS
-        return await self.tools.fetcher.fetch(str(entry["url"]), *kinds)
 
     async def _advance(self, run: Run) -> None:
         """Run the steps, as many concurrently as their dependencies allow, until none can start."""

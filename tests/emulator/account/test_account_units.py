@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 
 from sogni.emulator.account.accounts import InsufficientFundsError, make_account
-from sogni.emulator.account.leaderboard import ranking
-from sogni.emulator.account.sessions import COOKIE, COOKIE_LIFETIME, LIFETIME, Accounts, Nonces, Sessions, TokenMint
+from sogni.emulator.account.records import ranking
+from sogni.emulator.account.sessions import COOKIE, COOKIE_LIFETIME, LIFETIME, Accounts, Pending, Sessions, TokenMint
 from sogni.emulator.account.wallets import Permits
 
 ADDRESS = "0x28578Fb373d3E2a2431cd7e2eCCed24a0eDE234E"
@@ -23,18 +23,18 @@ class Clock:
 
 def test_a_nonce_waits_for_ten_minutes() -> None:
     clock = Clock()
-    nonces = Nonces(clock)
-    nonce = nonces.issue(ADDRESS)
-    assert nonces.waiting(ADDRESS.lower()) == [nonce]
+    nonces: Pending[str] = Pending(clock)
+    nonce = nonces.issue("a", LIFETIME, ADDRESS)
+    assert nonces.waiting(ADDRESS) == [nonce]
     clock.now += LIFETIME
     assert nonces.waiting(ADDRESS) == []
 
 
 def test_an_address_holds_a_handful_of_nonces_each_spent_once() -> None:
-    nonces = Nonces(Clock())
-    issued = [nonces.issue(ADDRESS) for _ in range(20)]
+    nonces: Pending[int] = Pending(Clock())
+    issued = [nonces.issue(number, LIFETIME, ADDRESS) for number in range(20)]
     assert nonces.waiting(ADDRESS) == list(reversed(issued))[:8]
-    assert [nonces.spend(ADDRESS, nonce) for nonce in (issued[-1], issued[-1], issued[0])] == [True, False, False]
+    assert [nonces.spend(nonce, ADDRESS) for nonce in (issued[-1], issued[-1], issued[0])] == [True, False, False]
 
 
 def test_a_remembered_cookie_ends_after_a_month() -> None:

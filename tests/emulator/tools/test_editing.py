@@ -18,9 +18,9 @@ from PIL import Image
 from sogni.emulator import LocalSupernet
 from sogni.emulator.catalogue.models import Catalogue
 from sogni.emulator.media.codecs import probe, write_audio, write_video
-from sogni.emulator.tools.media_library import ToolError
-from sogni.emulator.tools.sizes import (
+from sogni.emulator.tools.media_library import (
     Size,
+    ToolError,
     frame_count,
     image_model,
     image_size,
