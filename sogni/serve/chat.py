@@ -79,8 +79,8 @@ async def chat_completions(call: Call) -> Response:
         if streamed:
             return _Events(call, *await _begun(call, request), model, charge, usage)
         result = await call.client.chat.completions.create(**request, timeout=TIMEOUT)
-    except ValidationError:
-        await charge.forget()
+    except SogniError as error:
+        await charge.failed(error)
         raise
     await charge.settle_chat(result.cost)
     call.note(tokens=result.usage.completion_tokens, cost=charge.cost, paid_in=charge.token)

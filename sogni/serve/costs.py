@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
-from sogni.errors import CostLimitError, SogniError
+from sogni.errors import (
+    AuthenticationError,
+    ConflictError,
+    CostLimitError,
+    InsufficientBalanceError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    SogniError,
+    ValidationError,
+)
 from sogni.local.spending import DaySpending, Reservation
 from sogni.serve.errors import SERVER, RequestError
 
@@ -56,9 +66,9 @@ class Charge:
         """Do so for a project."""
         await self.settle(project.cost, project.token_type)
 
-    async def forget(self) -> None:
-        """Count nothing, because nothing has been sent."""
-        if self._reservation is not None:
+    async def failed(self, error: BaseException) -> None:
+        """Count nothing after an error of which is known that nothing was charged."""
+        if self._reservation is not None and _was_free(error):
             await self.settle(Decimal(), self._reservation.token)
             self.cost = self.token = None
 
@@ -118,6 +128,18 @@ class Costs:
                 code="spending_unavailable",
                 retry=False,
             ) from None
+
+
+_FREE = (
+    ValidationError, TypeError, InsufficientBalanceError, AuthenticationError, PermissionDeniedError, NotFoundError,
+    ConflictError, RateLimitError,
+)  # fmt: skip
+_FREE_TYPES = frozenset({"invalid_request", "model_unavailable", "subscription_unavailable"})
+"""Errors with which the service refuses to begin."""
+
+
+def _was_free(error: BaseException) -> bool:
+    return isinstance(error, _FREE) or getattr(error, "error_type", None) in _FREE_TYPES
 
 
 async def _estimated(estimate: Awaitable[Any]) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import UploadFile
 
-from sogni.errors import SogniError, ValidationError
+from sogni.errors import SogniError
 from sogni.serve.costs import Charge
 from sogni.serve.errors import SERVER, RequestError, invalid
 from sogni.serve.fields import Fields, shown
@@ -76,15 +76,14 @@ async def _file(where: str, value: Any) -> bytes:
 async def create(call: Call, params: Mapping[str, Any]) -> tuple[Project, Charge]:
     """Create a project within the limits on costs, and note it."""
     call.note(model=params["model_id"])
-    charge = None
     try:
         charge = await call.costs.reserve_project(params)
-        project = await call.client.projects.create(**params)
-    except (ValidationError, TypeError) as error:
-        if charge is not None:
-            await charge.forget()
-        if isinstance(error, ValidationError):
+        try:
+            project = await call.client.projects.create(**params)
+        except (SogniError, TypeError) as error:
+            await charge.failed(error)
             raise
+    except TypeError as error:
         raise invalid("sogni", f"sogni does not fit: {error}.") from None
     call.note(project=project.id)
     return project, charge

@@ -51,6 +51,8 @@ class _Server(uvicorn.Server):
             server_header=False,
             lifespan="off",
             ws="none",
+            # Longer than clients keep their connections, which would otherwise meet one that is just being closed.
+            timeout_keep_alive=75,
             # Connections that are open without a request count, too.
             limit_concurrency=4 * service.max_requests + 64,
             timeout_graceful_shutdown=int(grace) + _LAST_SECONDS,
