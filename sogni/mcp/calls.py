@@ -53,7 +53,7 @@ class InputNeededError(Exception):
 
     def __init__(self, requests: Mapping[str, InputRequest]) -> None:
         super().__init__(f"the host must answer: {', '.join(requests)}")
-        self.requests = dict(requests)
+        self.requests: dict[str, InputRequest] = dict(requests)
 
 
 class Call:
@@ -69,7 +69,7 @@ class Call:
         self._answers = answers or {}
         self._asked: dict[str, InputRequest] = {}
         self._progress = -1.0
-        self.files = ExitStack()
+        self.files: ExitStack = ExitStack()
         """The files that the call has opened, which are closed at its end."""
 
     async def progress(self, percent: float, message: str) -> None:

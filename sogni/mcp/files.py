@@ -32,7 +32,7 @@ class Roots:
     """
 
     def __init__(self, folders: Iterable[Path]) -> None:
-        self.folders = list(dict.fromkeys(Path(os.path.realpath(it)) for it in folders if it.is_dir()))
+        self.folders: list[Path] = list(dict.fromkeys(Path(os.path.realpath(it)) for it in folders if it.is_dir()))
 
     def open(self, given: str, field: str) -> BinaryIO:
         """Open a file for reading.

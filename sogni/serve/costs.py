@@ -27,7 +27,7 @@ from sogni.serve.errors import SERVER, RequestError
 if TYPE_CHECKING:
     from sogni_async import ChatCost, CostEstimation, LLMCostEstimation, Project, SogniClient
 
-logger = logging.getLogger("sogni.serve")
+logger: logging.Logger = logging.getLogger("sogni.serve")
 
 
 @define

@@ -60,14 +60,14 @@ class RequestError(Exception):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
-        self.message = message
+        self.message: str = message
         self.status = status
         self.type = type
         self.param = param
         self.code = code
         self.retry = retry
         self.retry_after = retry_after
-        self.headers = dict(headers or {})
+        self.headers: dict[str, str] = dict(headers or {})
 
     def document(self) -> dict[str, Any]:
         """Return the body of the response."""

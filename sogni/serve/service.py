@@ -40,7 +40,7 @@ from sogni.serve.videos import Videos, create_video, delete_video, get_video, ge
 if TYPE_CHECKING:
     from sogni_async import SogniClient
 
-logger = logging.getLogger("sogni.serve")
+logger: logging.Logger = logging.getLogger("sogni.serve")
 
 MAX_REQUESTS = 256
 MAX_BODY = 50 * 1024 * 1024
@@ -88,19 +88,19 @@ class Service:
         max_body: int = MAX_BODY,
         videos: Videos | None = None,
     ) -> None:
-        self.client = client
-        self.costs = costs or Costs(client)
-        self.models = Models(client, dict(aliases or {}))
-        self.voices = dict(voices or {})
-        self.videos = videos or Videos(client)
-        self.max_requests = max_requests
-        self.max_body = max_body
+        self.client: SogniClient = client
+        self.costs: Costs = costs or Costs(client)
+        self.models: Models = Models(client, dict(aliases or {}))
+        self.voices: dict[str, str] = dict(voices or {})
+        self.videos: Videos = videos or Videos(client)
+        self.max_requests: int = max_requests
+        self.max_body: int = max_body
         self._key = key.encode()
         self._loopback = loopback
         self._hosts = {host.lower() for host in hosts}
         self._origins = {origin.lower().rstrip("/") for origin in origins}
         self._running: dict[asyncio.Task[Any], Call] = {}
-        self.stopping = False
+        self.stopping: bool = False
         self._routes = _routes(
             ("GET", "/health", health),
             ("GET", "/v1/models", list_models),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sogni.serve.requests import Send
     from sogni_async import Job, Project, SogniClient
 
-logger = logging.getLogger("sogni.serve")
+logger: logging.Logger = logging.getLogger("sogni.serve")
 
 MODEL = "wan_v2.2-14b-fp8_t2v_lightx2v"
 IMAGE_MODEL = "wan_v2.2-14b-fp8_i2v_lightx2v"

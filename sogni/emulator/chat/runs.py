@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import define, evolve, field
 
@@ -137,7 +137,7 @@ _SESSION_FIELDS = ("id", "messages", "results", "usage", "output_tokens")
 class ChatRun(DurableRun):
     """One run."""
 
-    transient = DurableRun.transient | {"session", "approval"}
+    transient: ClassVar[frozenset[str]] = DurableRun.transient | {"session", "approval"}
 
     session: Session
     completed: float | None = None
@@ -176,7 +176,8 @@ class ChatRun(DurableRun):
         return given if isinstance(given, Mapping) else {}
 
     def move(self, status: RunStatus) -> None:
-        self.status, self.updated = status, self.log.clock()
+        self.status: RunStatus = status
+        self.updated: float = self.log.clock()
         if self.ended:
             self.completed = self.updated
 
