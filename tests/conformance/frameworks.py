@@ -63,9 +63,7 @@ def main() -> int:
     settings = ["-c", HERE / "pytest.ini", "--rootdir", ROOT, "--confcutdir", HERE, "-q"]
     files = [
         HERE / "langchain_standard.py",
-        ROOT / "tests" / "contrib" / "test_langchain.py",
         ROOT / "tests" / "contrib" / "test_llm.py",
-        f"{ROOT / 'tests' / 'docs' / 'test_examples.py'}::test_examples_run[docs/how-to/use-langchain.md]",
         f"{ROOT / 'tests' / 'docs' / 'test_examples.py'}::test_examples_run[docs/how-to/use-llm.md]",
     ]
     hidden = ("SOGNI_", "LC_", "LANGCHAIN_", "LANGSMITH_", "LLM_")

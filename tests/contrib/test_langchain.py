@@ -1,4 +1,4 @@
-"""`ChatSogni`: what LangChain's standard tests do not ask. Those run in `tests/conformance/frameworks.py`."""
+"""`ChatSogni`: what LangChain's standard tests do not ask. Those are run by `tests/conformance/frameworks.py`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import copy
 import doctest
 import inspect
 import pickle
+import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from tests.docs.test_documented import missing
 
 pytest.importorskip("langchain_core", reason="langchain-core is not installed: pip install 'sogni[langchain]'")
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from pydantic import BaseModel, ValidationError
 
@@ -219,3 +222,10 @@ def test_public_members_are_described_and_their_examples_run(monkeypatch: pytest
         assert doctest.DocTestRunner().run(test).failed == 0
         run += bool(test.examples)
     assert run == 5
+
+
+def test_the_reference_lists_every_argument() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "langchain.md").read_text(encoding="utf-8")
+    table = page.partition("## Arguments")[2].partition("Every model")[0]
+    listed = [name for row in table.splitlines()[4:] for name in re.findall(r"`(\w+)`", row.partition(" | ")[0])]
+    assert listed == [name for name in ChatSogni.model_fields if name not in BaseChatModel.model_fields]
