@@ -12,7 +12,6 @@ from sogni.serve.errors import RequestError, invalid, unsupported
 
 T = TypeVar("T")
 
-_LARGEST = 2**53
 NOT_JSON = (
     "We could not parse the JSON body of your request. The body must be a JSON object, in UTF-8, "
     "sent with the content type application/json."
@@ -114,8 +113,6 @@ class Fields:
         value = self.take(name)
         if isinstance(value, bool):
             raise invalid(name, f"{name} must be a number, got {shown(value)}.")
-        if isinstance(value, int) and abs(value) > _LARGEST:
-            raise invalid(name, f"{name} must be a number that JSON can represent exactly.")
         if self._form and isinstance(value, str):
             try:
                 return parse(value)
