@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import re
@@ -132,6 +131,8 @@ def serve(connection: ConnectionOptions, token_type: Any, **options: Any) -> Non
         raise ImportError(
             f"'sogni serve' needs {error.name}, which is not installed: pip install 'sogni[serve]'", name=error.name
         ) from None
+    import asyncio
+
     asyncio.run(_serve(connection, token_type, _key(os.environ), **options))
 
 

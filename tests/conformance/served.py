@@ -136,9 +136,20 @@ def install() -> Path:
     if not (home / "installed").exists():
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
-        pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--timeout=20", *CLIENTS]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            python,
+            "install",
+            "-q",
+            "--no-compile",
+            "--timeout=20",
+            *CLIENTS,
+        ]
         for command in ([sys.executable, "-m", "venv", "--without-pip", home], pip):
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=420)
         (home / "installed").touch()
     return python
 

@@ -257,7 +257,7 @@ async def test_silent_service_is_waited_for_no_longer(
     supernet.chat.reply("word " * 200)
     reply = await call.chat(stream=True)
     assert (reply.status, b'"code": "timeout"' in reply.parts[-2]) == (200, True)
-    monkeypatch.setattr(chat, "TIMEOUT", 0.1)
+    monkeypatch.setattr(chat, "TIMEOUT", 0.5)
     for streamed in (True, False):
         supernet.faults.lose_request(drop=False)
         assert (await call.chat(stream=streamed)).refusal == (504, "timeout", None)
