@@ -8,6 +8,7 @@ import re
 import secrets
 import signal
 import socket
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
@@ -19,7 +20,7 @@ import click
 
 from sogni.cli.connection_options import ConnectionOptions, connection_options
 from sogni.cli.emulator import PORT
-from sogni.cli.exit_codes import DONE, TERMINATED, Command
+from sogni.cli.exit_codes import DONE, TERMINATED, Command, print_note
 from sogni.cli.output import print_json, write
 from sogni.cli.profiles import setting
 from sogni.redaction import secret
@@ -76,7 +77,7 @@ def _roots(context: click.Context, parameter: click.Parameter, value: tuple[str,
     callback=_roots,
     metavar="FOLDER",
     help="Allow files in this folder to be read, and save results to the first one. Repeatable. Default: only the "
-    "folders that the host declares, and nothing is saved unless a call says where.",
+    "folders that the host declares, without --http, and nothing is saved unless a call says where.",
 )
 @click.option(
     "--max-cost",
@@ -168,11 +169,14 @@ def mcp(
         max_cost=max_cost,
         ask_above=None if yes else ask_above,
         roots=roots,
+        host_roots=not http,
         wait=wait,
         max_calls=max_calls,
     )
     key = key_of(os.environ)
     if not http:
+        if sys.stdin.isatty():
+            print_note("waiting for a host on standard input; hosts start this command themselves (Ctrl-C ends it)")
         asyncio.run(_serve_stdio(connection, options))
         return
     with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:

@@ -84,8 +84,7 @@ class Roots:
         path = _path_of(given, field)
         if not self.folders:
             raise ValidationError(
-                f"{field}: files cannot be used, because no folder is allowed: start the server with --root FOLDER, or "
-                "declare roots in the host",
+                f"{field}: files cannot be used, because no folder is allowed: start the server with --root FOLDER",
                 field=field,
                 value=given,
             )

@@ -18,6 +18,8 @@ CLOSE_SECONDS = 3
 """Time limit for the streams that are open when the server stops."""
 BODY_BYTES = 32 * 1024 * 1024
 """Largest request: a file in a data: URI."""
+MAX_REQUESTS = 256
+"""Requests that are held at the same time; further ones are refused with 503."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -93,6 +95,7 @@ async def serve(app: ASGIApp, listener: socket.socket) -> None:
         server_header=False,
         lifespan="on",
         ws="none",
+        limit_concurrency=MAX_REQUESTS,
         timeout_graceful_shutdown=CLOSE_SECONDS,
     )
     await uvicorn.Server(config).serve([listener])

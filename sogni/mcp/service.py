@@ -44,7 +44,8 @@ class ServerOptions:
         token_type: Token that pays.
         max_cost: Most that a call may cost, in that token. None for no limit.
         ask_above: Cost above which the user is asked, if the host can ask. None never asks.
-        roots: Folders that may be read from; results are saved to the first one. The host may declare more.
+        roots: Folders that may be read from; results are saved to the first one.
+        host_roots: Whether the host may allow more folders. Not if it may run on another computer.
         wait: Seconds after which a call returns although its project is still running.
         max_calls: Calls that run at the same time.
     """
@@ -54,6 +55,7 @@ class ServerOptions:
     max_cost: Decimal | None = None
     ask_above: Decimal | None = Decimal(5)
     roots: tuple[Path, ...] = ()
+    host_roots: bool = True
     wait: float = 50.0
     max_calls: int = 16
 
@@ -97,7 +99,7 @@ class Service:
 
     async def roots(self, call: Call) -> Roots:
         """Return the folders that a call may use."""
-        return Roots([*self.options.roots, *await call.folders()])
+        return Roots([*self.options.roots, *(await call.folders() if self.options.host_roots else ())])
 
     async def media(self, call: Call, given: str, argument: str) -> Any:
         """Return a file that a call names, as an input of a project.

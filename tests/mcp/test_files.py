@@ -118,6 +118,8 @@ async def test_the_folders_of_the_host_are_allowed(supernet: LocalSupernet, tmp_
     edit = {"prompt": "at night", "images": [str(tmp_path / "picture.png")], "width": 256, "height": 256}
     async with open_host(supernet, mode, declared=[tmp_path]) as host:
         assert (await host.made("edit_image", **edit))["status"] == "completed"
+    async with open_host(supernet, mode, declared=[tmp_path], host_roots=False) as host:
+        assert "no folder is allowed" in await host.refused("edit_image", **edit)
     async with open_host(supernet, mode, declared=[tmp_path / "missing"]) as host:
         assert "no folder is allowed" in await host.refused("edit_image", **edit)
     async with open_host(supernet, mode) as host:

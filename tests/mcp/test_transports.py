@@ -17,16 +17,29 @@ import httpx2
 import pytest
 from mcp import Client, StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
+from mcp_types import ElicitResult
 
 from sogni.cli.mcp import KEY_VARIABLE
 from sogni.emulator import LocalSupernet
+from sogni.mcp.tools import MAKERS
 from tests.mcp.hosts import MODES, SMALL
-from tests.mcp.test_tools import picture_file
+from tests.mcp.test_tools import picture_file, until
 
 pytestmark = pytest.mark.integration
 
 KEY = "a key that is long enough".replace(" ", "-")
-COMMAND = ["-m", "sogni", "mcp"]
+COMMAND = ["-m", "sogni", "mcp", "--ask-above", "0"]
+MAKING = len(MAKERS)
+
+
+def approver(asked: list[str]) -> Any:
+    """Return what approves everything that the user is asked for."""
+
+    async def approve(context: Any, params: Any) -> ElicitResult:
+        asked.append(params.message)
+        return ElicitResult(action="accept", content={"approve": True})
+
+    return approve
 
 
 async def call_every_tool(client: Client, folder: Path) -> None:
@@ -39,6 +52,8 @@ async def call_every_tool(client: Client, folder: Path) -> None:
 
         async def note(progress: float, total: float | None, message: str | None) -> None:
             assert (total, bool(message)) == (100, True)
+            if progress == 0:
+                reported.clear()  # the call was repeated with an answer of the user
             reported.append(progress)
 
         answer = await client.call_tool(name, arguments, progress_callback=note)
@@ -67,6 +82,20 @@ async def call_every_tool(client: Client, folder: Path) -> None:
         assert (reported[0], reported[-1]) == (0, 100)
 
 
+async def cancel_a_call(client: Client, supernet: LocalSupernet) -> None:
+    """Cancel a call, and expect that its project is canceled."""
+    before = len(supernet.projects)
+    supernet.pause_workers()
+    try:
+        call = asyncio.ensure_future(client.call_tool("generate_image", SMALL))
+        await until(lambda: len(supernet.projects) > before)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        await until(lambda: supernet.projects[-1]["status"] == "canceled")
+    finally:
+        supernet.resume_workers()
+
+
 @pytest.fixture
 def environment(supernet: LocalSupernet) -> dict[str, str]:
     """The environment of a server that uses the emulator of this file."""
@@ -83,8 +112,11 @@ async def test_every_tool_over_standard_input_and_output(environment: dict[str, 
         command=sys.executable, args=[*COMMAND, "--root", str(tmp_path)], env=environment, cwd=tmp_path
     )
     # What hosts speak today; the other protocol is tried over HTTP.
-    async with asyncio.timeout(90), Client(stdio_client(server), mode="legacy") as client:
-        await call_every_tool(client, tmp_path)
+    asked: list[str] = []
+    client = Client(stdio_client(server), mode="legacy", elicitation_callback=approver(asked))
+    async with asyncio.timeout(90), client as opened:
+        await call_every_tool(opened, tmp_path)
+    assert len(asked) == MAKING
 
 
 @asynccontextmanager
@@ -104,15 +136,21 @@ async def serving(environment: dict[str, str], *arguments: str) -> AsyncIterator
             assert await process.wait() == 0
 
 
-async def test_every_tool_over_http(environment: dict[str, str], tmp_path: Path) -> None:
+async def test_every_tool_over_http(environment: dict[str, str], supernet: LocalSupernet, tmp_path: Path) -> None:
     async with serving({**environment, KEY_VARIABLE: KEY}, "--root", str(tmp_path)) as (_, url, new):
         assert new is None
         for mode in MODES:
             async with (
                 httpx2.AsyncClient(headers={"Authorization": f"Bearer {KEY}"}) as http,
-                Client(streamable_http_client(url, http_client=http), mode=mode) as client,
+                Client(
+                    streamable_http_client(url, http_client=http),
+                    mode=mode,
+                    elicitation_callback=approver(asked := []),
+                ) as client,
             ):
                 await call_every_tool(client, tmp_path)
+                assert len(asked) == MAKING
+                await cancel_a_call(client, supernet)
 
 
 async def test_requests_without_key_or_from_elsewhere_are_refused(environment: dict[str, str]) -> None:
@@ -137,16 +175,36 @@ async def test_requests_without_key_or_from_elsewhere_are_refused(environment: d
             assert (answer.status_code, "Traceback" in answer.text) == (status, False)
 
 
-async def test_only_protocol_is_printed_and_signals_end_the_server(environment: dict[str, str]) -> None:
-    for number, code in ((signal.SIGINT, 0), (signal.SIGTERM, 143)):
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, *COMMAND, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(b'no JSON\n{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n')
-        async with asyncio.timeout(60):
-            assert json.loads(await process.stdout.readline()) == {"jsonrpc": "2.0", "id": 1, "result": {}}
-            process.send_signal(number)
-            printed, errors = await process.communicate()
-        assert (process.returncode, printed, b"Traceback" in errors) == (code, b"", False)
+async def test_only_protocol_is_printed_and_the_end_cancels_projects(
+    environment: dict[str, str], supernet: LocalSupernet
+) -> None:
+    client = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    messages = (
+        {"id": 1, "method": "initialize", "params": client},
+        {"method": "notifications/initialized"},
+        {"id": 2, "method": "tools/call", "params": {"name": "generate_image", "arguments": SMALL}},
+    )
+    supernet.pause_workers()
+    try:
+        for number, code in ((None, 0), (signal.SIGINT, 0), (signal.SIGTERM, 143)):
+            before = len(supernet.projects)
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, *COMMAND, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment
+            )
+            assert process.stdin is not None
+            process.stdin.write(b"no JSON\n")
+            for message in messages:
+                process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+            await until(lambda before=before: len(supernet.projects) > before)  # type: ignore[misc]
+            # A signal must end a server whose host does not close its side.
+            if number is None:
+                process.stdin.close()
+            else:
+                process.send_signal(number)
+            async with asyncio.timeout(60):
+                printed, errors = await process.communicate()
+            assert (process.returncode, b"Traceback" in errors) == (code, False)
+            assert {json.loads(line)["jsonrpc"] for line in printed.splitlines()} == {"2.0"}
+            assert supernet.projects[-1]["status"] == "canceled"
+    finally:
+        supernet.resume_workers()
