@@ -177,6 +177,8 @@ async def _serve(
                 videos=Videos(client, None if connection.local or port == 0 else _videos_file(port)),
             )
             _log_requests()
+            if not is_loopback(listener):
+                print_note("other computers can reach the server; what they send is not encrypted")
             address = listener.getsockname()
             _print_endpoint(address[0], address[1], *key, as_json=connection.as_json)
             await serve(service, listener)

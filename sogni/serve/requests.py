@@ -29,6 +29,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 BODY_SECONDS = 60.0
 """How long a client may take to send the body of a request."""
+HELD_BODIES = 8
+"""How many bodies of the largest size the server keeps in memory; of smaller ones accordingly more."""
 MAX_FILES = 17
 """Files in a form: 16 images and a mask."""
 MAX_FIELDS = 100
@@ -66,6 +68,7 @@ class Call:
         self.shutting_down: bool = False
         """Whether the request ends early because the server does."""
         self._forms: list[Any] = []
+        self._held = 0
         self._watch: asyncio.Task[None] | None = None
         self._unread = scope["method"] not in ("GET", "HEAD", "DELETE")
 
@@ -137,6 +140,7 @@ class Call:
                     size += len(part)
                     if size > limit:
                         raise self._too_large()
+                    self._hold(len(part))
                     yield part
         except TimeoutError:
             self._unread = False  # no use waiting for the rest
@@ -146,6 +150,19 @@ class Call:
                 code="request_timeout",
             ) from None
         self.watch()
+
+    def _hold(self, size: int) -> None:
+        """Count bytes of bodies, which all requests together must not have too many of."""
+        self._held += size
+        self.service.held += size
+        if self.service.held > HELD_BODIES * self.service.max_body:
+            raise RequestError(
+                "This server has too many large requests at the same time.",
+                status=429,
+                type="rate_limit_error",
+                code="rate_limit_exceeded",
+                retry_after=1,
+            )
 
     def watch(self) -> None:
         """End the request as soon as the client has gone. Only once the body has been read."""
@@ -185,6 +202,8 @@ class Call:
 
     async def close(self) -> None:
         """Release what the request has needed: the watch over its client, and the files of forms."""
+        self.service.held -= self._held
+        self._held = 0
         if self._watch is not None:
             self._watch.cancel()
         for form in self._forms:

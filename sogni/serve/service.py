@@ -101,6 +101,8 @@ class Service:
         self._origins = {origin.lower().rstrip("/") for origin in origins}
         self._running: dict[asyncio.Task[Any], Call] = {}
         self.stopping: bool = False
+        self.held: int = 0
+        """Bytes of the bodies of running requests."""
         self._routes = _routes(
             ("GET", "/health", health),
             ("GET", "/v1/models", list_models),

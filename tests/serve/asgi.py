@@ -53,6 +53,8 @@ class Exchange:
     def __init__(self, service: Service, method: str, path: str, parts: list[bytes], headers: dict[str, str]) -> None:
         self.reply = Reply()
         self.received = asyncio.Event()
+        self.stalled = False
+        """Whether the body never ends."""
         self._parts = parts
         self._gone = asyncio.Event()
         path, _, query = path.partition("?")
@@ -72,7 +74,7 @@ class Exchange:
     async def _receive(self) -> dict[str, Any]:
         if self._parts:
             part = self._parts.pop(0)
-            return {"type": "http.request", "body": part, "more_body": bool(self._parts)}
+            return {"type": "http.request", "body": part, "more_body": bool(self._parts) or self.stalled}
         await self._gone.wait()
         return {"type": "http.disconnect"}
 

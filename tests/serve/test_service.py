@@ -63,8 +63,8 @@ async def test_large_bodies_are_refused_and_read_to_their_end(call: Caller) -> N
 
 async def test_body_that_does_not_arrive(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "BODY_SECONDS", 0.05)
-    exchange = call.begin("POST", CHAT, [b"{", b"never"])
-    exchange._parts[:] = []
+    exchange = call.begin("POST", CHAT, [b"{"])
+    exchange.stalled = True
     await exchange.task
     assert exchange.reply.refusal[:2] == (408, "request_timeout")
 
@@ -82,6 +82,22 @@ async def test_number_of_requests_is_bounded(call: Caller, supernet: LocalSupern
     exchange.leave()
     await exchange.task
     assert (await call("GET", "/v1/models")).status == 200
+
+
+async def test_bodies_are_bounded_together(call: Caller) -> None:
+    call.service.max_body = 1000
+    waiting = [call.begin("POST", CHAT, [b" " * 900, b" " * 90]) for _ in range(8)]
+    for exchange in waiting:
+        exchange.stalled = True
+    while call.service.held < 7000:
+        await asyncio.sleep(0)
+    reply = await call("POST", CHAT, b" " * 990)
+    assert (reply.refusal, reply.headers["retry-after"]) == ((429, "rate_limit_exceeded", None), "1")
+    for exchange in waiting:
+        exchange.leave()
+        await exchange.task
+    assert call.service.held == 0
+    assert (await call.chat()).status == 200
 
 
 async def test_mistakes_of_the_server_are_logged_and_not_shown(
