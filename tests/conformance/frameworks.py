@@ -45,7 +45,7 @@ def environment() -> Path:
             shutil.rmtree(former, ignore_errors=True)
         home.parent.mkdir(parents=True, exist_ok=True)
         run([sys.executable, "-m", "venv", "--without-pip", home])
-        run([*pip, f"{ROOT}[{EXTRAS}]", *REQUIREMENTS])
+        run([*pip, "--editable", f"{ROOT}[{EXTRAS}]", *REQUIREMENTS])
         (home / "installed").touch()
     # The repository may be another one than at the last time.
     run([*pip, "--no-deps", "--no-build-isolation", "--no-index", "--editable", ROOT])
