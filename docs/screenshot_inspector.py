@@ -1,4 +1,4 @@
-"""Make `images/inspector-*.webp`: pictures of the inspector, light and dark, wide and narrow."""
+"""Make `images/inspector-*.webp`: pictures of the inspector, light and dark."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pictures import SCHEMES, Browser, look, save, shot
 
 from sogni.emulator import LocalSupernet
 
-SIZES = {"wide": (1280, 1000), "narrow": (420, 1000)}
+WIDTH, HEIGHT = 1280, 1000
 SEEK = """Promise.all([...document.querySelectorAll('video')].map((video) => new Promise((done) => {
   video.controls = false;
   video.preload = 'auto';
@@ -53,15 +53,14 @@ def main() -> None:
             supernet.clock.advance(0.2)
             time.sleep(0.05)
         with Browser() as browser:
-            for size, (width, height) in SIZES.items():
-                for scheme in SCHEMES:
-                    look(browser, width, height, scheme)
-                    browser.open(supernet.inspector_url)
-                    browser.wait("document.getElementById('live').textContent === 'live'")
-                    browser.wait("[...document.images].every((it) => it.loading === 'lazy' || it.complete)")
-                    # The frame in the middle of each video, without the controls, which cover it while it stands.
-                    browser.run(SEEK)
-                    save(shot(browser), f"inspector-{size}-{scheme}")
+            for scheme in SCHEMES:
+                look(browser, WIDTH, HEIGHT, scheme)
+                browser.open(supernet.inspector_url)
+                browser.wait("document.getElementById('live').textContent === 'live'")
+                browser.wait("[...document.images].every((it) => it.loading === 'lazy' || it.complete)")
+                # The frame in the middle of each video, without the controls, which cover it while it stands.
+                browser.run(SEEK)
+                save(shot(browser), f"inspector-wide-{scheme}")
 
 
 main()

@@ -53,6 +53,17 @@ def test_pictures_are_small() -> None:
     assert [path.name for path in (DOCS / "images").iterdir() if path.stat().st_size > 99_000] == []
 
 
+def test_links_of_the_files_beside_the_documentation_lead_somewhere() -> None:
+    found = [
+        (page.name, link)
+        for page in ROOT.glob("*.md")
+        for link in re.findall(r"\]\(([^)#\s]+)", FENCE.sub("", page.read_text(encoding="utf-8")))
+        if "://" not in link and not link.startswith("mailto:")
+    ]
+    assert len(found) > 10
+    assert [(page, link) for page, link in found if not (ROOT / link).exists()] == []
+
+
 def test_the_version_switcher_lists_this_version() -> None:
     versions = json.loads((DOCS / "_static/versions.json").read_text())
     assert [it["name"] for it in versions if it["version"] == VERSION] == [VERSION]
