@@ -40,6 +40,7 @@ from sogni import ChatCompletionResult, ChatError, TokenUsage, is_retryable_chat
 from sogni.contrib._reasoning import ReasoningFilter
 from sogni.core.chat.requests import DEFAULT_MODEL
 from sogni.core.checks import invalid_value
+from sogni.redaction import secret
 
 __all__ = ["ChatSogni"]
 
@@ -202,10 +203,11 @@ class ChatSogni(BaseChatModel):
         return self._clients.asyncio(self._client_options(), self.local)
 
     def _client_options(self) -> dict[str, Any]:
+        options = dict(self.client_options)
         # The key of an emulator is its own.
-        if self.api_key is None or self.local:
-            return dict(self.client_options)
-        return {"api_key": self.api_key.get_secret_value(), **self.client_options}
+        if self.api_key is not None and not self.local:
+            options.setdefault("api_key", self.api_key.get_secret_value())
+        return {name: secret(value) if name in ("api_key", "proxy") else value for name, value in options.items()}
 
     # -- answers -----------------------------------------------------------------
 
@@ -461,7 +463,7 @@ class _Clients:
             self._supernet.start()
         net = self._supernet
         endpoints = {"rest_endpoint": net.rest_endpoint, "socket_endpoint": net.socket_endpoint}
-        return {"api_key": net.api_key, **endpoints, **options}
+        return {"api_key": secret(net.api_key), **endpoints, **options}
 
     def close(self) -> None:
         with self._lock:

@@ -20,6 +20,8 @@ import llm
 from llm.parts import AttachmentPart, StreamEvent, TextPart, ToolCallPart, ToolResultPart
 from pydantic import Field
 
+from sogni.redaction import secret
+
 if TYPE_CHECKING:
     from sogni import ChatCompletionChunk, ChatCompletionResult
 
@@ -68,7 +70,8 @@ def register_commands(cli: Any) -> None:
         """Ask the service for its language models, and list them."""
         import sogni
 
-        given = llm.get_key(explicit_key=key, key_alias="sogni", env_var="SOGNI_API_KEY")
+        key = secret(key)
+        given = secret(llm.get_key(explicit_key=key, key_alias="sogni", env_var="SOGNI_API_KEY"))
         try:
             with sogni.SogniClient(api_key=given) as client:
                 names = sorted(client.chat.wait_for_models())
@@ -179,6 +182,7 @@ class _Sogni(_Shared, llm.KeyModel):
     def execute(self, prompt: Any, stream: bool, response: Any, conversation: Any, key: str | None) -> Iterator[Any]:
         import sogni
 
+        key = secret(key)
         with sogni.SogniClient(api_key=key) as client:
             events = _Events(response)
             request = self._request(prompt)
@@ -200,6 +204,7 @@ class _AsyncSogni(_Shared, llm.AsyncKeyModel):
     ) -> AsyncIterator[Any]:
         import sogni_async
 
+        key = secret(key)
         async with sogni_async.SogniClient(api_key=key) as client:
             events = _Events(response)
             request = self._request(prompt)

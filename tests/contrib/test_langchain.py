@@ -9,6 +9,7 @@ import inspect
 import pickle
 import re
 import threading
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,17 @@ def whole(chunks: Any) -> AIMessageChunk:
     for chunk in rest:
         first += chunk
     return first
+
+
+def shown(error: BaseException | None) -> str:
+    """What an error tracker collects: the local variables of our frames, and the message."""
+    parts = []
+    while error is not None:
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        ours = [frame.f_locals for frame in frames if "sogni" in frame.f_globals["__name__"].split(".")]
+        parts += [str(error), *(repr(value) for found in ours for value in found.values())]
+        error = error.__cause__ or error.__context__
+    return " ".join(parts)
 
 
 def test_an_answer_has_usage_and_what_it_cost(model: ChatSogni) -> None:
@@ -229,3 +241,14 @@ def test_the_reference_lists_every_argument() -> None:
     table = page.partition("## Arguments")[2].partition("Every model")[0]
     listed = [name for row in table.splitlines()[4:] for name in re.findall(r"`(\w+)`", row.partition(" | ")[0])]
     assert listed == [name for name in ChatSogni.model_fields if name not in BaseChatModel.model_fields]
+
+
+def test_no_key_is_in_an_error(supernet: LocalSupernet) -> None:
+    key = supernet.api_key
+    endpoints = {"rest_endpoint": supernet.rest_endpoint, "socket_endpoint": supernet.socket_endpoint}
+    for options in ({"network": "fats"}, {**endpoints, "api_key": f"{key}-wrong"}):
+        with ChatSogni(api_key=key, client_options=options) as model:
+            for call in (model.invoke, lambda text, model=model: asyncio.run(model.ainvoke(text))):
+                with pytest.raises(sogni.SogniError) as caught:
+                    call("Hello")
+                assert key not in shown(caught.value)

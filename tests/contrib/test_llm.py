@@ -9,12 +9,14 @@ import json
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import sogni
 from sogni.core.chat.requests import DEFAULT_MODEL
 from sogni.emulator import Answer, Call, LocalSupernet
 from tests.docs.test_documented import missing
@@ -208,3 +210,20 @@ def test_hooks_are_described_and_their_examples_run(supernet: LocalSupernet) -> 
         assert missing(function) == []
         test = doctest.DocTestParser().get_doctest(function.__doc__, {}, name, None, 0)
         assert doctest.DocTestRunner().run(test).failed == 0
+
+
+def test_no_key_is_in_the_frames_of_an_error(supernet: LocalSupernet) -> None:
+    for call in (
+        lambda: llm.get_model("sogni").prompt("Hello", key="a-wrong-key").text(),
+        lambda: asyncio.run(_text(llm.get_async_model("sogni").prompt("Hello", key="a-wrong-key"))),
+    ):
+        with pytest.raises(sogni.SogniError) as caught:
+            call()
+        frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+        ours = [frame.f_locals for frame in frames if frame.f_globals["__name__"].startswith("sogni")]
+        assert len(ours) > 1
+        assert "a-wrong-key" not in str([{**found} for found in ours])
+
+
+async def _text(response: Any) -> str:
+    return await response.text()
