@@ -35,6 +35,7 @@ _TYPES: Mapping[str, str] = {
     "mp3": "audio/mpeg",
     "flac": "audio/flac",
     "wav": "audio/wav",
+    "glb": "model/gltf-binary",
 }
 _USUAL = {"image": "png", "video": "mp4", "audio": "mp3"}
 
@@ -111,7 +112,7 @@ async def project_result(service: Service, project: Project, folder: Path | None
                     path = await job.save(folder / f"{name}-{index}")
                 except (SogniError, OSError) as error:
                     problem = f"not saved: {_reason(error)}"
-            row |= {"uri": RESULT_URI.format(project.id, index), "mime_type": mime_type(project)}
+            row |= {"uri": RESULT_URI.format(project.id, index), "mime_type": mime_type(project, path)}
             row |= {"path": None if path is None else str(path), "url": None if path is not None else job.result_url}
             row["error"] = problem
             if project.type == "image" and images < SHOWN_IMAGES:
@@ -177,9 +178,10 @@ def _summary(
     return lines
 
 
-def mime_type(project: Project) -> str:
-    """Return the MIME type of the results of a project."""
-    return _TYPES.get(project.params.output_format or "", _TYPES[_USUAL[project.type]])
+def mime_type(project: Project, path: Path | None = None) -> str:
+    """Return the MIME type of a result: by the suffix of its file, else by what the project was asked for."""
+    suffix = path.suffix.removeprefix(".") if path is not None else project.params.output_format
+    return _TYPES.get(suffix or "", _TYPES[_USUAL[project.type]])
 
 
 def _reason(error: Exception) -> str:

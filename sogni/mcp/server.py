@@ -175,8 +175,7 @@ def _message(error: SogniError, tool: Tool | None = None) -> str:
     field = getattr(error, "field", None)
     maker = MAKERS.get(tool.name) if tool is not None else None
     if maker is not None and field and text.startswith(field):
-        names = {name: argument for argument, name in maker.renamed.items()}
-        text = names.get(field, field) + text.removeprefix(field)
+        text = maker.argument(field) + text.removeprefix(field)
     notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
     return text + notes
 

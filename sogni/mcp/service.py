@@ -201,7 +201,10 @@ class Service:
             return
         cost = await self.cost(project)
         if cost is not None and project.token_type == reservation.token:
-            await anyio.to_thread.run_sync(self.options.spending.settle, reservation, cost)
+            try:
+                await anyio.to_thread.run_sync(self.options.spending.settle, reservation, cost)
+            except OSError as error:
+                LOGGER.warning("the estimate remains counted project=%s error=%s", project.id, error)
 
     async def cost(self, project: Project) -> Decimal | None:
         """Return what a project has cost; None if it is running, or the service does not tell."""

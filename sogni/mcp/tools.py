@@ -160,6 +160,7 @@ class Maker:
         files: Arguments that are files, or lists of them.
         model: Returns the default model for the arguments.
         complete: Changes the fields as no name can express.
+        completed: Fields that it makes, each with its argument, for errors.
     """
 
     kind: str
@@ -169,6 +170,11 @@ class Maker:
     files: tuple[str, ...] = ()
     model: Callable[[Arguments], str]
     complete: Callable[[Arguments], None] = field(default=lambda fields: None)
+    completed: Mapping[str, str] = field(factory=dict)
+
+    def argument(self, name: str) -> str:
+        """Return the argument that a field of the project comes from."""
+        return {**{name: argument for argument, name in self.renamed.items()}, **self.completed}.get(name, name)
 
     async def fields(self, service: Service, call: Call, arguments: Arguments) -> Arguments:
         """Return the fields of the project that arguments ask for."""
@@ -276,6 +282,7 @@ _EDIT = Maker(
     files=("images", "mask"),
     model=lambda arguments: arguments.get("model", IMAGE_MODEL if "strength" in arguments else EDIT_MODEL),
     complete=_complete_edit,
+    completed={"context_images": "images", "starting_image": "images"},
 )
 
 # -- video -------------------------------------------------------------------

@@ -111,6 +111,7 @@ def test_pictures_are_scaled_down() -> None:
 async def test_arguments_are_checked_before_anything_is_sent(supernet: LocalSupernet) -> None:
     async with open_host(supernet) as host:
         before = len(supernet.projects)
+        image = f"data:image/png;base64,{base64.b64encode(picture_file()).decode()}"
         for name, arguments, message in (
             ("generate_image", {}, "prompt is required"),
             ("generate_image", {"prompt": "x", "widht": 5}, "there is no argument widht: did you mean width?"),
@@ -125,6 +126,12 @@ async def test_arguments_are_checked_before_anything_is_sent(supernet: LocalSupe
             ("edit_image", {"prompt": "x", "images": ["data:image/png;base64,???"]}, "must be valid base64"),
             ("edit_image", {"prompt": "x", "images": ["sogni://projects/x"]}, "must be the URI of a result"),
             ("edit_image", {"prompt": "x", "images": ["sogni://projects/x/results/0"]}, "there is no project x"),
+            (
+                "edit_image",
+                {"prompt": "x", "images": [image], "model": "pixal3d_int8_i23d"},
+                "images must be given for",
+            ),
+            ("edit_image", {"prompt": "x", "images": [image] * 4}, "images must be at most 3"),
             ("generate_speech", {"text": "x", "voice": "ryan", "voice_description": "y"}, "exclude each other"),
             ("generate_speech", {"text": "x", "voice_description": "y", "style": "z"}, "style cannot be combined"),
             ("generate_speech", {"text": "x", "transcript": "y"}, "transcript needs voice_sample"),
