@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import runpy
 import shutil
 import signal
@@ -12,7 +14,7 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,12 +28,12 @@ from tests.examples.test_examples import size
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-def address(fast_emulator: None) -> Iterator[str]:
-    """Where uvicorn serves the example for FastAPI, on a free port."""
+@contextmanager
+def served(path: Path) -> Iterator[str]:
+    """The URL at which uvicorn serves an application for FastAPI, on a free port."""
     uvicorn = pytest.importorskip("uvicorn")
     pytest.importorskip("fastapi")
-    app = runpy.run_path(str(EXAMPLES / "fastapi_stream.py"))["app"]
+    app = runpy.run_path(str(path))["app"]
     started = threading.Event()
 
     class Server(uvicorn.Server):  # type: ignore[misc, name-defined]
@@ -44,9 +46,35 @@ def address(fast_emulator: None) -> Iterator[str]:
     serving.start()
     assert started.wait(30)
     host, port = server.servers[0].sockets[0].getsockname()
-    yield f"http://{host}:{port}"
-    server.should_exit = True
-    serving.join()
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        server.should_exit = True
+        serving.join()
+
+
+@pytest.fixture
+def address(fast_emulator: None) -> Iterator[str]:
+    """Where uvicorn serves the example for FastAPI."""
+    with served(EXAMPLES / "fastapi_stream.py") as url:
+        yield url
+
+
+def test_the_application_on_the_page_about_fastapi_streams(tmp_path: Path, fast_emulator: None) -> None:
+    page = (ROOT / "docs/how-to/stream-progress-with-fastapi.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "app.py").write_text("\n".join(blocks))
+    with served(tmp_path / "app.py") as url:
+        with urllib.request.urlopen(url) as answer:
+            assert "EventSource" in answer.read().decode()
+        with urllib.request.urlopen(f"{url}/chat?question=What+is+6+times+7%3F") as answer:
+            assert "6 times 7" in answer.read().decode()
+        with urllib.request.urlopen(f"{url}/image?prompt=a+kite") as answer:
+            *progress, last = answer.read().decode().strip().split("\n\n")
+        assert progress[-1] == "event: progress\ndata: 100"
+        (result,) = json.loads(last.removeprefix("event: finished\ndata: "))
+        with urllib.request.urlopen(result) as answer:
+            assert answer.read(8) == b"\x89PNG\r\n\x1a\n"
 
 
 def test_fastapi_streams_answers_and_progress(tmp_path: Path, address: str) -> None:
