@@ -1,7 +1,8 @@
 """Base classes of the jobs and projects of both packages, and the signatures of methods that take many keywords.
 
-The classes hold what never waits: registering listeners, and reading the state. Reading never blocks: values are
-replaced, not changed, by the thread that writes them. Subclasses in `api/` add what waits or does I/O.
+The classes contain everything that never waits: registering listeners, and reading the state. Reading never blocks,
+because the thread that writes a value replaces it instead of changing it. Subclasses in `api/` add the methods that
+wait or perform I/O.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ def with_fields(*kinds: type) -> Callable[[F], F]:
 
 
 def overloaded_with_fields(*kinds: type) -> Callable[[Callable[..., R]], Callable[..., R]]:
-    """`with_fields`, where mypy does not see that `**fields` takes the required keys of the overloads."""
+    """Like `with_fields`, for functions where mypy does not see that `**fields` takes the required keys of the
+    overloads."""
     return with_fields(*kinds)
 
 
@@ -213,7 +215,7 @@ class BaseJob(EventEmitter[OnJobEvent]):
 
     @property
     def progress(self) -> int:
-        """Progress in percent, 0 to 100. It is estimated from the time where the service reports no steps."""
+        """Progress in percent, 0 to 100. Estimated from the elapsed time if the service reports no steps."""
         return self._state.progress(time.time() - self._state.project.out.epoch)
 
     @property
@@ -294,7 +296,7 @@ class BaseJob(EventEmitter[OnJobEvent]):
 
     @property
     def preparation(self) -> Preparation | None:
-        """What the worker prepares before it starts the job: it downloads LoRAs or loads a model. None otherwise."""
+        """What the worker prepares before it starts the job, such as downloads of LoRAs; otherwise None."""
         return self._state.preparation
 
     @property
@@ -319,12 +321,12 @@ class BaseJob(EventEmitter[OnJobEvent]):
 
     @property
     def started_at(self) -> datetime | None:
-        """When a worker started the job, in UTC, by the service's record; None until it is known."""
+        """When a worker started the job, in UTC, according to the service's record; None until it is known."""
         return self._state.started_at
 
     @property
     def finished_at(self) -> datetime | None:
-        """When the job ended, in UTC, by the service's record; None until it is known."""
+        """When the job ended, in UTC, according to the service's record; None until it is known."""
         return self._state.finished_at
 
     @property
@@ -395,7 +397,7 @@ def _unpickled_job(kind: type[BaseJob], snapshot: dict[str, Any], job_id: str) -
 
 
 class Host(Protocol):
-    """What a project or job needs of its client's engine to be read."""
+    """The part of a client's engine that is needed to read a project or job."""
 
     def check_owner(self, state: Any, hint: str = ...) -> None:
         """Raise `ClientClosedError` if a state does not belong to this process."""
@@ -443,7 +445,7 @@ class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
     """A media project.
 
     Events: `progress` (int), `updated` (set of changed names), `queue_changed` (`QueueChange`), `job_started`,
-    `job_completed` and `job_failed` (`Job`), `completed` (list of URLs), `failed` (`ErrorData`), `canceled` (nothing).
+    `job_completed` and `job_failed` (`Job`), `completed` (list of URLs), `failed` (`ErrorData`), `canceled` (no value).
     """
 
     __slots__ = ("__weakref__", "_engine", "_state")
@@ -505,7 +507,7 @@ class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
 
     @property
     def recovered(self) -> bool:
-        """True if another process started the project, and this one knows it from the service's record."""
+        """True if another process started the project, and this process found it in the service's records."""
         return self._state.recovered
 
     @property
@@ -530,7 +532,7 @@ class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
 
     @property
     def queue_status(self) -> QueueStatus | None:
-        """`waiting`, or `no-workers` if there is none that could take it; None if unknown, and once a job begins."""
+        """`waiting`, or `no-workers` if no worker can take the project; None if unknown, and once a job begins."""
         return self._state.queue.queue_status
 
     @property
@@ -545,7 +547,7 @@ class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
 
     @property
     def job_waiting_reasons(self) -> list[JobWaitingReason]:
-        """Why single jobs wait: all that do, with a reason."""
+        """The jobs that wait, each with its reason."""
         return list(self._state.queue.job_waiting_reasons)
 
     @property
@@ -555,22 +557,22 @@ class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
 
     @property
     def finished_at(self) -> datetime | None:
-        """When the project ended, in UTC, by the service's record; None until it is known.
+        """When the project ended, in UTC, according to the service's record; None until it is known.
 
-        The record is read right after the end; the event `updated` tells when it has arrived.
+        The record is fetched right after the end, and the event `updated` is emitted when it arrives.
         """
         totals = self._state.totals
         return totals and totals.finished_at
 
     @property
     def duration(self) -> float | None:
-        """Seconds from creation to the end, by the service's record; None until it is known."""
+        """Seconds from creation to the end, according to the service's record; None until it is known."""
         totals = self._state.totals
         return totals and totals.duration
 
     @property
     def cost(self) -> Decimal | None:
-        """What the project costs, in `token_type`, by the service's record; None until it is known."""
+        """What the project costs, in `token_type`, according to the service's record; None until it is known."""
         totals = self._state.totals
         return totals and totals.cost
 

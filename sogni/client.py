@@ -85,8 +85,8 @@ class OnClientEvent(Protocol):
 class SogniClient(EventEmitter[OnClientEvent]):
     """A client of the Sogni Supernet. Thread-safe; constructing one does no I/O and starts no thread.
 
-    A client pickles as its settings, without its connection, app id and session. The pickle contains the key, unless it
-    is that of the environment.
+    Pickling keeps the settings of a client, but not its connection, app id or session. The pickle contains the API key,
+    unless the key comes from the environment.
 
     Events: `connected` (`.network`), `disconnected` (`.code`, `.reason`), `reconnecting` (`.network`; `connecting` is
     an alias), `toast_message`; and, if the client subscribes to them, `app_alert` (`Announcement`) and
@@ -126,14 +126,14 @@ class SogniClient(EventEmitter[OnClientEvent]):
         """Configure a client. Nothing is opened or started yet.
 
         Args:
-            api_key: Key of an account; `SOGNI_API_KEY` by default.
+            api_key: API key of the account; `SOGNI_API_KEY` by default.
             app_id: Identifies this client to the service; `SOGNI_APP_ID` by default, else an id that is stable per
                 installation and distinct per open client.
             auth_type: `"api_key"`, `"token"` or `"cookies"`. By default `"api_key"` if there is a key, else `"token"`.
             app_source: Name of the application, as the service records it.
             network: `"fast"` or `"relaxed"`.
-            token_type: Token that pays where a call names none, `"sogni"` or `"spark"`; `SOGNI_TOKEN_TYPE` by default,
-                else the service decides. Models that can only be paid for in Spark use Spark.
+            token_type: Token that pays if a call does not name one, `"sogni"` or `"spark"`; `SOGNI_TOKEN_TYPE` by
+                default, else the service decides. Models that can only be paid for in Spark use Spark.
             rest_endpoint: URL of the REST API; `SOGNI_REST_ENDPOINT` by default.
             socket_endpoint: URL of the socket; `SOGNI_SOCKET_ENDPOINT` by default.
             socket_event_subscriptions: Which events the service sends, by name. `appAlert` and
@@ -141,14 +141,14 @@ class SogniClient(EventEmitter[OnClientEvent]):
             disable_socket: Never open the socket.
             testnet: Use the test network.
             timeout: `Timeouts`, or seconds per request.
-            retry: When failed requests are repeated.
+            retry: How failed requests are retried.
             proxy: URL of a proxy for REST and socket. By default the proxy of the environment (`HTTPS_PROXY`,
                 `NO_PROXY`), which is not used for a service on this host.
             ca_bundle: Path of a file or directory with certificates. By default that of the environment
                 (`REQUESTS_CA_BUNDLE`, `SSL_CERT_FILE`, `SSL_CERT_DIR`).
-            attribution: What makes the requests, for the statistics of the service.
-            saved_uploads: Do not transfer files again that the service still has. `False`: upload all files of each
-                project.
+            attribution: Origin of the requests, for the statistics of the service.
+            saved_uploads: Reuse uploaded files that the service still has. If False, each project uploads all of its
+                files.
             max_connections: HTTP connections in use at the same time. Further requests wait for a free one.
 
         Raises:
@@ -188,7 +188,7 @@ class SogniClient(EventEmitter[OnClientEvent]):
 
     @property
     def _engine(self) -> Engine:
-        """The engine. It and what it imports are loaded with the first use of the client, not with its construction."""
+        """The engine. It and its imports are loaded when the client is first used, not when it is constructed."""
         if self._started is None:
             with importing:
                 from sogni.api.project import handle_of
@@ -254,9 +254,9 @@ class SogniClient(EventEmitter[OnClientEvent]):
         retry: RetryPolicy | None = None,
         on_reply: Callable[[RawReply], Any] | None = None,
     ) -> SogniClient:
-        """Return a view of this client whose calls have other options.
+        """Return a view of this client whose calls use different options.
 
-        The view shares everything with the client: connection, account, projects, listeners; closing one closes both.
+        The view shares the connection, account, projects and listeners of the client, and closing one closes both.
         Projects and jobs that a call returns use the options of the client again. Frames of the WebSocket have no
         headers.
 
@@ -266,8 +266,8 @@ class SogniClient(EventEmitter[OnClientEvent]):
             headers: HTTP headers to send with every request to the service, for example `{"traceparent": ...}`; not to
                 the storage that media are uploaded to. Default: none.
             retry: Retries of requests that are safe to repeat. Default: those of the client.
-            on_reply: Called with every reply of the service to a request, before the call returns or raises, also with
-                those of attempts that are repeated; not with replies of the storage. Its errors are logged. Default:
+            on_reply: Called with every response of the service, before the call returns or raises, including responses
+                to attempts that are retried. Responses of the storage are not passed. Its errors are logged. Default:
                 none.
 
         Returns:
@@ -375,7 +375,8 @@ class SogniClient(EventEmitter[OnClientEvent]):
     def close(self) -> None:
         """Release threads, sockets and files. May be called repeatedly.
 
-        Queued callbacks run first, within a limit. Running projects are not canceled; they can be attached to later.
+        Queued callbacks run first, within a time limit. Running projects are not canceled; they can be attached to
+        later.
 
         Example:
             >>> client.close()
@@ -389,7 +390,7 @@ class SogniClient(EventEmitter[OnClientEvent]):
             in_thread(self._supernet.close)
 
     def dispose(self) -> None:
-        """The same as `close`."""
+        """Alias of `close`."""
         self.close()
 
     @property
@@ -528,13 +529,13 @@ class SogniClient(EventEmitter[OnClientEvent]):
 
     @property
     def api_client(self) -> ApiClient:
-        """Direct access to REST, socket and credentials, for what has no method of its own."""
+        """Direct access to REST, socket and credentials, for requests without a method of their own."""
         from sogni.api.api_client import ApiClient
 
         return self._namespace(ApiClient)
 
     def set_socket_event_subscriptions(self, update: Mapping[str, Any]) -> None:
-        """Change which events the service sends. Returns as soon as the request is written.
+        """Change which events the service sends. Returns as soon as the request has been written.
 
         Args:
             update: Booleans by event name, or any of the keys `subscriptions`, `subscribe`, `unsubscribe`, `reset`,

@@ -1,4 +1,4 @@
-"""Warnings about what a later release removes.
+"""Deprecation warnings.
 
 `warnings.deprecated` needs Python 3.13, and would attribute the warning to the wrapper that public methods have here
 instead of the line that a user has to change.

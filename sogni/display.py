@@ -57,7 +57,7 @@ _NOTE = "font-size:85%;opacity:.75"
 _results: WeakKeyDictionary[Any, EmbeddedMedia | str] = WeakKeyDictionary()
 _previews: WeakKeyDictionary[Any, tuple[str, EmbeddedMedia | str]] = WeakKeyDictionary()
 _shown_by_wait: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
-"""The cell in which `wait(progress=True)` displayed a project, whose value it usually is."""
+"""The cell in which `wait(progress=True)` displayed a project, which is usually also the value of the cell."""
 
 
 # What is displayed
@@ -236,7 +236,7 @@ def _media_of(job: Any) -> EmbeddedMedia | str | None:
 
 
 def _trouble(job: Any, media: EmbeddedMedia | str | None) -> str:
-    """Return HTML that says why the result of a job is not shown; empty if it is shown, or there is none."""
+    """Return HTML that explains why the result of a job is not shown; empty if it is shown, or the job has none."""
     if isinstance(media, EmbeddedMedia) or not job.has_result_media:
         return ""
     return " " + html.escape("(not downloaded)" if media is None else f"(not downloaded: {media})")
@@ -274,7 +274,7 @@ class _Downloads:
         self._threads = 0
 
     def put(self, function: Callable[[], None]) -> None:
-        """Run a function that raises nothing, soon."""
+        """Schedule a function that does not raise."""
         with self._lock:
             self._queue.append(function)
             if self._threads >= _MAX_DOWNLOADS:
@@ -299,7 +299,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _download(job: Any, *, preview: bool) -> EmbeddedMedia | str:
-    """Return the result or the preview of a job; a message if it cannot be had, which is displayed."""
+    """Return the result or the preview of a job; a message to display if it is unavailable."""
     try:
         with tempfile.TemporaryDirectory(prefix="sogni-") as folder:
             file = job._download(lambda suffix: Path(folder) / f"media{suffix}", preview=preview)
@@ -332,7 +332,7 @@ class LiveView:
     def show(self, events: tuple[str, ...], at_once: tuple[str, ...]) -> None:
         """Display the subject in the current cell, and update it until it is finished.
 
-        Events that come often update it a few times per second, the others at once.
+        Frequent events update it a few times per second, all others immediately.
         """
         for job in self._jobs():
             if isinstance(_results.get(job._state), str):
@@ -424,7 +424,7 @@ def _shell() -> Any:
 
 
 def _cell() -> Any:
-    """Return what tells the current cell from others."""
+    """Return a value that identifies the current cell."""
     return getattr(_shell(), "execution_count", None)
 
 
@@ -439,7 +439,7 @@ def _notebook() -> Any:
 
 
 def _show_line(line: str) -> None:
-    """Display one line in the terminal of IPython, which cannot update what it shows."""
+    """Display one line in the terminal of IPython, which cannot update its output."""
     _notebook().display({"text/plain": line}, raw=True)
 
 
@@ -573,7 +573,10 @@ def show_progress(project: Any) -> Iterator[LiveView | None]:
 
 @contextmanager
 def show_count(total: int, *, enabled: bool) -> Iterator[Callable[[int, int], None]]:
-    """Show on a terminal how many requests of a batch are done: call the result of `with` with done and failed."""
+    """Show on a terminal how many requests of a batch are done.
+
+    Call the yielded function with the numbers of done and failed requests.
+    """
     if not enabled or not on_terminal(sys.stderr):
         yield lambda done, failed: None
         return

@@ -41,7 +41,7 @@ class EventEmitter(ABC, Generic[On]):
         """The registry behind this emitter."""
 
     def _listeners_of(self, event: str) -> Listeners:
-        """The registry of one event, where an emitter has several."""
+        """The registry of one event, for emitters that have several."""
         return self._listeners()
 
     def _add(self, event: str, function: Callable[..., Any], *, once: bool) -> Remover:
@@ -67,7 +67,7 @@ class EventEmitter(ABC, Generic[On]):
                 A function that removes the registration again.
 
             Raises:
-                ValueError: There is no such event. The message lists those that exist.
+                ValueError: The event is unknown. The message lists the known ones.
 
             Example:
                 >>> remove = client.on("connected", lambda event: print(event.network))
@@ -88,7 +88,7 @@ class EventEmitter(ABC, Generic[On]):
                 A function that removes the registration again.
 
             Raises:
-                ValueError: There is no such event. The message lists those that exist.
+                ValueError: The event is unknown. The message lists the known ones.
 
             Example:
                 >>> remove = client.once("connected", lambda event: print(event.network))
@@ -96,14 +96,14 @@ class EventEmitter(ABC, Generic[On]):
             return self._register(event, function, once=True)
 
     def off(self, event: str, function: Callable[..., Any]) -> None:
-        """Stop calling a function at an event. Does nothing if it is not registered.
+        """Stop calling a function for an event. Does nothing if it is not registered.
 
         Args:
             event: Name of the event.
             function: The function that was given to `on` or `once`.
 
         Raises:
-            ValueError: There is no such event. The message lists those that exist.
+            ValueError: The event is unknown. The message lists the known ones.
 
         Example:
             >>> client.off("connected", print)

@@ -21,7 +21,7 @@ SogniError
 └── WorkerError
 ```
 
-Every error unpickles to an equal one. Errors contain no secrets: messages are redacted on construction.
+Unpickling an error returns an equal one. Errors contain no secrets: messages are redacted on construction.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ class ApiError(SogniError):
         status: HTTP status; 0 if there was no HTTP response.
         error_code: Error code in the response body; also available as `code`.
         payload: Decoded response body.
-        retry_after: Seconds to wait before the next attempt, if the service says so.
+        retry_after: Seconds to wait before the next attempt, if the service specifies it.
         method: HTTP method of the request.
         url: URL of the request. Its query is removed.
     """
@@ -258,7 +258,7 @@ class ValidationError(ApiError, ValueError):
         status: HTTP status. Default 400.
         error_code: Error code in the response body. Default 0.
         payload: Decoded response body.
-        retry_after: Seconds to wait before the next attempt, if the service says so.
+        retry_after: Seconds to wait before the next attempt, if the service specifies it.
         method: HTTP method of the request.
         url: URL of the request. Its query is removed.
         findings: One entry per mistake if several were found at once; `field` is then that of the first.
@@ -467,7 +467,7 @@ class SogniTimeoutError(SogniError, TimeoutError):
 
     Args:
         message: What went wrong.
-        phase: What was waited for: `"connect"`, `"request"`, `"ready"`, `"queue"`, `"run"`, `"transfer"` or `"total"`
+        phase: What timed out: `"connect"`, `"request"`, `"ready"`, `"queue"`, `"run"`, `"transfer"` or `"total"`
             (default).
         timeout: The limit in seconds.
     """
@@ -506,9 +506,9 @@ class ClientClosedError(SogniError, RuntimeError):
 
 
 class WorkerError(SogniError):
-    """A worker of an executor was lost, or failed before it could report what became of a request of a batch.
+    """A worker of an executor was lost, or failed before it could report the outcome of a batch request.
 
-    A project that it created continues, and the next attempt continues with it.
+    A project that it created continues, and the next attempt picks it up.
     """
 
 

@@ -1,4 +1,4 @@
-"""The public names, and the module that defines each: the one list behind `sogni` and `sogni_async`.
+"""Public names of `sogni` and `sogni_async`, and the modules that define them.
 
 `tools/public_names.py` generates the `__init__.py` of both packages from it. Run it after a change.
 """
@@ -25,7 +25,7 @@ FRONT_END = {
     "api.worlds": ("WorldBuilds", "Worlds"),
     "client": ("SogniClient",),
 }  # fmt: skip
-"""Defined in either package, by modules of the same name."""
+"""Defined separately in each package, by modules of the same name."""
 
 SHARED = {
     "core.catalogue.video_models": ("calculate_video_frames", "frames_for_audio_guide"),
@@ -127,7 +127,7 @@ _FRONT_END_HOMES = {name: home for home, names in FRONT_END.items() for name in 
 
 
 def home_of(name: str, package: str) -> str:
-    """The module that defines a public name of a package. AttributeError if the package has no such name."""
+    """Return the module that defines a public name of a package. Raises AttributeError for unknown names."""
     if name in _FRONT_END_HOMES:
         return f"{package}.{_FRONT_END_HOMES[name]}"
     try:
@@ -137,10 +137,11 @@ def home_of(name: str, package: str) -> str:
 
 
 def public_object(name: str, package: str) -> Any:
-    """The object that a package offers under a public name. AttributeError if the package has no such name.
+    """Return the object that a package exports under a name. Raises AttributeError for unknown names.
 
-    Shared classes and functions learn here to suggest keywords, so that those that nobody calls, such as the classes
-    of results, stay as fast as they are. Classes of the front ends do so where they are defined.
+    `suggest_keywords` is applied to shared classes and functions here, when they are first accessed, so that classes
+    that users never construct, such as those of results, stay fast. Classes of the front ends apply it where they are
+    defined.
     """
     home = import_module(home_of(name, package))
     value = getattr(home, name)

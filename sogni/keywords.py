@@ -1,7 +1,7 @@
-"""Unknown keywords of public calls: the error names the parameter that was probably meant.
+"""Error messages for unknown keyword arguments, with a suggestion.
 
 Python raises `TypeError` for an unknown keyword before the function runs, so it takes a second function to change the
-message. It adds one call to the cost of a correct one, and does not look at its arguments. Because these may be
+message. A correct call costs one more call, which does not look at the arguments. Because these may be
 secrets, which error trackers would find in its frame, the frame is removed from the traceback of every error.
 """
 
@@ -24,7 +24,7 @@ _MARK = "_suggests_keywords"
 
 
 def suggest_keywords(target: T) -> T:
-    """Make a function, or the constructor and the public methods of a class, name the nearest parameter.
+    """Make a function, or the constructor and public methods of a class, suggest the closest parameter in errors.
 
     Functions that take a params object or any keywords are returned unchanged, because they check both on their own.
     """
@@ -69,7 +69,8 @@ def _wrapped(function: FunctionType) -> Callable[..., Any]:
 
 
 def _message(function: FunctionType, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> str | None:
-    """Say what is wrong with the arguments of a call; None if they fit, or if Python's own message says it."""
+    """Return what is wrong with the arguments of a call; None if they are valid, or if Python's own message is
+    enough."""
     from sogni.core.checks import did_you_mean_keyword
 
     parameters = list(inspect.signature(function).parameters.values())

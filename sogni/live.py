@@ -1,4 +1,4 @@
-"""What objects that hold connections or threads have in common: they cannot be copied, and load what they need late."""
+"""Base class of objects that hold connections or threads: they cannot be copied, and import modules lazily."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import threading
 from typing import ClassVar, NoReturn, SupportsIndex
 
 importing: threading.RLock = threading.RLock()
-"""Held while what a client needs is imported for the first time.
+"""Held while the modules of a client are imported for the first time.
 
-A process that forks while another thread imports leaves the child with half a module, and with an import lock that
-nobody there releases. So a fork by another thread waits for this lock.
+If a process forks while another thread imports, the child has a partial module and an import lock that is never
+released. Forks by other threads therefore wait for this lock.
 """
 
 if hasattr(os, "register_at_fork"):

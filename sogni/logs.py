@@ -1,7 +1,7 @@
-"""The log of the package: what `SOGNI_LOG` and `sogni -v` show, and the records that both packages write alike.
+"""Logging: the handler behind `SOGNI_LOG` and `sogni -v`, and log records that both packages share.
 
-Everything goes to the logger `sogni`. At INFO it tells the story of connections, projects and retries; at DEBUG also
-every request and frame. Records never contain secrets: URLs are cut at their query, and a filter redacts the rest.
+Everything goes to the logger `sogni`. INFO covers connections, projects and retries; DEBUG adds every request and
+frame. Records never contain secrets: URLs are cut at their query, and a filter redacts the rest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """The handler of `configure`. It writes to whatever standard error is at the time."""
+    """The handler of `configure`. It writes to the current standard error."""
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
@@ -43,7 +43,7 @@ def configure(level: str | None) -> None:
         level: "debug", "info", "warning" or "error", regardless of case; None or "" changes nothing.
 
     Raises:
-        ValidationError: The level is none of these.
+        ValidationError: The level is unknown.
     """
     if not level:
         return
@@ -58,7 +58,7 @@ def configure(level: str | None) -> None:
 
 
 def log_exchange(method: str, url: str, status: int, seconds: float) -> None:
-    """Log a response; the query of its URL may be a signature and stays out."""
+    """Log a response, without the query of its URL, which may be a signature."""
     if logger.isEnabledFor(logging.DEBUG):
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]

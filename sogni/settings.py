@@ -192,7 +192,7 @@ class Settings:
         app_source: Name of the application, for the statistics of the service.
         attribution: Origin of requests, for the statistics of the service.
         network: Network to use: `"fast"` (default) or `"relaxed"`.
-        token_type: Token that pays where a call names none; None for the default of the service.
+        token_type: Token that pays if a call does not name one; None for the default of the service.
         rest_endpoint: Base URL of the REST API.
         socket_endpoint: Base URL of the socket host.
         socket_event_subscriptions: Socket events to subscribe to or unsubscribe from, by name.
@@ -202,7 +202,7 @@ class Settings:
         ca_bundle: File or directory of trusted certificate authorities; None to use the environment.
         timeouts: Time limits for individual steps.
         retry: Retries of requests that are safe to repeat.
-        saved_uploads: Whether files that the service still has are not transferred again. Default True.
+        saved_uploads: Whether uploaded files that the service still has are reused. Default True.
         max_connections: Maximum number of concurrent HTTP connections, 1 or more. Default 20.
     """
 
@@ -228,13 +228,13 @@ class Settings:
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of a client with these settings, which gets an app id of its own.
 
-        Of two connections with one app id, the service closes the older.
+        The service closes the older of two connections with the same app id.
         """
         names = (it.name for it in fields(type(self)) if it.name != "app_id")
         return {"timeout" if name == "timeouts" else name: getattr(self, name) for name in names}
 
     def with_token(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the options of a call, with `token_type` of the client if they name no token."""
+        """Return the options of a call, with the `token_type` of the client if they do not name a token."""
         if self.token_type is None or given.get("token_type") is not None:
             return given
         return {**given, "token_type": self.token_type}

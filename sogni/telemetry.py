@@ -1,7 +1,7 @@
-"""OpenTelemetry: spans and metrics of what all clients of the process do, of both packages.
+"""OpenTelemetry spans and metrics for all clients of the process, in both packages.
 
-Needs the extra `otel`. Nothing is recorded, and OpenTelemetry is not imported, unless a program asks for it: with
-`SogniInstrumentor().instrument()`, or by running it with the command `opentelemetry-instrument`.
+Needs the extra `otel`. Nothing is recorded, and OpenTelemetry is not imported, unless a program calls
+`SogniInstrumentor().instrument()` or is run with the command `opentelemetry-instrument`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.
 _OPERATION_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640, 1280)
 _TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
 _ID = re.compile(r"(?=[^/]*\d)[^/]{8,}")
-"""A part of a path that names one thing among many."""
+"""A part of a path that is an id."""
 _MAX_DESCRIPTION = 200
 _CHAT_OPTIONS = ("max_tokens", "temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed")
 
@@ -72,10 +72,10 @@ class SogniInstrumentor:
         """Record spans and metrics from now on. Does nothing if they are being recorded.
 
         Args:
-            tracer_provider: Provider of the spans. Default: the global one, also if it is set later.
-            meter_provider: Provider of the metrics. Default: the global one, also if it is set later.
-            capture_content: Record prompts, messages, answers and error messages, too. Default: what the variable
-                ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` says, or else False.
+            tracer_provider: Provider of the spans. Default: the global one, even if it is set later.
+            meter_provider: Provider of the metrics. Default: the global one, even if it is set later.
+            capture_content: Record prompts, messages, answers and error messages, too. Default: the value of the
+                variable ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT``, or else False.
             propagate: Send the context to the service in headers such as `traceparent`. Default False: the service is
                 not part of your system.
             **_: Further options of `opentelemetry-instrument`, which are ignored.
@@ -116,7 +116,7 @@ class SogniInstrumentor:
 
 
 class _Observer:
-    """What `tracing` reports to: one for all clients."""
+    """Receives the reports of `tracing`; one observer for all clients."""
 
     def __init__(self, tracer_provider: Any, meter_provider: Any, capture: bool, propagate: bool) -> None:
         from opentelemetry import context, metrics, trace
@@ -309,7 +309,7 @@ class _Operation:
             self._finish((_error_type(error), str(error)), None)
 
     def _claim(self) -> bool:
-        """Whether the operation ends now: several threads may report that."""
+        """Return whether this call ends the operation: several threads may report its end."""
         with self._lock:
             ended, self._ended = self._ended, True
         return not ended

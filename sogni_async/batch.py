@@ -1,7 +1,7 @@
 """Batches of projects from requests to saved files, resumable across runs.
 
 Every project is recorded in a journal with an idempotency key before it is sent, so the next run neither loses it nor
-pays for it again. A batch never cancels projects: the next run collects what this one leaves.
+pays for it again. A batch never cancels projects: the next run collects those that are left running.
 """
 
 from __future__ import annotations
@@ -105,27 +105,27 @@ async def run(
     Args:
         source: Path of a file (CSV, JSON Lines, JSON, YAML, or a prompt on each line), or params objects, mappings of
             their fields, or prompts.
-        directory: Directory for the results, created if missing; or, if there is a `journal`, the URL of a storage such
-            as ``s3://bucket/prefix`` (extra ``sogni[fsspec]``).
+        directory: Directory for the results, created if missing; or, with a `journal`, a storage URL such as
+            ``s3://bucket/prefix`` (extra ``sogni[fsspec]``).
         client: Client that creates the projects. Default: a new one with the settings of the environment.
-        concurrency: Maximum number of projects that run at once, at least 1; with an executor, of requests that it has
-            at once. Default 8.
-        max_cost: Maximum cost of this run, of all workers together, in the token that pays. Default: no limit.
-        retry_failed: How often to repeat a request that failed for a reason that may pass, such as a lost worker.
-            Requests that the service refuses are not repeated. Default 0.
+        concurrency: Maximum number of projects that run at once, at least 1. With an executor, this limits the requests
+            submitted to it. Default 8.
+        max_cost: Maximum cost of this run, in the token that pays, for all workers together. Default: no limit.
+        retry_failed: How often to retry a request that failed for a temporary reason, such as a lost worker.
+            Requests that the service refuses are not retried. Default 0.
         executor: Where the projects are created and their results saved, for example a `ProcessPoolExecutor`, or
             `get_executor()` of a Dask client. Workers need `sogni`, the directory and the files of the requests. The
             client must have an API key. Default: in this process.
         journal: Path of the journal, which lets the next run continue. Default: named after the file, in `directory`.
         report: Path of a report to write, whose name ends with `.csv`, `.json` or `.html` (with thumbnails). It is
-            written also if an error ends the run. Default: none.
+            written even if an error ends the run. Default: none.
         defaults: Fields of all requests; those with a `type` only of requests of that type, which is also the default
             type. The fields of a request take precedence. Default: none.
         progress: Show how many requests are done, if standard error is a terminal. Default False.
         skip_bad_rows: Run the other requests if some are invalid, which count as failed. Default False.
 
     Returns:
-        The outcome of each request, and their sums.
+        The outcome of each request, and totals.
 
     Raises:
         ValidationError: An argument or a request is invalid; all errors are in `findings`. Nothing has been sent.
@@ -136,7 +136,8 @@ async def run(
         TypeError: An argument has the wrong type. Nothing has been sent.
         SogniError: No more projects can be created; raised once the running projects have finished.
         OSError: A file cannot be read or written.
-        ImportError: A YAML file needs ruamel.yaml, or a URL fsspec or the library for its protocol, which is missing.
+        ImportError: ruamel.yaml is not installed and the file is YAML, or a URL is given, and fsspec or the library for
+            its protocol is not installed.
 
     Example:
         >>> from sogni_async import batch
@@ -233,12 +234,12 @@ class Batch:
         client: Client that creates the projects.
         requests: The requests, in order.
         journal: Journal of the batch, opened.
-        directory: Directory for the results, or the URL of a storage.
+        directory: Directory for the results, or a storage URL.
         name: Pattern of the file names, see `Project.save`.
         overwrite: Replace existing files. Default False.
         concurrency: Maximum number of projects that run at once. Default 8.
         max_cost: Maximum cost of this run, in the token that pays. Default: no limit.
-        retry_failed: How often to repeat a request that failed for a reason that may pass. Default 0.
+        retry_failed: How often to retry a request that failed for a temporary reason. Default 0.
         executor: Where the projects are created and their results saved. Default: in this process.
         bad_rows: Rows that are skipped; they count as failed. Default: none.
         skip_bad_rows: Skip requests whose media are unusable, too, instead of refusing all. Default False.
@@ -433,7 +434,7 @@ class Batch:
         return None
 
     def _not_created(self, request: BatchRequest, error: SogniError) -> BatchItem | None:
-        """Return the item of a request that is refused, or repeat it, or start no more."""
+        """Handle a request that was refused: return its item, queue it again, or stop the batch."""
         if isinstance(error, _OF_ONE_REQUEST):
             self._settle_cost(request, Decimal())
             return _item(request, "failed", error=error)
@@ -453,7 +454,7 @@ class Batch:
             self._budget.settle(estimate, cost)
 
     def _repeat(self, request: BatchRequest, error: SogniError) -> bool:
-        """Queue a request once more if its error may pass; returns whether it was queued."""
+        """Queue a request again if its error is temporary. Return whether it was queued."""
         if self._attempts[request.key] >= self._retry_failed or not may_succeed_again(error):
             return False
         self._attempts[request.key] += 1
@@ -563,7 +564,7 @@ class Batch:
         return None
 
     def _assignment(self, request: BatchRequest) -> Flow[Assignment]:
-        """Decide which project a request is, pay for it from the budget, and record it."""
+        """Select the project of a request, reserve its cost in the budget, and record it."""
         project_id, key = yield from self._known_project(request)
         if project_id is None:
             yield from self._reserve(request)

@@ -107,12 +107,12 @@ class CurrentAccount(EventEmitter[OnAccountEvent]):
 
     @property
     def is_authenticated(self) -> bool:
-        """True if the wallet address is known, so that a user is signed in. False once the client is closed."""
+        """True if a user is signed in, that is, if the wallet address is known. False once the client is closed."""
         return not self._engine.closed and self._engine.state.account.wallet_address is not None
 
     @property
     def subscription(self) -> Subscription | None:
-        """Last known subscription; None until it is known. Only its `active` decides about benefits."""
+        """Last known subscription; None until it is known. Benefits depend on its `active` alone."""
         return self._engine.state.account.subscription
 
     @property
@@ -303,9 +303,9 @@ class Account:
         return self._engine.run(flows.validate_username(name))
 
     def get_nonce(self, wallet_address: str) -> str:
-        """Request the nonce that a wallet signs to sign in; for applications that sign with a wallet of their own.
+        """Request the nonce that a wallet signs to sign in.
 
-        `login` and `create` do this themselves.
+        Only applications that sign with their own wallet need it: `login` and `create` request it themselves.
 
         Args:
             wallet_address: Address of the wallet, `0x` and 40 hexadecimal digits.
@@ -332,7 +332,7 @@ class Account:
         return self._current
 
     def set_device_id(self, id: str) -> None:
-        """Tell the service the id of the device, which it uses to decide about trials.
+        """Send the id of the device to the service, which checks it for trials.
 
         Args:
             id: The id, not empty. It should be stable for the device.
@@ -398,7 +398,7 @@ class Account:
             network: `"fast"` or `"relaxed"`.
 
         Returns:
-            The network that the service selected, which may be another one.
+            The network that the service selected, which may be a different one.
 
         Raises:
             ValidationError: There is no such network.
@@ -412,7 +412,7 @@ class Account:
         return self._engine.run(flows.switch_network(network))
 
     def wallet_balance(self, address: str, provider: str = "base") -> WalletBalance:
-        """Fetch what a wallet holds outside of the account.
+        """Fetch the balance of a wallet, without the tokens in the account.
 
         Args:
             address: Address of the wallet.
@@ -566,8 +566,8 @@ class Account:
     def deposit(self, password: str, amount: str | Decimal | float, provider: str = "base") -> None:
         """Deposit tokens from the wallet into the account.
 
-        If the service lacks permission to spend the tokens, it is given once, and the deposit is repeated up to three
-        times, 10 seconds apart.
+        If the service lacks permission to spend the tokens, the wallet grants it once, and the deposit is retried up to
+        three times, 10 seconds apart.
 
         Args:
             password: Password of the account.
@@ -645,7 +645,7 @@ class Account:
         return self._engine.run(flows.refresh_subscription())
 
     def get_subscription_usage(self) -> SubscriptionUsage:
-        """Fetch what the account has used in the current billing period.
+        """Fetch the usage of the current billing period.
 
         Returns:
             The usage; the fields about a trial are None outside of a trial.
@@ -660,7 +660,7 @@ class Account:
         return self._engine.run(flows.subscription_usage())
 
     def get_trial_eligibility(self) -> TrialEligibility:
-        """Fetch whether the account can start a trial of a subscription.
+        """Check whether the account can start a subscription trial.
 
         Returns:
             The answer, in `.eligible`, and its reason.
@@ -694,7 +694,7 @@ class Account:
             redirect_type: Where the browser returns to: `"web"` (default), `"app"`, `"dashboard"`, `"photobooth"` or
                 `"chat"`.
             app_source: Name of the application, as the service records it. Default: none.
-            start_trial: Ask for a trial, which the service may decline. Default: not sent.
+            start_trial: Request a trial, which the service may decline. Default: not sent.
             device_id: Id of the device. Default: not sent.
 
         Returns:

@@ -152,7 +152,7 @@ class SocketClient:
         self._engine.run(send_frame(type, data))
 
     def on(self, type: str, function: Callable[[Any], Any]) -> Remover:
-        """Call a function with every frame of a type, which need not be known to this version.
+        """Call a function with every frame of a type, including types that this version does not know.
 
         Args:
             type: Type of the frames.
@@ -229,7 +229,7 @@ class AuthState(EventEmitter[OnAuthEvent]):
         return bool(self._engine.state.authenticated(time.monotonic(), time.time()))
 
     def backup(self) -> str | TokenPair | None:
-        """Return the credentials, to be restored by `authenticate`.
+        """Return the credentials, for `authenticate` to restore later.
 
         They are secret: store them where only their owner can read them. Every refresh replaces both tokens, so take a
         new backup at each `updated` event, or use `TokenStore.follow`.
@@ -255,7 +255,7 @@ class AuthState(EventEmitter[OnAuthEvent]):
             credentials: The result of `backup`, or a `TokenPair` as a mapping. None if the session is kept in cookies.
 
         Raises:
-            ValidationError: The credentials are malformed or of another kind than those of the client.
+            ValidationError: The credentials are malformed or of a different kind than the client uses.
             AuthenticationError: The tokens have expired or been revoked.
 
         Example:
@@ -289,10 +289,11 @@ class OnConnectionEvent(Protocol):
 
 @suggest_keywords
 class ApiClient(EventEmitter[OnConnectionEvent]):
-    """Direct access to REST (`.rest`), socket (`.socket`) and credentials (`.auth`), for what has no method of its own.
+    """Direct access to REST (`.rest`), socket (`.socket`) and credentials (`.auth`), for requests without a method of
+    their own.
 
     Events: `connected`, `disconnected` and `reconnecting`, as on the client, and every frame type that the service is
-    known to send, with the payload of the frame. `.socket.on` takes any type.
+    known to send, with the payload of the frame. `.socket.on` accepts any type.
 
     Attributes:
         rest: Requests to the REST API.

@@ -63,7 +63,7 @@ def wait(
     """Wait for several projects, as `concurrent.futures.wait` does. Failed and canceled projects count as done.
 
     Args:
-        projects: Projects, also of different clients.
+        projects: Projects, possibly of different clients.
         timeout: Seconds to wait; None for no limit. When it runs out, the unfinished projects are returned.
         return_when: `"ALL_COMPLETED"` (default), `"FIRST_COMPLETED"` or `"FIRST_EXCEPTION"`.
 
@@ -72,7 +72,7 @@ def wait(
 
     Raises:
         ValidationError: An argument is invalid.
-        SogniConnectionError: The connection of an unfinished project is lost for good.
+        SogniConnectionError: The connection of an unfinished project is permanently lost.
 
     Example:
         >>> done, not_done = wait([project], timeout=60)
@@ -109,7 +109,7 @@ def as_completed(projects: Iterable[Project], timeout: float | None = None) -> I
     """Yield projects as they finish, as `concurrent.futures.as_completed` does. Failed projects are yielded, too.
 
     Args:
-        projects: Projects, also of different clients.
+        projects: Projects, possibly of different clients.
         timeout: Seconds for all projects together; None for no limit.
 
     Returns:
@@ -118,7 +118,7 @@ def as_completed(projects: Iterable[Project], timeout: float | None = None) -> I
     Raises:
         ValidationError: An argument is invalid.
         SogniTimeoutError: Not all projects finished in time.
-        SogniConnectionError: The connection of an unfinished project is lost for good.
+        SogniConnectionError: The connection of an unfinished project is permanently lost.
 
     Example:
         >>> [it.status for it in as_completed([project], timeout=60)]
@@ -146,7 +146,7 @@ def _as_completed(left: set[Project], timeout: float | None) -> Iterator[Project
 
 
 def _connect(projects: Iterable[Project]) -> dict[Project, SogniError]:
-    """Open the sockets that deliver news of the projects; return the errors of those that have none."""
+    """Open the sockets that deliver the events of the projects; return the errors of those that failed to open."""
     unreachable: dict[Project, SogniError] = {}
     for project in projects:
         try:
@@ -183,7 +183,7 @@ class _Watcher:
         return {project for project in self._projects if project.finished}
 
     def check(self) -> None:
-        """Raise an error if a project will never finish, because its connection is lost for good."""
+        """Raise an error if a project will never finish, because its connection is permanently lost."""
         for project in self._projects:
             if project.finished:
                 continue
@@ -306,16 +306,16 @@ class Projects(EventEmitter[OnProjectsEvent]):
     ) -> Project:
         """Create a project and return as soon as its request has been sent.
 
-        All parameters are checked, and all files looked at, before anything is uploaded or sent. A project that could
-        not be sent costs nothing.
+        All parameters and files are checked before anything is uploaded or sent. A project that could not be sent costs
+        nothing.
 
         Args:
             params: An `ImageProjectParams`, `VideoProjectParams` or `AudioProjectParams`. Alternatively, its fields are
                 given as keyword arguments.
             max_cost: Refuse to send if the estimate exceeds this amount, in the token that pays. No limit if None.
-            idempotency_key: A name of your own for this project, 1 to 255 characters, so that a repeated call pays
-                once: if the account has a project with this key, that project is returned, in whatever state it is.
-                Also in another process. By default, each call creates a project.
+            idempotency_key: A key that you choose for this project, 1 to 255 characters, so that repeating the call
+                does not pay twice: if the account already has a project with this key, that project is returned,
+                whatever its state and whichever process created it. By default, each call creates a project.
             **fields: The fields of the params class that belongs to `type`, which is `"image"`, `"video"` or `"audio"`.
                 `model_id` is required.
 
@@ -325,7 +325,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
         Raises:
             ValidationError: An argument is invalid, or the key belongs to a project with other parameters. Nothing has
                 been uploaded or sent.
-            TypeError: There is no such keyword argument. The message suggests the nearest one.
+            TypeError: A keyword argument is unknown. The message suggests the closest name.
             CostLimitError: The estimate exceeds `max_cost`, or no estimate is available.
             ApiError: The service refused a request.
             SogniConnectionError: The service cannot be reached.
@@ -349,7 +349,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
         return project
 
     def get(self, project_id: str) -> ProjectRecord:
-        """Get the record that the service keeps of a finished project.
+        """Get the service's record of a finished project.
 
         Args:
             project_id: Id of the project.
@@ -367,7 +367,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
         return self._engine.run(results.project_record(project_id))
 
     def get_status(self, project_id: str) -> ProjectStatusRecord:
-        """Get the status of a project, also while it runs. Needs no socket.
+        """Get the status of a project, even while it runs. Needs no socket.
 
         Use it to look at a project that another process started. `attach` follows such a project instead.
 
@@ -389,18 +389,18 @@ class Projects(EventEmitter[OnProjectsEvent]):
         return self._engine.run(past_projects.project_status(project_id))
 
     def get_result(self, project_id: str, kind: ResultKind | None = None) -> ProjectResult:
-        """Get the results of a project, also of one that another process started. Needs no socket.
+        """Get the results of a project, even if another process started it. Needs no socket.
 
         Use it to fetch results after a script has stopped waiting. While the project runs, only the jobs that have
         ended have results.
 
         Args:
             project_id: Id of the project.
-            kind: What the results are, `"image"`, `"video"`, `"audio"` or `"model"`; used only if neither the model
-                nor the record of the project tells.
+            kind: Type of the results, `"image"`, `"video"`, `"audio"` or `"model"`. Used only if neither the model nor
+                the record of the project determines it.
 
         Returns:
-            The jobs, each with the URL of its result or the reason why there is none.
+            The jobs, each with the URL of its result or the reason why it has none.
 
         Raises:
             ValidationError: An argument is invalid.
@@ -417,7 +417,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
     def list_elsewhere(self) -> list[ProjectRecord]:
         """List the unfinished projects of the account that clients with other app ids started. Needs no socket.
 
-        Use it to find work of other processes. `attach` follows such a project, `cancel` cancels it.
+        Use it to find projects of other processes. `attach` follows such a project, `cancel` cancels it.
 
         Returns:
             The records of the projects. Chats are not among them.
@@ -435,10 +435,10 @@ class Projects(EventEmitter[OnProjectsEvent]):
     def resolve_missing(
         self, ids: Iterable[str], *, attempts: int = 4, delay: float = 2.5
     ) -> dict[str, MissingProject]:
-        """Find out what became of projects that this client does not follow. Needs no socket.
+        """Determine the outcome of projects that this client does not follow. Needs no socket.
 
-        A project is only called lost if every source of the service was readable and does not know it. Its record may
-        appear a few seconds after its end, so a project without one is looked up several times.
+        A project is reported as lost only if every source of the service could be read and none of the sources lists
+        it. Its record may appear a few seconds after its end, so a project without one is looked up several times.
 
         Args:
             ids: Ids of the projects.
@@ -446,7 +446,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             delay: Seconds between two attempts, 0 to 3600. Default 2.5.
 
         Returns:
-            What became of each project, by the given ids.
+            The outcome of each project, by id.
 
         Raises:
             ValidationError: An argument is invalid.
@@ -467,7 +467,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
 
         Args:
             since: List the results completed since this time. A time without a time zone is local. Default: the last
-                24 hours. The service lists those of the last seven days; an earlier time counts as seven days ago.
+                24 hours. The service goes back seven days, and an earlier time counts as seven days ago.
             limit: Number of results (not projects) to list, 1 to 100. Default 50.
             app_source: List only projects of this application. Default: all.
 
@@ -503,8 +503,8 @@ class Projects(EventEmitter[OnProjectsEvent]):
     def attach(self, project: Project | str) -> Project:
         """Track a project again, for example an unpickled one, or one that another process started.
 
-        A project that another app id started is polled, at intervals that grow from half a second to ten seconds. A
-        project that another open client follows stays with that client, too.
+        A project that another app id started is polled, at intervals that grow from half a second to ten seconds. If
+        another open client follows the project, it continues to do so.
 
         Args:
             project: A project or its id.
@@ -528,13 +528,13 @@ class Projects(EventEmitter[OnProjectsEvent]):
     def sync(self) -> ProjectsSync[Project]:
         """Compare the projects of this client with those that the service has for its app id.
 
-        The client does this by itself after every connection. Call it to find the projects that an earlier process with
+        The client does this automatically after connecting. Call it to find the projects that an earlier process with
         the same app id left behind: the unfinished ones are followed from now on, and the service keeps finished ones
         for an hour. Both are `Project.recovered`. Listeners of `active_projects_recovered`,
         `completed_projects_recovered` and `projects_synced` are notified of every comparison.
 
         Returns:
-            What the comparison has found. Projects that were recovered before are not repeated.
+            The result of the comparison. Projects that were recovered before are not repeated.
 
         Raises:
             ValidationError: The client has neither a socket nor an app id.
@@ -553,7 +553,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
     ) -> Iterator[tuple[Request, Project]]:
         """Create one project per request and yield each as it finishes, failed or not.
 
-        When a request is refused or the limit is reached, the projects that are running are yielded first. Then the
+        If a request is refused or the limit is reached, the projects that are still running are yielded before the
         error is raised.
 
         Args:
@@ -647,7 +647,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
         """Get all models of the service, with or without workers.
 
         Args:
-            force_refresh: Fetch the list even if the one at hand is less than 24 hours old. Default False.
+            force_refresh: Fetch the list even if the cached one is less than 24 hours old. Default False.
 
         Returns:
             The models.
@@ -662,7 +662,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
         return self._engine.run(catalogue.supported_models(force_refresh))
 
     def get_model_options(self, model_id: str) -> ModelOptions:
-        """Get what a model accepts: ranges and defaults of numbers, samplers, schedulers.
+        """Get the options of a model: ranges and defaults of numbers, samplers and schedulers.
 
         Args:
             model_id: Id of the model.
@@ -687,7 +687,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
         Args:
             network: `"fast"` or `"relaxed"`.
             model_id: Id of the model.
-            force_refresh: Fetch the list even if the one at hand is less than 10 minutes old. Default False.
+            force_refresh: Fetch the list even if the cached one is less than 10 minutes old. Default False.
 
         Returns:
             The presets, for `size_preset`.
@@ -722,13 +722,13 @@ class Projects(EventEmitter[OnProjectsEvent]):
         return asset_config(model_id)
 
     def is_video_model_id(self, model_id: str) -> bool:
-        """Check whether an id is that of a video model. Sends nothing.
+        """Check whether an id belongs to a video model. Sends nothing.
 
         Args:
             model_id: Id of the model.
 
         Returns:
-            True according to the list of models, or to the name if the list has not been fetched.
+            The answer, from the list of models, or from the id alone if the list has not been fetched.
 
         Example:
             >>> client.projects.is_video_model_id("ltx2-19b-fp8_i2v")
@@ -738,13 +738,13 @@ class Projects(EventEmitter[OnProjectsEvent]):
         return listed == "video" if listed is not None else is_video_id(model_id)
 
     def is_audio_model_id(self, model_id: str) -> bool:
-        """Check whether an id is that of an audio model. Sends nothing.
+        """Check whether an id belongs to an audio model. Sends nothing.
 
         Args:
             model_id: Id of the model.
 
         Returns:
-            True according to the list of models, or to the name if the list has not been fetched.
+            The answer, from the list of models, or from the id alone if the list has not been fetched.
 
         Example:
             >>> client.projects.is_audio_model_id("ace_step_1.5_turbo")
@@ -757,7 +757,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
 
     @property
     def assets(self) -> SavedUploads:
-        """Files that the service keeps, so that they need not be transferred again."""
+        """Uploaded files that the service keeps for reuse."""
         return self._assets
 
     @property
@@ -772,11 +772,11 @@ class Projects(EventEmitter[OnProjectsEvent]):
 
         Args:
             model_id: Return only the LoRAs for this model. There are none for an unknown model. Default: all.
-            include_personal: Add the personal LoRAs of the account, which are fetched each time. Default False.
-            force_refresh: Fetch the catalog even if the one at hand is less than 5 minutes old. Default False.
+            include_personal: Include the personal LoRAs of the account, which are fetched on every call. Default False.
+            force_refresh: Fetch the catalog even if the cached one is less than 5 minutes old. Default False.
 
         Returns:
-            The LoRAs, the models that take any, and the limits of a project.
+            The LoRAs, the models that support LoRAs, and the limits per project.
 
         Raises:
             ValidationError: An argument is invalid.
@@ -791,7 +791,8 @@ class Projects(EventEmitter[OnProjectsEvent]):
         return self._engine.run(loras.available_loras(model_id, include_personal, force_refresh))
 
     def get_lora(self, id: str) -> Lora | None:
-        """Get a LoRA by its id. An id that starts with `"personal-"` is looked up in the account's own.
+        """Get a LoRA by its id. An id that starts with `"personal-"` is looked up among the personal LoRAs of the
+        account.
 
         Args:
             id: Id of the LoRA, `Lora.lora_id`.
@@ -829,10 +830,10 @@ class Projects(EventEmitter[OnProjectsEvent]):
         return self._engine.run(loras.supports_loras(model_id))
 
     def lora_constraints(self) -> LoraConstraints:
-        """Get the limits of the LoRAs of a project.
+        """Get the limits for LoRAs in a project.
 
         Returns:
-            The maximum number of LoRAs, and the range of strengths; that of a LoRA (`Lora.ui`) is narrower.
+            The maximum number of LoRAs, and the range of strengths. The range of a single LoRA (`Lora.ui`) is narrower.
 
         Raises:
             ApiError: The service refused the request.
@@ -855,7 +856,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
     def estimate(self, **fields: Unpack[AudioProjectFields]) -> CostEstimation: ...
     @overloaded_with_fields(ImageProjectParams, VideoProjectParams, AudioProjectParams)
     def estimate(self, params: ProjectParams | None = None, /, **fields: Any) -> CostEstimation:
-        """Estimate what a project would cost. Sends no file.
+        """Estimate what a project would cost. No files are uploaded.
 
         Args:
             params: As in `create`.
@@ -866,7 +867,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
 
         Raises:
             ValidationError: An argument is invalid.
-            TypeError: There is no such keyword argument.
+            TypeError: A keyword argument is unknown.
             ApiError: The service refused the request.
 
         Example:
@@ -906,10 +907,10 @@ class Projects(EventEmitter[OnProjectsEvent]):
             image_count: Number of images, at least 1. Default 1.
             step_count: Number of inference steps. Default: that of the model.
             preview_count: Number of previews. Default 0.
-            token_type: Token to estimate in, `"sogni"` or `"spark"`. Default: the one that `create` would pay with.
+            token_type: Token to estimate in, `"sogni"` or `"spark"`. Default: the token that `create` would use.
             network: `"fast"` (default) or `"relaxed"`.
-            cn_enabled: There is a control net. Default False.
-            starting_image_strength: Strength of the starting image, 0 to 1. Default: there is none.
+            cn_enabled: Whether a control net is used. Default False.
+            starting_image_strength: Strength of the starting image, 0 to 1. Default: no starting image.
             width: Width in pixels. Used only with `height`. Default: that of the model.
             height: Height in pixels. Used only with `width`. Default: that of the model.
             size_preset: Id of a size preset; takes precedence over `width` and `height`.
@@ -989,10 +990,11 @@ class Projects(EventEmitter[OnProjectsEvent]):
             frames: Number of frames; takes precedence over `duration`.
             steps: Number of inference steps. Default: that of the model.
             number_of_media: Number of videos, at least 1. Default 1.
-            token_type: Token to estimate in, `"sogni"` or `"spark"`. Default: the one that `create` would pay with.
+            token_type: Token to estimate in, `"sogni"` or `"spark"`. Default: the token that `create` would use.
             network: `"fast"` or `"relaxed"`. Default: that of the connection.
             billing_mode: `"auto"`, `"subscription"` or `"tokens"`. Default: that of the service.
-            has_video_input: There is an input video. Default: True with `reference_video` or `reference_video_urls`.
+            has_video_input: Whether there is an input video. Default: True with `reference_video` or
+                `reference_video_urls`.
             reference_video: The input video. It is not read or sent.
             reference_video_urls: URLs of the input videos. They are not fetched or sent.
             reference_image_count: Number of reference images.
@@ -1006,7 +1008,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             The estimate. An amount is None if the service gave none.
 
         Raises:
-            ValidationError: An argument is invalid, or missing and not known from the model.
+            ValidationError: An argument is invalid, or it is missing and the model has no default for it.
             ApiError: The service refused the request.
 
         Example:
@@ -1055,7 +1057,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             duration: Duration in seconds. Default: that of the model.
             steps: Number of inference steps. Default: that of the model.
             number_of_media: Number of results, at least 1. Default 1.
-            token_type: Token to estimate in, `"sogni"` or `"spark"`. Default: the one that `create` would pay with.
+            token_type: Token to estimate in, `"sogni"` or `"spark"`. Default: the token that `create` would use.
             network: `"fast"` or `"relaxed"`. Default: that of the connection.
             billing_mode: `"auto"`, `"subscription"` or `"tokens"`. Default: that of the service.
 
@@ -1063,7 +1065,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             The estimate. An amount is None if the service gave none.
 
         Raises:
-            ValidationError: An argument is invalid, or missing and not known from the model.
+            ValidationError: An argument is invalid, or it is missing and the model has no default for it.
             ApiError: The service refused the request.
 
         Example:
@@ -1113,12 +1115,12 @@ class Projects(EventEmitter[OnProjectsEvent]):
     # -- signed URLs -----------------------------------------------------------
 
     def upload_url(self, *, image_id: str, job_id: str, type: str, content_type: str | None = None) -> str:
-        """Get a signed URL to upload an image to, with PUT. `create` uploads media by itself.
+        """Get a signed URL for uploading an image with PUT. `create` uploads media itself.
 
         Args:
             image_id: Id of the image, chosen by the caller; usually a new upper-case UUID.
             job_id: Id of the project.
-            type: What the image is for, for example `"startingImage"`, `"cnImage"`, `"contextImage1"` or
+            type: Role of the image, for example `"startingImage"`, `"cnImage"`, `"contextImage1"` or
                 `"referenceImage"`.
             content_type: MIME type of the image. Default: none.
 
@@ -1136,12 +1138,12 @@ class Projects(EventEmitter[OnProjectsEvent]):
         return self._sign("image", "uploadUrl", image_id=image_id, job_id=job_id, type=type, content_type=content_type)
 
     def download_url(self, *, image_id: str, job_id: str, type: str, content_type: str | None = None) -> str:
-        """Get a signed URL of an image. `Job.get_result_url` gets that of a result.
+        """Get a signed URL of an image. For results, use `Job.get_result_url`.
 
         Args:
             image_id: Id of the image; that of a result is the id of its job.
             job_id: Id of the project.
-            type: `"complete"` for a result or `"preview"`, or what the image was uploaded as.
+            type: `"complete"` for a result or `"preview"`, or the role that the image was uploaded with.
             content_type: MIME type of the image. Default: PNG.
 
         Returns:
@@ -1162,11 +1164,11 @@ class Projects(EventEmitter[OnProjectsEvent]):
     def media_upload_url(
         self, *, job_id: str, type: str, id: str | None = None, content_type: str | None = None
     ) -> str:
-        """Get a signed URL to upload audio or video to, with PUT. `create` uploads media by itself.
+        """Get a signed URL for uploading audio or video with PUT. `create` uploads media itself.
 
         Args:
             job_id: Id of the project.
-            type: What the file is for: `"referenceAudio"` or `"referenceVideo"`.
+            type: Role of the file: `"referenceAudio"` or `"referenceVideo"`.
             id: Id of the file. Default: none.
             content_type: MIME type of the file. Default: none.
 
@@ -1186,11 +1188,11 @@ class Projects(EventEmitter[OnProjectsEvent]):
     def media_download_url(
         self, *, job_id: str, type: str, id: str | None = None, content_type: str | None = None
     ) -> str:
-        """Get a signed URL of audio or video. `Job.get_result_url` gets that of a result.
+        """Get a signed URL of audio or video. For results, use `Job.get_result_url`.
 
         Args:
             job_id: Id of the project.
-            type: `"complete"` for a result or `"preview"`, or what the file was uploaded as.
+            type: `"complete"` for a result or `"preview"`, or the role that the file was uploaded with.
             id: Id of the file; that of a result is the id of its job.
             content_type: MIME type of the file. Default: none.
 

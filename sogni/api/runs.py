@@ -73,8 +73,8 @@ class ChatRuns:
             app_source: Name of the application, as the service records it. Default: that of the client.
             attribution: Origin of this call, for statistics: an `Attribution`, or a mapping with its fields. It takes
                 precedence over that of the client, field by field.
-            idempotency_key: Starts with the same key are one run. By default, each call has a new key, so that it can
-                be repeated safely after a lost connection.
+            idempotency_key: Calls with the same key start a single run. By default, each call has a new key, so that it
+                can be repeated safely after a lost connection.
 
         Returns:
             The record of the run.
@@ -117,7 +117,7 @@ class ChatRuns:
 
         Args:
             run_id: Id of the run.
-            reason: Reason, for the record. Default: none.
+            reason: Reason to record. Default: none.
 
         Returns:
             The record.
@@ -152,7 +152,7 @@ class ChatRuns:
             accepted_cost_preview: The preview that the user has seen: `details.cost_approval_preview`, unchanged.
                 Required to confirm.
             overrides: Changed arguments of the call.
-            reason: Reason, for the record. Default: none.
+            reason: Reason to record. Default: none.
             idempotency_key: Calls with the same key count once. By default, each call has a new key, so that it can be
                 repeated safely after a lost connection.
 
@@ -209,7 +209,7 @@ class ChatRuns:
 
         Args:
             run_id: Id of the run.
-            timeout: Seconds to wait; None for no limit. Running out cancels nothing.
+            timeout: Seconds to wait; None for no limit. A timeout cancels nothing.
 
         Returns:
             The record, whatever its status.

@@ -244,8 +244,8 @@ class Workflows:
             app_source: Name of the application, as the service records it. Default: that of the client.
             attribution: Origin of this call, for statistics: an `Attribution`, or a mapping with its fields. It takes
                 precedence over that of the client, field by field.
-            idempotency_key: Starts with the same key are one workflow. By default, each call has a new key, so that it
-                can be repeated safely after a lost connection.
+            idempotency_key: Calls with the same key start a single workflow. By default, each call has a new key, so
+                that it can be repeated safely after a lost connection.
             strict: Check also the names and arguments of the tools. Default False.
 
         Returns:
@@ -293,7 +293,7 @@ class Workflows:
             limit: Number of workflows per page. Default 100.
 
         Yields:
-            The records. One that is started meanwhile is not among them.
+            The records. Workflows started in the meantime are not included.
 
         Raises:
             ValidationError: The limit is not an integer of 1 or more. Nothing has been sent.
@@ -365,7 +365,7 @@ class Workflows:
         Args:
             workflow_id: Id of the workflow.
             after: Start after the event with this `.id`.
-            last_event_id: The same, and tell the service that the stream is resumed.
+            last_event_id: Like `after`, and also inform the service that the stream is resumed.
 
         Returns:
             The stream. Iterating raises an `ApiError` if the service refuses it, and `SogniConnectionError` if the
@@ -388,7 +388,7 @@ class Workflows:
 
         Args:
             workflow_id: Id of the workflow.
-            timeout: Seconds to wait; None for no limit. Running out cancels nothing.
+            timeout: Seconds to wait; None for no limit. A timeout cancels nothing.
 
         Returns:
             The record, whatever its status.
@@ -463,7 +463,7 @@ class Workflows:
             app_source: Name of the application, as the service records it. Default: that of the client.
             attribution: Origin of this call, for statistics: an `Attribution`, or a mapping with its fields. It takes
                 precedence over that of the client, field by field.
-            idempotency_key: Calls with the same key are one run. By default, every call is a run of its own.
+            idempotency_key: Calls with the same key start a single run. By default, every call starts a new one.
 
         Returns:
             The record of the new run in `.workflow`.
@@ -526,16 +526,16 @@ class Workflows:
         overwrite: bool = False,
         storage_options: Mapping[str, Any] | None = None,
     ) -> Sequence[Path] | Sequence[Any]:
-        """Download all artifacts of a workflow to a directory or a storage.
+        """Download all artifacts of a workflow to a directory or to object storage.
 
-        Downloads are streamed, and files and objects appear only when they are complete. Their names contain the ids of
+        Downloads are streamed, and files and objects appear once they are complete. Their names contain the ids of
         workflow and artifact and the position of the artifact; the suffix fits the content.
 
         Args:
             workflow_id: Id of the workflow.
-            directory: The directory, which is created if necessary, or the URL of a storage such as
-                ``s3://bucket/prefix`` (extra ``sogni[fsspec]``).
-            overwrite: Replace existing files that hold something else. By default the new files get numbers.
+            directory: The directory, which is created if necessary, or a storage URL such as ``s3://bucket/prefix``
+                (extra ``sogni[fsspec]``).
+            overwrite: Replace existing files with different content. By default the new files get numbers.
             storage_options: Options of fsspec for a URL, such as credentials and the endpoint. By default fsspec uses
                 the environment. With options, type checkers know that the result is a list of URLs.
 

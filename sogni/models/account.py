@@ -79,7 +79,7 @@ class AccountInfo(Model):
 
     @property
     def email(self) -> str | None:
-        """The same as `current_email`."""
+        """Alias of `current_email`."""
         return self.current_email
 
 
@@ -183,7 +183,7 @@ class Wallet(NotPickled):
     private_key: str = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the address. The private key is never part of a document.
+        """Return the address. The private key is never included.
 
         Returns:
             JSON-ready data.
@@ -414,7 +414,7 @@ class Subscription(Model):
 
 @frozen(kw_only=True)
 class SubscriptionUsage(Model):
-    """What the account has used in the current billing period.
+    """Usage of the account in the current billing period.
 
     Attributes:
         period_render_spark: Spark spent on rendering in this period.

@@ -38,7 +38,7 @@ _FENCED = re.compile(r"\A```[a-z]*\n(.*?)\n?```\Z", re.DOTALL)
 
 
 def without_thinking(text: str) -> str:
-    """Remove the thinking from an answer, also if the answer was cut off while thinking.
+    """Remove the thinking from an answer, even if the answer was cut off while thinking.
 
     Args:
         text: Text of an answer.

@@ -1,4 +1,4 @@
-"""The outcome of a batch: one item for each request, and their sums."""
+"""The outcome of a batch: one item for each request, and totals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class BatchItem:
     Attributes:
         request: Fields of the project.
         status: `"done"`: all results are saved. `"failed"`: see `error`. `"kept"`: an earlier run saved the results.
-        paths: Paths of the saved results, or URLs of objects, also of a request of which only some results failed.
+        paths: Paths of the saved results, or URLs of objects, including those of a request that failed only in part.
         error: Why results are missing; None if all of them are saved.
         cost: What the project cost in this run, in `token_type`; None if it is unknown, or an earlier run paid.
         token_type: The token that paid; None if it is unknown.
@@ -48,7 +48,7 @@ class BatchReport:
         done: Number of requests whose results were saved in this run.
         failed: Number of requests that failed, skipped rows included.
         kept: Number of requests that an earlier run had completed.
-        cost: What the projects of this run cost, as far as it is known, in the token that paid. See the `cost` and
+        cost: Known cost of the projects of this run, in the token that paid. See the `cost` and
             `token_type` of the items if several tokens paid.
         duration: Seconds from start to end.
         items: The outcome of each request, in the order of the source.

@@ -22,7 +22,7 @@ class SupportedModel(Model):
         name: Name for display.
         sid: Numeric id.
         tier: Tier, which determines the options.
-        media: What the model makes.
+        media: Type of media that the model creates.
     """
 
     id: str
@@ -40,7 +40,7 @@ class AvailableModel(Model):
         id: Id of the model.
         name: Name for display.
         worker_count: Number of workers that serve the model.
-        media: What the model makes.
+        media: Type of media that the model creates.
     """
 
     id: str
@@ -105,7 +105,7 @@ class ModelOptions(Model):
     """The parameters that a model accepts, with their ranges; a parameter the model does not have is None.
 
     Attributes:
-        type: What the model makes.
+        type: Type of media that the model creates.
         steps: Number of inference steps.
         guidance: Guidance scale.
         sampler: Samplers.

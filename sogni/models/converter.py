@@ -235,7 +235,7 @@ CONVERTER = _new_converter()
 
 
 def is_pydantic_model(kind: Any) -> bool:
-    """Whether a type is a pydantic model. By its methods, because pydantic is imported by users only."""
+    """Whether a type is a pydantic model. Checks its methods, because this package does not import pydantic."""
     return isinstance(kind, type) and hasattr(kind, "model_json_schema") and hasattr(kind, "model_validate_json")
 
 

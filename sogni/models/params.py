@@ -1,9 +1,9 @@
-"""What projects are asked for: one declaration per parameter, and the data classes that some of them take.
+"""Parameters of projects: one declaration per parameter, and the data classes that some of them accept.
 
 A field of `ImageProjectParams`, `VideoProjectParams` or `AudioProjectParams` declares its parameter: type,
-documentation, range, models that take it, and its key in a request. Everything else follows from it: the checks in
-`sogni.core.projects.parameters`, and what `tools/parameters.py` writes, the keyword types in `project_fields.py` and
-the page `docs/reference/parameters.md`. Nothing is opened or read here; `sogni.core.media` recognizes files.
+documentation, range, models that take it, and its key in a request. Everything else is derived from it: the checks in
+`sogni.core.projects.parameters`, and the files that `tools/parameters.py` writes, `project_fields.py` (keyword types)
+and `docs/reference/parameters.md`. Nothing is opened or read here; `sogni.core.media` recognizes files.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Parameter:
         models: Names of the models that take it; empty if all of its kind do. A name is a family ("ltx"), a family
             and a workflow ("minimax-h3 r2v"), or a model ID.
         needs: Parameters of which one must be given as well.
-        neutral: Value that asks for nothing, so that any model takes it.
+        neutral: Value without an effect, which any model accepts.
         key: Key of the key frame that carries the value, as it is.
         request_key: Key of the request, outside of the key frame, that carries the value, as it is.
         unsent: Value that is not sent.
@@ -83,14 +83,14 @@ def param(text: str, *, name: str | None = None, **declared: Any) -> Mapping[str
 
 
 class PillowImage(Protocol):
-    """An image of Pillow: anything that saves itself to a file object in a named format."""
+    """A Pillow image, or any object that can save itself to a file object in a named format."""
 
     def save(self, fp: Any, format: str | None = None, **params: Any) -> None:
         """Write the image to `fp`."""
 
 
 class FinishedJob(Protocol):
-    """A finished `Job` of either package, used as an input: its result."""
+    """A finished `Job` of either package, whose result is used as an input."""
 
     @property
     def result_url(self) -> str | None:
@@ -109,7 +109,7 @@ Sam3Label = Literal["positive", "negative"]
 
 @frozen(kw_only=True)
 class Sam3Point:
-    """A point that belongs to the object to segment, or does not.
+    """A point inside or outside of the object to segment.
 
     Attributes:
         x: Horizontal position, from 0 (left) to 1 (right).
@@ -124,7 +124,7 @@ class Sam3Point:
 
 @frozen(kw_only=True)
 class Sam3Box:
-    """A box around the object to segment, or around one that is not meant.
+    """A box around the object to segment, or around one to exclude.
 
     Attributes:
         x0: Left side, from 0 to 1.
@@ -143,7 +143,7 @@ class Sam3Box:
 
 @frozen(kw_only=True)
 class Sam3Prompt:
-    """What SAM 3 segments: points, boxes or a description, at least one of them.
+    """What SAM 3 segments, given as points, boxes or a description; at least one is required.
 
     Attributes:
         points: At most 32 points.
@@ -151,7 +151,7 @@ class Sam3Prompt:
         text: Description of 1 to 240 characters; cannot be combined with points.
         threshold: Minimum confidence of a match, from 0 to 1; 0.5 if None.
         multimask: Whether several masks are considered; with points only, True if None.
-        apply_mask: True for the cut-out instead of the mask.
+        apply_mask: Whether to return the cut-out instead of the mask.
         max_instances: Number of matches, from 1 to 16.
     """
 
@@ -166,7 +166,7 @@ class Sam3Prompt:
 
 @frozen(kw_only=True)
 class WorldGenerationReceipt:
-    """How a project belongs to the generation of a world. Every hash has 64 hexadecimal digits.
+    """The role of a project in the generation of a world. Every hash has 64 hexadecimal digits.
 
     Attributes:
         stage: "target_still" or "transition".
@@ -203,7 +203,7 @@ class ControlNetParams:
         mode: Whether the prompt or the control image takes priority.
         guidance_start: Share of the steps after which the influence begins, from 0 to 1.
         guidance_end: Share of the steps after which it ends, from 0 to 1; larger than `guidance_start`.
-        preprocess: Whether the service first makes the control image (edges, poses) of `image`.
+        preprocess: Whether the service first derives the control image (edges, poses) from `image`.
     """
 
     # Protocol notes: projects-4.2 §5.5, projects-5x §2.3.
@@ -222,7 +222,7 @@ VideoControlNetName = Literal["canny", "pose", "depth", "detailer", "outpaint", 
 
 @frozen(kw_only=True)
 class VideoControlNetParams:
-    """What is kept of a reference video.
+    """Which aspects of a reference video are kept.
 
     Attributes:
         name: Name of the control, for example "pose".
@@ -264,7 +264,8 @@ VideoRatio = Literal["adaptive", "16:9", "4:3", "1:1", "3:4", "9:16"]
 
 @frozen(kw_only=True)
 class CommonParams:
-    """The parameters of every project. Only `model_id` is required; the service decides what is omitted."""
+    """The parameters of every project. Only `model_id` is required; the service chooses values for the parameters that
+    are omitted."""
 
     model_id: str = field(
         metadata=param('ID of the model to use, for example "krea2_turbo_fp8_scaled"; see `projects.wait_for_models`.')
@@ -272,7 +273,7 @@ class CommonParams:
     positive_prompt: str = field(default="", metadata=param("Description of the result.", key="positivePrompt"))
     negative_prompt: str | None = field(
         default=None,
-        metadata=param("What the result should not contain.", by_model="refused by models that do not use one"),
+        metadata=param("What the result should not contain.", by_model="rejected by models that do not support it"),
     )
     style_prompt: str | None = field(default=None, metadata=param("Description of the style."))
     number_of_media: int = field(default=1, metadata=param("Number of results.", low=1))
@@ -286,7 +287,7 @@ class CommonParams:
     seed: int | None = field(
         default=None,
         metadata=param(
-            "Seed of one of the results; the others get seeds of their own.",
+            "Seed of one of the results; the others get different seeds.",
             default="random",
             low=0,
             high=4_294_967_295,
@@ -351,7 +352,7 @@ class CommonParams:
         metadata=param("Tells the service that the prompt has been expanded already.", request_key="promptExpanded"),
     )
     world_generation_receipt: WorldGenerationReceipt | Mapping[str, Any] | None = field(
-        default=None, metadata=param("How the project belongs to the generation of a world.")
+        default=None, metadata=param("Role of the project in the generation of a world.")
     )
     attribution: Attribution | Mapping[str, Any] | None = field(
         default=None, metadata=param("Origin of this project, for statistics.", default="the client's `attribution`")
@@ -371,7 +372,7 @@ class ImageProjectParams(CommonParams):
         default=None,
         metadata=param(
             'ID of a named size (`projects.get_size_presets`), or "custom" with `width` and `height`.',
-            default="a square of a size that suits the model",
+            default="a square in a size that suits the model",
         ),
     )
     width: int | None = field(
@@ -546,7 +547,7 @@ class ImageProjectParams(CommonParams):
         ),
     )
     sam3_prompt: Sam3Prompt | Mapping[str, Any] | None = field(
-        default=None, metadata=param("What is segmented; required.", models=("sam3-segmentation",))
+        default=None, metadata=param("What to segment; required.", models=("sam3-segmentation",))
     )
     embed_prompt_metadata: bool | None = field(
         default=None,
@@ -611,7 +612,9 @@ class VideoProjectParams(CommonParams):
     )
     reference_image: MediaInput | None = field(default=None, metadata=param("First frame, character or subject."))
     reference_image_end: MediaInput | None = field(default=None, metadata=param("Last frame."))
-    reference_audio: MediaInput | None = field(default=None, metadata=param("Audio that is spoken or heard."))
+    reference_audio: MediaInput | None = field(
+        default=None, metadata=param("Speech, music or other sound of the video.")
+    )
     reference_audio_identity: MediaInput | None = field(
         default=None, metadata=param("Recording of about 5 seconds of the voice to imitate.")
     )
@@ -627,10 +630,10 @@ class VideoProjectParams(CommonParams):
         ),
     )
     reference_video: MediaInput | None = field(
-        default=None, metadata=param("Video to animate, edit, continue or enlarge.")
+        default=None, metadata=param("Video to animate, edit, continue or upscale.")
     )
     reference_mask: MediaInput | None = field(
-        default=None, metadata=param('Mask whose white part is rendered anew, for `control_net` "inpaint".')
+        default=None, metadata=param('Mask whose white part is rendered again, for `control_net` "inpaint".')
     )
     reference_image_urls: Sequence[str] | None = field(
         default=None,
@@ -721,7 +724,7 @@ class VideoProjectParams(CommonParams):
         ),
     )
     control_net: VideoControlNetParams | Mapping[str, Any] | None = field(
-        default=None, metadata=param("What is kept of the reference video.", models=("ltx v2v",))
+        default=None, metadata=param("Which aspects of the reference video are kept.", models=("ltx v2v",))
     )
     detailer_strength: float | None = field(
         default=None,
@@ -732,7 +735,7 @@ class VideoProjectParams(CommonParams):
     outpaint_position: OutpaintPosition | None = field(
         default=None,
         metadata=param(
-            'Where the original is placed, for `control_net` "outpaint".',
+            'Position of the original, for `control_net` "outpaint".',
             default='"center"',
             models=("ltx v2v",),
             key="outpaintPosition",
@@ -769,7 +772,7 @@ class VideoProjectParams(CommonParams):
     sam2_coordinates: Sequence[Mapping[str, float]] | None = field(
         default=None,
         metadata=param(
-            'Points `{"x": …, "y": …}` of what is replaced.',
+            'Points `{"x": …, "y": …}` on the object to replace.',
             default="the center of the frame",
             models=("wan2.2 animate-replace",),
         ),
@@ -825,18 +828,18 @@ class VideoProjectParams(CommonParams):
     upscale_resolution: int | None = field(
         default=None,
         metadata=param(
-            "Height of the enlarged video: 1080 or 1440.", unit="pixels", models=("flashvsr",), key="upscaleResolution"
+            "Height of the upscaled video: 1080 or 1440.", unit="pixels", models=("flashvsr",), key="upscaleResolution"
         ),
     )
     detail_preference: DetailPreference | None = field(
         default=None,
         metadata=param(
-            "Detail of the enlarged video.", default='"stable"', models=("flashvsr",), key="detailPreference"
+            "Detail of the upscaled video.", default='"stable"', models=("flashvsr",), key="detailPreference"
         ),
     )
     processing_speed: ProcessingSpeed | None = field(
         default=None,
-        metadata=param("Speed of enlarging.", default='"stable"', models=("flashvsr",), key="processingSpeed"),
+        metadata=param("Upscaling speed.", default='"stable"', models=("flashvsr",), key="processingSpeed"),
     )
 
 
@@ -863,7 +866,9 @@ class AudioProjectParams(CommonParams):
     )
     language: str | None = field(
         default=None,
-        metadata=param('Code of the language; "unknown" detects it.', default=_DEFAULT, options=True, key="language"),
+        metadata=param(
+            'Language code; "unknown" detects the language.', default=_DEFAULT, options=True, key="language"
+        ),
     )
     lyrics: str | None = field(
         default=None, metadata=param("Lyrics; music without them is instrumental.", key="lyrics")
@@ -897,7 +902,7 @@ class AudioProjectParams(CommonParams):
     reference_text: str | None = field(
         default=None,
         metadata=param(
-            "What is said in the reference recording.", models=("qwen3-tts",), neutral="", key="referenceText"
+            "Transcript of the reference recording.", models=("qwen3-tts",), neutral="", key="referenceText"
         ),
     )
     reference_audio: MediaInput | None = field(

@@ -38,7 +38,7 @@ class ImageProjectFields(TypedDict, total=False):
     positive_prompt: str
     """Description of the result."""
     negative_prompt: str | None
-    """What the result should not contain. Refused by models that do not use one."""
+    """What the result should not contain. Rejected by models that do not support it."""
     style_prompt: str | None
     """Description of the style."""
     number_of_media: int
@@ -48,8 +48,8 @@ class ImageProjectFields(TypedDict, total=False):
     guidance: float | None
     """How closely the prompt is followed. Within the options of the model. Default: the model's default."""
     seed: int | None
-    """Seed of one of the results; the others get seeds of their own. From 0 to 4294967295; from -1 for FlashVSR, up
-    to 2147483647 for Wan 3. Default: random."""
+    """Seed of one of the results; the others get different seeds. From 0 to 4294967295; from -1 for FlashVSR, up to
+    2147483647 for Wan 3. Default: random."""
     network: Network | None
     """Network whose workers render: "fast", or "relaxed" (cheaper, images only). Default: the client's network."""
     disable_nsfw_filter: bool
@@ -73,7 +73,7 @@ class ImageProjectFields(TypedDict, total=False):
     prompt_expanded: bool | None
     """Tells the service that the prompt has been expanded already."""
     world_generation_receipt: WorldGenerationReceipt | Mapping[str, Any] | None
-    """How the project belongs to the generation of a world."""
+    """Role of the project in the generation of a world."""
     attribution: Attribution | Mapping[str, Any] | None
     """Origin of this project, for statistics. Default: the client's `attribution`."""
     number_of_previews: int | None
@@ -81,7 +81,7 @@ class ImageProjectFields(TypedDict, total=False):
     vae: str | None
     """Image decoder (VAE). Within the options of the model. Default: the model's default."""
     size_preset: str | None
-    """ID of a named size (`projects.get_size_presets`), or "custom" with `width` and `height`. Default: a square of
+    """ID of a named size (`projects.get_size_presets`), or "custom" with `width` and `height`. Default: a square in
     a size that suits the model."""
     width: int | None
     """Width of the image. In pixels; 256 to 2048 for most. Needs `height`."""
@@ -133,7 +133,7 @@ class ImageProjectFields(TypedDict, total=False):
     moss_rope_scale_y: float | None
     """Vertical scale of the position encoding. From 0 to 100. Only for moss-image. Default: 1."""
     sam3_prompt: Sam3Prompt | Mapping[str, Any] | None
-    """What is segmented; required. Only for sam3-segmentation."""
+    """What to segment; required. Only for sam3-segmentation."""
     embed_prompt_metadata: bool | None
     """Whether the file contains prompt and settings. Default: True."""
 
@@ -147,7 +147,7 @@ class VideoProjectFields(TypedDict, total=False):
     positive_prompt: str
     """Description of the result."""
     negative_prompt: str | None
-    """What the result should not contain. Refused by models that do not use one."""
+    """What the result should not contain. Rejected by models that do not support it."""
     style_prompt: str | None
     """Description of the style."""
     number_of_media: int
@@ -157,8 +157,8 @@ class VideoProjectFields(TypedDict, total=False):
     guidance: float | None
     """How closely the prompt is followed. Within the options of the model. Default: the model's default."""
     seed: int | None
-    """Seed of one of the results; the others get seeds of their own. From 0 to 4294967295; from -1 for FlashVSR, up
-    to 2147483647 for Wan 3. Default: random."""
+    """Seed of one of the results; the others get different seeds. From 0 to 4294967295; from -1 for FlashVSR, up to
+    2147483647 for Wan 3. Default: random."""
     network: Network | None
     """Network whose workers render: "fast", or "relaxed" (cheaper, images only). Default: the client's network."""
     disable_nsfw_filter: bool
@@ -182,7 +182,7 @@ class VideoProjectFields(TypedDict, total=False):
     prompt_expanded: bool | None
     """Tells the service that the prompt has been expanded already."""
     world_generation_receipt: WorldGenerationReceipt | Mapping[str, Any] | None
-    """How the project belongs to the generation of a world."""
+    """Role of the project in the generation of a world."""
     attribution: Attribution | Mapping[str, Any] | None
     """Origin of this project, for statistics. Default: the client's `attribution`."""
     output_format: VideoFormat | None
@@ -213,15 +213,15 @@ class VideoProjectFields(TypedDict, total=False):
     reference_image_end: MediaInput | None
     """Last frame."""
     reference_audio: MediaInput | None
-    """Audio that is spoken or heard."""
+    """Speech, music or other sound of the video."""
     reference_audio_identity: MediaInput | None
     """Recording of about 5 seconds of the voice to imitate."""
     audio_identity_strength: float | None
     """How closely the voice is imitated. From 0 to 10. Needs `reference_audio_identity`. Default: 3."""
     reference_video: MediaInput | None
-    """Video to animate, edit, continue or enlarge."""
+    """Video to animate, edit, continue or upscale."""
     reference_mask: MediaInput | None
-    """Mask whose white part is rendered anew, for `control_net` "inpaint"."""
+    """Mask whose white part is rendered again, for `control_net` "inpaint"."""
     reference_image_urls: Sequence[str] | None
     """Public https URLs of images. Only for seedance, happyhorse-1.1, wan3."""
     reference_video_urls: Sequence[str] | None
@@ -252,11 +252,11 @@ class VideoProjectFields(TypedDict, total=False):
     video_start: float | None
     """Where the reference video starts. In seconds, 0 or more. Needs `reference_video`. Default: 0."""
     control_net: VideoControlNetParams | Mapping[str, Any] | None
-    """What is kept of the reference video. Only for ltx v2v."""
+    """Which aspects of the reference video are kept. Only for ltx v2v."""
     detailer_strength: float | None
     """Strength of the detailer. From 0 to 1. Only for ltx v2v. Default: 0.6."""
     outpaint_position: OutpaintPosition | None
-    """Where the original is placed, for `control_net` "outpaint". Only for ltx v2v. Default: "center"."""
+    """Position of the original, for `control_net` "outpaint". Only for ltx v2v. Default: "center"."""
     trim_end_frame: bool | None
     """Drop the last frame. Default: False."""
     first_frame_strength: float | None
@@ -266,8 +266,8 @@ class VideoProjectFields(TypedDict, total=False):
     """How closely the last frame follows `reference_image_end`. From 0 to 1. Needs `reference_image_end`. Only for
     ltx i2v. Default: 0.6."""
     sam2_coordinates: Sequence[Mapping[str, float]] | None
-    """Points `{"x": …, "y": …}` of what is replaced. Only for wan2.2 animate-replace. Default: the center of the
-    frame."""
+    """Points `{"x": …, "y": …}` on the object to replace. Only for wan2.2 animate-replace. Default: the center of
+    the frame."""
     seedance_task_type: SeedanceTaskType | None
     """Purpose of the references; required with any. Only for seedance-2-5, seedance-2-5-uncensored."""
     return_last_frame: bool | None
@@ -284,11 +284,11 @@ class VideoProjectFields(TypedDict, total=False):
     """Compression of the reference videos; "vpack" needs one. Only for minimax-h3 r2v one-stage. Default:
     "none"."""
     upscale_resolution: int | None
-    """Height of the enlarged video: 1080 or 1440. In pixels. Only for flashvsr."""
+    """Height of the upscaled video: 1080 or 1440. In pixels. Only for flashvsr."""
     detail_preference: DetailPreference | None
-    """Detail of the enlarged video. Only for flashvsr. Default: "stable"."""
+    """Detail of the upscaled video. Only for flashvsr. Default: "stable"."""
     processing_speed: ProcessingSpeed | None
-    """Speed of enlarging. Only for flashvsr. Default: "stable"."""
+    """Upscaling speed. Only for flashvsr. Default: "stable"."""
 
 
 class AudioProjectFields(TypedDict, total=False):
@@ -300,7 +300,7 @@ class AudioProjectFields(TypedDict, total=False):
     positive_prompt: str
     """Description of the result."""
     negative_prompt: str | None
-    """What the result should not contain. Refused by models that do not use one."""
+    """What the result should not contain. Rejected by models that do not support it."""
     style_prompt: str | None
     """Description of the style."""
     number_of_media: int
@@ -310,8 +310,8 @@ class AudioProjectFields(TypedDict, total=False):
     guidance: float | None
     """How closely the prompt is followed. Within the options of the model. Default: the model's default."""
     seed: int | None
-    """Seed of one of the results; the others get seeds of their own. From 0 to 4294967295; from -1 for FlashVSR, up
-    to 2147483647 for Wan 3. Default: random."""
+    """Seed of one of the results; the others get different seeds. From 0 to 4294967295; from -1 for FlashVSR, up to
+    2147483647 for Wan 3. Default: random."""
     network: Network | None
     """Network whose workers render: "fast", or "relaxed" (cheaper, images only). Default: the client's network."""
     disable_nsfw_filter: bool
@@ -335,7 +335,7 @@ class AudioProjectFields(TypedDict, total=False):
     prompt_expanded: bool | None
     """Tells the service that the prompt has been expanded already."""
     world_generation_receipt: WorldGenerationReceipt | Mapping[str, Any] | None
-    """How the project belongs to the generation of a world."""
+    """Role of the project in the generation of a world."""
     attribution: Attribution | Mapping[str, Any] | None
     """Origin of this project, for statistics. Default: the client's `attribution`."""
     output_format: AudioFormat | None
@@ -347,7 +347,8 @@ class AudioProjectFields(TypedDict, total=False):
     timesignature: str | None
     """Time signature: "4" is 4/4, "6" is 6/8. Within the options of the model. Default: the model's default."""
     language: str | None
-    """Code of the language; "unknown" detects it. Within the options of the model. Default: the model's default."""
+    """Language code; "unknown" detects the language. Within the options of the model. Default: the model's
+    default."""
     lyrics: str | None
     """Lyrics; music without them is instrumental."""
     keyscale: str | None
@@ -365,6 +366,6 @@ class AudioProjectFields(TypedDict, total=False):
     instruct: str | None
     """How to speak, or the voice to design. Only for qwen3-tts."""
     reference_text: str | None
-    """What is said in the reference recording. Only for qwen3-tts."""
+    """Transcript of the reference recording. Only for qwen3-tts."""
     reference_audio: MediaInput | None
     """Recording of 3 to 30 seconds of the voice to clone. Only for qwen3-tts."""

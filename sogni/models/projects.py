@@ -189,7 +189,7 @@ class QueueChange(Model):
     Attributes:
         project_id: Id of the project.
         waiting_reason: Why the project waits; None if it does not wait, or the service gave no reason.
-        job_waiting_reasons: Why single jobs wait: all that do, with a reason.
+        job_waiting_reasons: The jobs that wait, each with its reason.
     """
 
     project_id: str
@@ -199,7 +199,7 @@ class QueueChange(Model):
 
 @frozen(kw_only=True)
 class Preparation(LooseModel):
-    """What a worker does before it starts a job: it downloads LoRAs, or unloads and loads models.
+    """What a worker does before it starts a job: downloading LoRAs, or unloading and loading models.
 
     Attributes:
         phase: What it does.
@@ -239,7 +239,7 @@ class ProjectEvent(Model):
         estimated_start_seconds: Estimated seconds until the start.
         queue_status: ``"waiting"`` or ``"no-workers"``.
         waiting_reason: Why the project waits, with ``"queued"`` and ``"queueChanged"``.
-        job_waiting_reasons: Why single jobs wait, with ``"queued"`` and ``"queueChanged"``.
+        job_waiting_reasons: Why individual jobs wait, with ``"queued"`` and ``"queueChanged"``.
         error: Why the project failed.
     """
 
@@ -466,7 +466,7 @@ class RecordModel(Model):
         id: Id of the model.
         sid: Numeric id.
         name: Name for display.
-        type: What the model makes.
+        type: Type of media that the model creates.
     """
 
     id: str | None = None
@@ -563,7 +563,7 @@ class ProjectRecord(Model):
         app_id: App id of the client that started it.
         app_source: Application that started it.
         job_type: Type of the job; ``"llm"`` for a chat.
-        model_type: What the model makes.
+        model_type: Type of media that the model creates.
         model: The model.
         image_count: Number of results requested.
         step_count: Number of steps.
@@ -616,7 +616,7 @@ class ProjectRecord(Model):
 
     @property
     def cost(self) -> Decimal | None:
-        """What the project costs, in `token_type`; while it runs, what it costs so far. None if the record lacks it."""
+        """Cost of the project, in `token_type`; while it runs, the cost so far. None if the record lacks it."""
         # projects-4.2 §14.3
         given = self.cost_actual.get("costInToken") if isinstance(self.cost_actual, Mapping) else None
         try:
@@ -637,7 +637,7 @@ def seconds_between(start: datetime | None, end: datetime | None) -> float | Non
 
 @frozen(kw_only=True)
 class ProjectStatusRecord(Model):
-    """The status of a project, running or finished, as the service knows it.
+    """The status of a project, running or finished, as reported by the service.
 
     Attributes:
         id: Id of the project.
@@ -664,16 +664,16 @@ P = TypeVar("P")
 
 @frozen(kw_only=True)
 class ProjectsSync(Generic[P]):
-    """What a comparison of the client's projects with those that the service has for its app id has found.
+    """Result of comparing the client's projects with those that the service lists for its app id.
 
     Attributes:
         reason: Why they were compared: the service sent its projects after connecting (``"authenticated"``), it did not
             and they were requested (``"connected"``), `Projects.sync` was called (``"manual"``), or a project was too
             new for the last comparison (``"recheck"``).
         active: Projects of this client that the service knows as unfinished.
-        completed: Projects of this client that have ended, which it had not noticed.
+        completed: Projects of this client that had ended unnoticed.
         lost: Projects of this client that the service does not know. They have failed.
-        unverified: Projects of this client of which nothing could be found out. Nothing has changed for them.
+        unverified: Projects of this client whose state could not be determined. They are unchanged.
         recovered_active: Unfinished projects of an earlier process. The client follows them from now on.
         recovered_completed: Projects of an earlier process that have ended, with the URLs of their results.
     """
@@ -708,14 +708,14 @@ MissingState = Literal["finished", "terminal", "active", "lost", "unknown"]
 
 @frozen(kw_only=True)
 class MissingProject(Model):
-    """What became of a project, as `Projects.resolve_missing` finds it.
+    """The outcome of a project, as determined by `Projects.resolve_missing`.
 
     Attributes:
         id: Id of the project, as given.
         state: ``"finished"`` if the service has its record; ``"terminal"`` if it failed or was canceled without one;
-            ``"active"`` if it waits or runs; ``"lost"`` if the service does not know it; ``"unknown"`` if that
-            could not be found out.
-        project: The record, or what the service knows of the project without one.
+            ``"active"`` if it waits or runs; ``"lost"`` if the service does not know it; ``"unknown"`` if the state
+            could not be determined.
+        project: The record; without one, the status of the project if the service knows it.
         error: Why the state is unknown.
     """
 
@@ -731,14 +731,14 @@ UrlUnavailable = Literal["sensitiveContent", "unknownMediaKind", "downloadUrlFai
 
 @frozen(kw_only=True)
 class JobResult(Model):
-    """The result of a job, as `Projects.get_result` finds it.
+    """The result of a job, as returned by `Projects.get_result`.
 
     Attributes:
         id: Id of the job.
         status: ``"completed"``, ``"failed"`` or ``"canceled"``; before it ends, the status of the service.
         reason: Why the job ended; None if it completed.
         seed: Seed used.
-        kind: What the result is; None if the job is not completed, or the kind is unknown.
+        kind: Type of the result; None if the job is not completed, or the kind is unknown.
         url: URL of the result, valid for a limited time.
         url_unavailable: Why a completed job has no URL: the content filter withholds the result, its kind is unknown
             (pass `kind`), or the service gave no URL.
@@ -795,7 +795,7 @@ class RecentJob(Model):
 
 @frozen(kw_only=True)
 class RecentProject(Model):
-    """A project that has made results lately, as `Projects.list_recent` finds it.
+    """A project with recent results, as returned by `Projects.list_recent`.
 
     Attributes:
         id: Id of the project.
@@ -858,8 +858,8 @@ class JobSnapshot(Model):
         eta_seconds: Estimated seconds until the end, when the estimate arrived.
         eta: Estimated time of the end.
         eta_started_at: When the first estimate arrived.
-        started_at: When a worker started it, by the service's record.
-        finished_at: When it ended, by the service's record.
+        started_at: When a worker started it, according to the service's record.
+        finished_at: When it ended, according to the service's record.
     """
 
     id: str
@@ -901,16 +901,16 @@ class ProjectSnapshot(Model):
         queue_status: ``"waiting"`` or ``"no-workers"``.
         estimated_start_at: When a worker should start it.
         waiting_reason: Why the project waits.
-        job_waiting_reasons: Why single jobs wait.
+        job_waiting_reasons: Why individual jobs wait.
         status: Status.
         eta: Estimated time of the end.
         error: Why the project failed.
         recovered: Whether the project was recovered from the service's records.
         app_id: App id of the client that started it.
-        cost: What it costs, in `token_type`, by the service's record.
+        cost: Its cost, in `token_type`, according to the service's record.
         token_type: Token that pays.
-        finished_at: When it ended, by the service's record.
-        duration: Seconds from creation to the end, by the service's record.
+        finished_at: When it ended, according to the service's record.
+        duration: Seconds from creation to the end, according to the service's record.
         jobs: The jobs.
     """
 

@@ -22,7 +22,7 @@ class RunRecord(LooseModel):
         session_id: Id of the conversation.
         account_id: Id of the account.
         model_id: Id of the language model.
-        rounds: What happened, in any format.
+        rounds: The rounds of the turn, in any format.
         user_request: What the user asked.
         final_response: The final response, in any format.
     """

@@ -38,7 +38,7 @@ class SavedUpload(Model):
 
 @frozen(kw_only=True)
 class SavedUploadLimits(Model):
-    """How much the service keeps for an account. None means that the service does not say.
+    """Storage limits of an account. None if the service does not state the limit.
 
     Attributes:
         entries: Number of files.
@@ -63,7 +63,7 @@ class SavedUploadList(Model):
 
     Attributes:
         assets: The files.
-        limits: How much the service keeps.
+        limits: Storage limits of the account.
     """
 
     assets: list[SavedUpload] = field(factory=list)

@@ -1,6 +1,6 @@
 """Durable workflows: plans and their diagrams, records, events, artifacts, and templates.
 
-Checking plans, and reading and writing them as files, need more than the models. `sogni.plans` provides it.
+`sogni.plans` adds the functions that check plans and read and write plan files.
 """
 
 # The wire format: workflows §2 to §7.
@@ -41,7 +41,7 @@ StepTransform = (
     ]
     | str
 )  # fmt: skip
-"""How an artifact becomes the value of an argument."""
+"""Conversions of an artifact into the value of an argument."""
 
 StepMedia = Literal["image", "video", "audio"] | str
 
@@ -89,7 +89,7 @@ class WorkflowStep(Model):
 
 @frozen
 class PlanFunctions:
-    """What `WorkflowInput` needs from outside of the models; `sogni.plans` sets it."""
+    """Functions that `WorkflowInput` needs from outside of the models; set by `sogni.plans`."""
 
     check: Callable[[WorkflowInput, Sequence[Any] | None], list[PlanFinding]]
     load: Callable[[str | os.PathLike[str]], WorkflowInput]
@@ -145,8 +145,8 @@ class WorkflowInput(Model):
         errors among them. Nothing is raised or sent.
 
         Args:
-            media_references: The media references that will be passed to `workflows.start`. By default it is not
-                checked whether there are any.
+            media_references: The media references that will be passed to `workflows.start`. By default, their presence
+                is not checked.
 
         Returns:
             The findings, in the order of the steps; an empty list if there are none.

@@ -28,7 +28,7 @@ class Announcements:
 
         Args:
             platform: Name of the application as an app source, for example `"sogni-mac"`. Default: none; announcements
-                for certain platforms are left out.
+                for specific platforms are not included.
 
         Returns:
             The announcements.

@@ -73,7 +73,7 @@ class ChatTools:
         media_context: MediaContext | Mapping[str, Any] | None = None,
         attribution: Attribution | Mapping[str, Any] | None = None,
     ) -> ToolExecutionResult:
-        """Execute a call of a hosted tool and wait for its result. A failure is a result, too.
+        """Execute a call of a hosted tool and wait for its result. Failures are returned, not raised.
 
         If the time limit is exceeded or the call is interrupted, the project is canceled. If the requested model has no
         workers, another one is used.
@@ -85,8 +85,8 @@ class ChatTools:
             token_type: Token that pays, `"sogni"` or `"spark"`. Default: as in `projects.create`.
             network: `"fast"` or `"relaxed"`. Default: that of the client.
             number_of_media: Number of results if the call does not specify one. Default 1.
-            media_context: What indices in the arguments refer to: a `MediaContext`, or a mapping with its fields, whose
-                entries may also be finished jobs.
+            media_context: Media that indices in the arguments refer to: a `MediaContext`, or a mapping with its fields,
+                whose entries may also be finished jobs.
             attribution: Origin of the project, for statistics: an `Attribution`, or a mapping with its fields. It takes
                 precedence over that of the client, field by field.
 
@@ -256,7 +256,7 @@ class HostedChat:
         timeout: float | None = 300,
         **options: Unpack[HostedFields],
     ) -> HostedChatCompletionResult:
-        """Ask a language model over REST, which can run the tools of the service.
+        """Ask a language model over REST. It can use the tools of the service.
 
         The request is not repeated automatically.
 
@@ -275,7 +275,7 @@ class HostedChat:
         Raises:
             TypeError: There is no such option.
             ValidationError: `stream` is true, or the request cannot be sent.
-            ApiError: The service declined. It is also a `ChatError` if the service gives a reason.
+            ApiError: The service declined the request. It is also a `ChatError` if the service gives a reason.
 
         Example:
             >>> result = await client.chat.hosted.create(messages=[{"role": "user", "content": "What is 6 times 7?"}])
@@ -390,9 +390,9 @@ class Completions:
                 executed and their results sent back, in up to `max_tool_rounds` rounds (5 by default): Python
                 functions, the media tools of Sogni through projects, and all others by `on_tool_call(call)`, which
                 returns a string. `on_tool_progress(call, progress)` is notified of the progress of projects. Indices in
-                calls refer to the images in `messages` and to earlier results, unless `media_context` says otherwise.
-                `attribution` is the origin of the call, for statistics; it takes precedence over that of the client,
-                field by field.
+                calls refer to the images in `messages` and to earlier results, unless `media_context` defines other
+                media. `attribution` is the origin of the call, for statistics; it takes precedence over that of the
+                client, field by field.
 
         Returns:
             The whole answer, with the rounds of tools in `tool_history`, or a `ChatStream` if `stream` is true.
@@ -400,7 +400,7 @@ class Completions:
         Raises:
             TypeError: There is no such option.
             ValidationError: Messages or formats cannot be sent.
-            ChatError: The service declined, or the request could not be sent.
+            ChatError: The service declined the request, or it could not be sent.
             SogniTimeoutError: The answer did not arrive in time.
             ToolLimitError: The model would continue to call tools after the last round.
 
@@ -459,7 +459,7 @@ class Chat(EventEmitter[OnChatEvent]):
 
     Attributes:
         completions: Completions over the socket, by workers of the network.
-        hosted: Completions of the service itself, also with hosted tools.
+        hosted: Completions by the service itself, optionally with hosted tools.
         runs: Durable chat runs.
         tools: Hosted tools that you run yourself.
     """
@@ -483,7 +483,7 @@ class Chat(EventEmitter[OnChatEvent]):
     def conversation(
         self, *, system: str | None = None, model: str = DEFAULT_MODEL, **options: Unpack[CompletionFields]
     ) -> Conversation:
-        """Begin a conversation that remembers what was said. Nothing is sent yet.
+        """Start a conversation that keeps its history. Nothing is sent yet.
 
         Args:
             system: System message.
@@ -523,12 +523,12 @@ class Chat(EventEmitter[OnChatEvent]):
     ) -> LLMCostEstimation:
         """Estimate what a completion would cost.
 
-        Input tokens are counted by a formula.
+        The number of input tokens is approximated.
 
         Args:
             messages: As in `completions.create`.
             model: Id of the model.
-            max_tokens: Output tokens to assume. By default what the entry of the model in `models` says, else 4096.
+            max_tokens: Output tokens to assume. Default: the number in the entry of the model in `models`, or 4096.
             token_type: Token to estimate in, `"sogni"` or `"spark"`; `"sogni"` if None.
             think: As in `completions.create`.
             task_profile: As in `completions.create`.

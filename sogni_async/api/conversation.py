@@ -22,8 +22,8 @@ from sogni_async.transport.engine import Engine
 class Conversation:
     """A conversation with a language model; made by `client.chat.conversation`.
 
-    Each question is sent with the previous messages, as far as they fit into the context of the model. The oldest turns
-    are omitted first, the system message never. The reasoning of the model is not sent back.
+    Each question is sent with as many previous messages as fit into the context of the model. The oldest turns are
+    omitted first; the system message is always sent. The reasoning of the model is not sent back.
     """
 
     def __init__(self, engine: Engine, completions: Any, history: History, options: Mapping[str, Any]) -> None:
@@ -80,7 +80,7 @@ class Conversation:
         """Ask the next question.
 
         Question and answer are added to the history together, once the answer is complete. If it fails, or its stream
-        is left early, the history does not change.
+        is closed early, the history does not change.
 
         Args:
             text: The question. If None, the model continues from the last message.
@@ -95,7 +95,7 @@ class Conversation:
         Raises:
             TypeError: There is no such option.
             ValidationError: An argument is invalid, or an image does not meet the requirements.
-            ChatError: The service declined, or the request could not be sent.
+            ChatError: The service declined the request, or it could not be sent.
             SogniTimeoutError: The answer did not arrive in time.
             ToolLimitError: The model would continue to call tools after the last round.
 
@@ -199,7 +199,7 @@ class Conversation:
         return await self._engine.run(compute("a conversation", lambda: write_conversation(path, data)))
 
     async def load(self, path: str | os.PathLike[str]) -> Conversation:
-        """Replace the content of this conversation by that of a saved one.
+        """Replace the content of this conversation with that of a saved one.
 
         Args:
             path: Path of the file.

@@ -16,7 +16,7 @@ class PersonalLoras:
         self._engine = engine
 
     async def list(self) -> PersonalLoraList:
-        """List the personal LoRAs of the account, also after its plan has lapsed.
+        """List the personal LoRAs of the account, even after its plan has lapsed.
 
         Returns:
             The LoRAs in `.loras`, whatever their status, the models that they can be imported for, and the limits of
@@ -56,7 +56,7 @@ class PersonalLoras:
         return await self._engine.run(loras.personal_lora(id))
 
     async def add(self, *, url: str, name: str, model_id: str, rights_confirmed: bool) -> PersonalLora:
-        """Import a LoRA. Returns as soon as the import is queued; `wait` waits for its end.
+        """Import a LoRA. Returns as soon as the import is queued; use `wait` to wait until it ends.
 
         Args:
             url: Public link to a safetensors file on Hugging Face, or to a model or version on Civitai.
@@ -86,15 +86,14 @@ class PersonalLoras:
         return await self._engine.run(flow)
 
     async def wait(self, id: str, timeout: float | None = None) -> PersonalLora:
-        """Wait until an import has ended, successfully or not. The service is asked every 30 seconds, at first sooner.
+        """Wait until an import has ended, successfully or not. Polls the service every 30 seconds, at first more often.
 
         Args:
             id: Id of the import, `PersonalLora.id`.
-            timeout: Seconds to wait; None for no limit. When it runs out, the import continues. A review may take
-                days.
+            timeout: Seconds to wait; None for no limit. The import continues after a timeout. A review may take days.
 
         Returns:
-            The LoRA, whose `status` is `"ready"`, `"rejected"` or `"revoked"`; `reason` and `failure_code` tell why.
+            The LoRA, whose `status` is `"ready"`, `"rejected"` or `"revoked"`; `reason` and `failure_code` explain why.
 
         Raises:
             NotFoundError: The account has no such LoRA.
@@ -113,7 +112,7 @@ class PersonalLoras:
         return await self._engine.run(loras.wait_for_personal_lora(id, timeout))
 
     async def remove(self, id: str) -> None:
-        """Remove a personal LoRA, also after the plan has lapsed.
+        """Remove a personal LoRA, even after the plan has lapsed.
 
         Args:
             id: Id of the import, `PersonalLora.id`.
@@ -133,13 +132,13 @@ class PersonalLoras:
         await self._engine.run(loras.remove_personal_lora(id))
 
     async def catalog(self, model_id: str | None = None) -> LoraCatalog:
-        """Get the personal LoRAs that projects can use, as entries of a catalog. It is fetched each time.
+        """Get the personal LoRAs that projects can use, as entries of a catalog. They are fetched on every call.
 
         Args:
             model_id: Return only the LoRAs for this model. Default: all.
 
         Returns:
-            The LoRAs. Their `lora_id` is what projects take.
+            The LoRAs. Pass their `lora_id` to projects.
 
         Raises:
             ValidationError: An argument is invalid.

@@ -39,7 +39,7 @@ from sogni_async.transport.waiting import Deadline
 
 @suggest_keywords
 class EnhancedImage:
-    """The enhanced version of an image; made by `Job.enhance`."""
+    """The enhanced version of an image; created by `Job.enhance`."""
 
     def __init__(self, engine: Engine | None, state: ProjectState) -> None:
         self._engine = engine
@@ -57,7 +57,7 @@ class EnhancedImage:
 
     @property
     def result(self) -> str | None:
-        """URL of the enhanced image; None until there is one."""
+        """URL of the enhanced image; None until it is available."""
         return next(iter(self._state.result_urls), None)
 
     @property
@@ -159,7 +159,7 @@ class Job(BaseJob):
         return await self._host().run(transfers.result_data(self._state))
 
     async def get_preview_data(self) -> bytes:
-        """Get the latest preview as bytes. Previews are JPEG files, and made if the project has `number_of_previews`.
+        """Get the latest preview as bytes. Previews are JPEG files. There are some only if `number_of_previews` is set.
 
         Returns:
             The content of the file.
@@ -189,12 +189,12 @@ class Job(BaseJob):
         overwrite: bool = False,
         storage_options: Mapping[str, Any] | None = None,
     ) -> Path | Any:
-        """Save the result to a file or object. The download is streamed; what it makes appears when it is complete.
+        """Save the result to a file or object. The download is streamed, and the file appears once it is complete.
 
         Args:
             path: Path of the file, or URL of an object such as ``s3://bucket/cat`` (extra ``sogni[fsspec]``). Without a
                 suffix, it gets the one that fits the content.
-            overwrite: Replace an existing file that holds something else. By default the new file gets a number
+            overwrite: Replace an existing file with different content. By default the new file gets a number
                 (`cat-1.png`).
             storage_options: Options of fsspec for a URL, such as credentials and the endpoint. By default fsspec uses
                 the environment. With options, type checkers know that the result is a URL.
@@ -266,8 +266,8 @@ class Job(BaseJob):
     ) -> str:
         """Make an enhanced version of a finished image, and wait until it is done.
 
-        It is a project of its own, of `krea2_turbo_fp8_scaled` on the fast network, in the size in which the project of
-        this job was requested. `projects.estimate_enhancement_cost` estimates its cost.
+        This creates a separate project with `krea2_turbo_fp8_scaled` on the fast network, in the size that was
+        requested for this image. `projects.estimate_enhancement_cost` estimates its cost.
 
         Args:
             strength: `"light"`, `"medium"` or `"heavy"`.
@@ -305,7 +305,7 @@ class Project(BaseProject[Job]):
     """A media project.
 
     Events: `progress` (int), `updated` (set of changed names), `job_started`, `job_completed` and `job_failed` (`Job`),
-    `completed` (list of URLs), `failed` (`ErrorData`), `canceled` (nothing).
+    `completed` (list of URLs), `failed` (`ErrorData`), `canceled` (no value).
 
     Example:
         >>> project = await client.projects.create(
@@ -336,10 +336,10 @@ class Project(BaseProject[Job]):
         """Wait until every job is settled and every result URL is known.
 
         Args:
-            timeout: Seconds to wait; None for no limit. Running out cancels nothing.
+            timeout: Seconds to wait; None for no limit. A timeout cancels nothing.
             queue_timeout: Seconds to wait until a worker starts; None for no limit.
             check: Raise an error if the project failed or was canceled. Default True.
-            strict: Raise an error also if only some jobs failed. Default False.
+            strict: Raise an error even if only some jobs failed. Default False.
             progress: Show a progress bar. Default False.
 
         Returns:
@@ -350,7 +350,7 @@ class Project(BaseProject[Job]):
             ProjectCanceledError: The project was canceled.
             PartialFailureError: Some jobs failed, and `strict` is true.
             SogniTimeoutError: The project is not finished in time.
-            SogniConnectionError: The connection is lost for good.
+            SogniConnectionError: The connection is permanently lost.
 
         Example:
             >>> (await project.wait(timeout=60)).status
@@ -391,7 +391,7 @@ class Project(BaseProject[Job]):
         `strict=True`.
 
         Args:
-            timeout: Seconds to wait; None for no limit. Running out cancels nothing.
+            timeout: Seconds to wait; None for no limit. A timeout cancels nothing.
             queue_timeout: Seconds to wait until a worker starts; None for no limit.
             strict: Raise an error if only some jobs failed. Default False.
             progress: Show a progress bar. Default False.
@@ -404,7 +404,7 @@ class Project(BaseProject[Job]):
             ProjectCanceledError: The project was canceled.
             PartialFailureError: Some jobs failed, and `strict` is true.
             SogniTimeoutError: The project is not finished in time.
-            SogniConnectionError: The connection is lost for good.
+            SogniConnectionError: The connection is permanently lost.
 
         Example:
             >>> await project.wait_for_completion(timeout=60)
@@ -423,7 +423,7 @@ class Project(BaseProject[Job]):
             timeout: Seconds for the whole iteration; None for no limit.
 
         Returns:
-            An iterator over events. The `name` of an event, as in `on`, tells the type of its `value`.
+            An iterator over events. The `name` of an event, as in `on`, determines the type of its `value`.
 
         Raises:
             SogniTimeoutError: The project is not finished in time.
@@ -489,16 +489,16 @@ class Project(BaseProject[Job]):
         overwrite: bool = False,
         storage_options: Mapping[str, Any] | None = None,
     ) -> list[Path] | list[Any]:
-        """Save every result there is to a directory or a storage.
+        """Save all available results to a directory or to object storage.
 
-        Downloads are streamed, and files and objects appear only when they are complete.
+        Downloads are streamed, and files and objects appear once they are complete.
 
         Args:
-            directory: The directory, which is created if necessary, or the URL of a storage such as
-                ``s3://bucket/prefix`` (extra ``sogni[fsspec]``).
+            directory: The directory, which is created if necessary, or a storage URL such as ``s3://bucket/prefix``
+                (extra ``sogni[fsspec]``).
             name: Pattern of the file names, with `{project_id}`, `{index}`, `{job_id}` and `{seed}`. The suffix fits
                 the content.
-            overwrite: Replace existing files that hold something else. By default the new files get numbers
+            overwrite: Replace existing files with different content. By default the new files get numbers
                 (`cat-1.png`).
             storage_options: Options of fsspec for a URL, such as credentials and the endpoint. By default fsspec uses
                 the environment. With options, type checkers know that the result is a list of URLs.
@@ -524,9 +524,9 @@ class Project(BaseProject[Job]):
 
 @suggest_keywords
 class ProjectResult:
-    """The results of a project, which this client need not track; made by `Projects.get_result`.
+    """The results of a project, tracked by this client or not; created by `Projects.get_result`.
 
-    Results can be pickled. An unpickled one cannot `save`: get it again.
+    Results can be pickled. An unpickled one cannot `save`; get the result again.
     """
 
     __slots__ = ("_engine", "_record")
@@ -593,14 +593,14 @@ class ProjectResult:
         overwrite: bool = False,
         storage_options: Mapping[str, Any] | None = None,
     ) -> list[Path] | list[Any]:
-        """Save every result that has a URL to a directory or a storage, as `Project.save` does.
+        """Save every result that has a URL to a directory or to object storage, as `Project.save` does.
 
         Args:
-            directory: The directory, which is created if necessary, or the URL of a storage such as
-                ``s3://bucket/prefix`` (extra ``sogni[fsspec]``).
+            directory: The directory, which is created if necessary, or a storage URL such as ``s3://bucket/prefix``
+                (extra ``sogni[fsspec]``).
             name: Pattern of the file names, with `{project_id}`, `{index}`, `{job_id}` and `{seed}`. The suffix fits
                 the content.
-            overwrite: Replace existing files that hold something else. By default the new files get numbers
+            overwrite: Replace existing files with different content. By default the new files get numbers
                 (`cat-1.png`).
             storage_options: Options of fsspec for a URL, such as credentials and the endpoint. By default fsspec uses
                 the environment. With options, type checkers know that the result is a list of URLs.

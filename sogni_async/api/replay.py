@@ -15,10 +15,11 @@ from sogni_async.transport.engine import Engine
 
 @suggest_keywords
 class RunRecorder(Recording):
-    """Records the chats inside an `async with` block and stores the record at its end; made by `client.replay.record`.
+    """Records the chats inside an `async with` block and stores the record at its end; created by
+    `client.replay.record`.
 
-    Recorded are `completions.create`, with streams and rounds of tools, and `hosted.create`, if they are called on this
-    client and in this thread or task. `add` records other responses. `record` is the current record.
+    It records `completions.create`, including streams and rounds of tools, and `hosted.create`, if they are called on
+    this client and in this thread or task. Use `add` for other responses. `record` is the current record.
 
     Attributes:
         written: Response of the service, once the record is stored.
@@ -32,9 +33,10 @@ class RunRecorder(Recording):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Store the record, also if the block raised an error, which is part of the record.
+        """Store the record, even if the block raised an error, which is then part of the record.
 
-        Raises what `replay.write` raises, unless the block raised an error; then the failure is a note on that error.
+        Raises the errors of `replay.write`. If the block raised an error, they are added to that error as a note
+        instead.
         """
         self._exit(error)
         try:
@@ -75,7 +77,7 @@ class Replay:
         """Fetch summaries of the records.
 
         Args:
-            limit: Number of records. Default, also if 0 or less: that of the service.
+            limit: Number of records. Default: that of the service, which also applies to 0 or less.
 
         Returns:
             The summaries, in `.records`.

@@ -1,4 +1,4 @@
-"""Files that the service keeps, so that they need not be transferred again: `client.projects.assets`."""
+"""Uploaded files that the service keeps for reuse: `client.projects.assets`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sogni_async.transport.engine import Engine
 class SavedUploads:
     """Files that the service keeps for the account.
 
-    `projects.create` saves and reuses the files of projects by itself; these methods are for the rest. They need no
+    `projects.create` saves and reuses the files of projects itself. Use these methods for other files. They need no
     socket.
 
     Example:
@@ -27,7 +27,7 @@ class SavedUploads:
         self._engine = engine
 
     async def capabilities(self) -> SavedUploadCapabilities:
-        """Check whether the service keeps files for this account. The answer is reused for 60 seconds.
+        """Check whether the service keeps files for this account. The result is cached for 60 seconds.
 
         Returns:
             The capabilities.
@@ -58,7 +58,7 @@ class SavedUploads:
         return await self._engine.run(assets.saved_uploads())
 
     async def upload(self, media: MediaInput, *, name: str = DEFAULT_NAME) -> SavedUpload:
-        """Save a file. It is only transferred if the service does not have it yet.
+        """Save a file. It is uploaded only if the service does not have it yet.
 
         Args:
             media: A path, bytes, a binary file object, a PIL image or a finished job. 1 byte to 100 MiB of PNG, JPEG or

@@ -25,10 +25,9 @@ from sogni_async.transport.waiting import Lock
 class ChatStream(Live):
     """An answer that arrives in chunks. It can be iterated once.
 
-    It is a context manager; leaving it early stops receiving chunks, while the service finishes the answer and charges
-    for it. Chunks that arrived before an error are delivered before it is raised. With `auto_execute_tools`, the chunks
-    of all rounds follow each other. The tools run between two rounds, and the properties are those of the current
-    round.
+    It is a context manager. Leaving it early stops the chunks, but the service finishes the answer and charges for it.
+    Chunks that arrived before an error are delivered before it is raised. With `auto_execute_tools`, the chunks of all
+    rounds follow each other. The tools run between two rounds, and the properties are those of the current round.
 
     Iterating raises `ChatError` if the request failed, and `SogniTimeoutError` if no chunk arrives in time.
 
@@ -207,7 +206,7 @@ class EventStream(Live, Generic[T]):
         self._feed = feed
         self._lock = Lock()
         self._state: Any = None
-        """State of the client when iteration began. It is another one in another event loop or a forked process."""
+        """State of the client when iteration began. Another event loop or a forked process has a different one."""
 
     def __aiter__(self) -> AsyncIterator[T]:
         return self
@@ -223,7 +222,8 @@ class EventStream(Live, Generic[T]):
         return event
 
     def _check_owner(self) -> None:
-        """Check that the connection belongs here. Events that have already arrived can be delivered anywhere."""
+        """Check that the connection belongs to this client state. Events that have already arrived can be delivered
+        anywhere."""
         if self._feed.closed:
             return
         if self._state is None:
@@ -237,11 +237,11 @@ class EventStream(Live, Generic[T]):
 
     @property
     def closed(self) -> bool:
-        """True once nothing more is received. Events that have already arrived can still be iterated."""
+        """True once no more events will be received. Those that have already arrived can still be iterated."""
         return self._feed.closed
 
     async def close(self) -> None:
-        """Close the connection, also while another thread or task waits for an event. May be called repeatedly.
+        """Close the connection, even while another thread or task waits for an event. May be called repeatedly.
 
         Example:
             >>> run = await client.chat.runs.create(messages=[{"role": "user", "content": "Say one word"}])

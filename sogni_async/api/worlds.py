@@ -22,7 +22,7 @@ from sogni_async.transport.engine import Engine
 
 @suggest_keywords
 class WorldBuilds:
-    """Builds of worlds, which the service carries out. They need no socket, but a signed-in session.
+    """World builds, which run in the service. They need a signed-in session, but no socket.
 
     A build waits for its user at least twice: to approve its quote, and to review its results.
 
@@ -69,10 +69,10 @@ class WorldBuilds:
             audience: Whom it is for, in the form that the service expects. Default: that of the service.
             token_type: Token that pays, `"sogni"` or `"spark"`. Default: that of the service.
             billing_mode: `"auto"`, `"subscription"` or `"tokens"`. Default: that of the service.
-            idempotency_key: Starts with the same key are one build. By default, each call has a new key, so that it can
-                be repeated safely after a lost connection.
-            attribution: What makes the request: an `Attribution`, or a mapping with its fields. It takes precedence
-                over that of the client, field by field.
+            idempotency_key: Calls with the same key start a single build. By default, each call has a new key, so that
+                it can be repeated safely after a lost connection.
+            attribution: Origin of this call, for statistics: an `Attribution`, or a mapping with its fields. It takes
+                precedence over that of the client, field by field.
 
         Returns:
             The build.
@@ -165,7 +165,7 @@ class WorldBuilds:
         return EventStream(self._engine, worlds.build_feed(self._engine.state, run_id, last_event_id))
 
     async def confirm_cost(self, run_id: str, decision: WorldBuildDecision) -> WorldBuild:
-        """Decide about the quote of a build that waits for it (`cost_approval_required`).
+        """Accept or reject the quote of a build that waits for it (`cost_approval_required`), or request a new one.
 
         Args:
             run_id: Id of the build.
@@ -226,7 +226,7 @@ class WorldBuilds:
 
         Args:
             run_id: Id of the build.
-            reason: Reason, for the record. Default: none.
+            reason: Reason to record. Default: none.
 
         Returns:
             The build.
@@ -248,7 +248,7 @@ class WorldBuilds:
 
         Args:
             run_id: Id of the build.
-            timeout: Seconds to wait; None for no limit. Running out cancels nothing.
+            timeout: Seconds to wait; None for no limit. A timeout cancels nothing.
 
         Returns:
             The build, whatever its status.
