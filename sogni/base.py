@@ -74,8 +74,7 @@ def with_fields(*kinds: type) -> Callable[[F], F]:
 
 
 def overloaded_with_fields(*kinds: type) -> Callable[[Callable[..., R]], Callable[..., R]]:
-    """Like `with_fields`, for functions where mypy does not see that `**fields` takes the required keys of the
-    overloads."""
+    """Like `with_fields`, but with the type that mypy needs for overloads with required keys."""
     return with_fields(*kinds)
 
 

@@ -69,8 +69,7 @@ def _wrapped(function: FunctionType) -> Callable[..., Any]:
 
 
 def _message(function: FunctionType, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the arguments of a call; None if they are valid, or if Python's own message is
-    enough."""
+    """Return what is wrong with the arguments of a call; None if nothing is, or if Python's message is enough."""
     from sogni.core.checks import did_you_mean_keyword
 
     parameters = list(inspect.signature(function).parameters.values())

@@ -16,8 +16,9 @@ from sogni.transport.engine import Engine
 
 @suggest_keywords
 class RunRecorder(Recording):
-    """Records the chats inside an `with` block and stores the record at its end; created by
-    `client.replay.record`.
+    """Records the chats inside an `with` block and stores the record at its end.
+
+    Created by `client.replay.record`.
 
     It records `completions.create`, including streams and rounds of tools, and `hosted.create`, if they are called on
     this client and in this thread or task. Use `add` for other responses. `record` is the current record.

@@ -223,8 +223,7 @@ class EventStream(Live, Generic[T]):
         return event
 
     def _check_owner(self) -> None:
-        """Check that the connection belongs to this client state. Events that have already arrived can be delivered
-        anywhere."""
+        """Check that the connection is usable here. Events that have already arrived can be delivered anywhere."""
         if self._feed.closed:
             return
         if self._state is None:

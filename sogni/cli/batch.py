@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 
 MAX_PREVIEWS = 20
-"""Most requests of a batch whose results have previews, which would otherwise fill the terminal."""
+"""Maximum number of requests whose results are previewed, so that they do not fill the terminal."""
 
 
 class BatchDisplay:
@@ -87,7 +87,7 @@ class BatchDisplay:
 
 
 def _set_fields(context: click.Context, parameter: click.Parameter, given: Sequence[str]) -> dict[str, Any]:
-    """Return the fields of `--set`. Raises BadParameter for what is not `key=value`, or an unknown key."""
+    """Return the fields of `--set`. Raises BadParameter unless each is `key=value` with a known key."""
     fields: dict[str, Any] = {}
     for text in given:
         key, equals, value = text.partition("=")
@@ -284,7 +284,7 @@ def _follow(work: Batch, items: list[BatchItem], timeout: float | None, connecti
 
 @contextmanager
 def _reporting_running_projects(work: Batch, *, local: bool) -> Iterator[None]:
-    """Add to errors how many projects continue, if the command ends before them."""
+    """Add the number of projects that continue to errors that end the command early."""
     try:
         yield
     except KeyboardInterrupt:
@@ -310,7 +310,7 @@ def _running_note(work: Batch, local: bool) -> str:
 
 
 def _save_note(work: Batch) -> str:
-    """Name the command that saves what the batch leaves behind, for those who will not run it again."""
+    """Name the command that saves the projects the batch leaves running, for users who do not want to run it again."""
     ids = [*work.unsaved, *sorted(work.uncollected)]
     return f", or {save_command(*ids)}" if ids else ""
 

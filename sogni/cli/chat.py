@@ -76,7 +76,7 @@ class Toolbox:
 
 @frozen(kw_only=True)
 class ToolResults:
-    """The results of the tools of one command: those that have been saved, and those that would be left behind."""
+    """The results of the tools of one command: those that are saved, and those that are not saved yet."""
 
     client: SogniClient
     toolbox: Toolbox
@@ -90,7 +90,7 @@ class ToolResults:
         return paths
 
     def left_behind(self) -> str:
-        """Name the command that saves the results that have been paid for; an empty string if there are none."""
+        """Name the command that saves the remaining results; an empty string if there are none."""
         ids = [] if self.local else self._unsaved()
         return f"{save_command(*ids)} fetches the results of the tools" if ids else ""
 
@@ -112,7 +112,7 @@ SAVED_NAME = "chat.json"
 
 @frozen(kw_only=True)
 class ChatOptions:
-    """Options of all questions, and the images of the first one."""
+    """Options for all questions, and the images of the first one."""
 
     system: str | None
     images: tuple[Path, ...]
@@ -366,7 +366,7 @@ def _print_results(paths: list[Path]) -> None:
 
 
 class Spent:
-    """What answers have cost, as far as the service tells; not the cost of their tools."""
+    """The known costs of answers, without those of their tools."""
 
     def __init__(self) -> None:
         self._amounts: dict[str | None, Decimal] = {}
@@ -388,7 +388,7 @@ class Spent:
 
 @define
 class Turn:
-    """What the commands of a conversation have set for its next question."""
+    """Settings for the next question, made by commands of the conversation."""
 
     images: list[Any]
     talk: ChatOptions
@@ -447,7 +447,7 @@ class Turn:
 
 
 def _free(path: Path) -> Path:
-    """Return the path with a number if there is a file already."""
+    """Return the path, with a number added if the file exists."""
     numbered = (path.with_stem(f"{path.stem}-{number}") for number in count(1))
     return next(it for it in chain((path,), numbered) if not it.exists())
 

@@ -24,8 +24,8 @@ INSTALL = {
 def completion(context: click.Context, shell: str) -> None:
     """Print the script that completes commands, options, files, and the names of models and LoRAs.
 
-    Names come from the service, and are kept for a day. SHELL is bash (4.4 or newer), zsh or fish. A comment at its
-    beginning says how to install it.
+    Names come from the service, and are kept for a day. SHELL is bash (4.4 or newer), zsh or fish. A comment at the top
+    explains how to install it.
 
     Example: eval "$(sogni completion bash)"
     """

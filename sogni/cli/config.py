@@ -26,7 +26,7 @@ _NAME = click.argument("name", type=click.Choice(tuple(VARIABLES)), metavar="NAM
 def config() -> None:
     """Keep settings in profiles: key, endpoints, network, token and output directory.
 
-    'sogni --profile NAME COMMAND' or SOGNI_PROFILE chooses a profile; otherwise it is the one with the name 'default'.
+    'sogni --profile NAME COMMAND' or SOGNI_PROFILE chooses a profile; otherwise the profile 'default' is used.
     Options and environment variables take precedence.
 
     Example: sogni --profile work config set network relaxed
@@ -36,7 +36,7 @@ def config() -> None:
 @config.command("list", cls=Command)
 @JSON
 def list_(as_json: bool) -> None:
-    """List the settings of all profiles. Of API keys only the end is shown.
+    """List the settings of all profiles. Only the end of API keys is shown.
 
     Example: sogni config list
     """
@@ -54,7 +54,7 @@ def list_(as_json: bool) -> None:
 @config.command(cls=Command)
 @_NAME
 def get(name: str) -> None:
-    """Print a setting of the profile. Of an API key only the end is shown.
+    """Print a setting of the profile. Only the end of an API key is shown.
 
     Example: sogni config get output_dir
     """
@@ -74,7 +74,7 @@ def get(name: str) -> None:
     help="Read the API key from FILE (- for standard input). Default: prompt for it.",
 )
 def set_(name: str, value: str | None, file: str | None) -> None:
-    """Set NAME of the profile to VALUE, and create the profile if there is none with this name.
+    """Set NAME of the profile to VALUE. The profile is created if it does not exist.
 
     NAME is api_key, rest_endpoint, socket_endpoint, network, token_type or output_dir. An API key is prompted for, or
     read with --file, since other users of this computer can read arguments.
@@ -101,7 +101,7 @@ def set_(name: str, value: str | None, file: str | None) -> None:
 @config.command(cls=Command)
 @_NAME
 def unset(name: str) -> None:
-    """Remove a setting of the profile, and the profile with its last one.
+    """Remove a setting of the profile. Removing the last one removes the profile.
 
     Example: sogni config unset network
     """

@@ -1,4 +1,4 @@
-"""The command `sogni doctor`: everything that a working set-up needs, with what to do about what is missing."""
+"""The command `sogni doctor`: check the installation and configuration, and advise how to fix problems."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ PACKAGES = ("requests", "websocket-client", "attrs", "cattrs", "aiohttp")
 EXTRA_OF = re.compile(r"""([\w.-]+).*;.*\bextra == ["']([\w-]+)["']""")
 """A requirement in the metadata of the distribution: its package, and the extra that it belongs to."""
 NOT_TO_USE = ("all", "dev")
-"""Extras that are all others together, and what it takes to change the packages."""
+"""Extras that combine others, or are only for developing the package."""
 CLOCK_TOLERANCE_SECONDS = 60
 """Signatures, sessions and signed URLs are valid for minutes; a minute leaves room for slow responses."""
 TIMEOUT_SECONDS = 10.0
@@ -59,14 +59,14 @@ LET_THROUGH = "A firewall or proxy must let WebSocket connections (HTTP Upgrade)
 
 @frozen(kw_only=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: What was looked at.
-        state: Whether it works, should be known, or must be changed.
+        name: What was checked.
+        state: Whether it works, is worth knowing, or must be changed.
         detail: What was found.
-        advice: What to do about it; "" if nothing.
-        error: Class of the error that was met.
+        advice: What to do about it; "" if no action is needed.
+        error: Class of the error that occurred.
     """
 
     name: str
@@ -83,9 +83,9 @@ class Finding:
 @click.command(cls=Command)
 @connection_options
 def doctor(connection: ConnectionOptions) -> int:
-    """Look for what keeps commands and scripts from working, and say what to do about it.
+    """Find problems that keep commands and scripts from working, and suggest fixes.
 
-    Looks at versions, environment variables, credentials, directories, proxy, certificates, hosts, clock, balance and
+    Checks versions, environment variables, credentials, directories, proxy, certificates, hosts, clock, balance and
     socket. Nothing is spent. Exits with code 3 if the credentials are rejected and 1 if anything else must be changed.
 
     Example: sogni doctor --local
@@ -187,7 +187,7 @@ def _state_directory() -> Finding:
 
 
 def _profile(profile: Profile, environ: Mapping[str, str]) -> Finding:
-    """Return which profile is used, and for each of its settings whether it holds."""
+    """Return which profile is used, and whether each of its settings takes effect."""
     if not profile.values:
         return Finding(name="profile", state="ok", detail=f"{profile.name!r}, without settings")
     told = [
@@ -232,7 +232,7 @@ def _hosts(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _date(url: str, proxy: str | None, bundle: str) -> float | None:
-    """Return the time of the host, in seconds since the epoch, or None if it does not tell."""
+    """Return the time that the host reports, in seconds since the epoch, or None if it reports none."""
     with requests.Session() as session:
         # The proxy and the authorities have been determined as the client does; a .netrc would add credentials.
         session.trust_env = False
@@ -245,7 +245,7 @@ def _date(url: str, proxy: str | None, bundle: str) -> float | None:
 
 
 def clock(ahead: float) -> Finding:
-    """Return what a clock that is `ahead` seconds ahead of the service's means."""
+    """Return the finding for a clock that is `ahead` seconds ahead of the service."""
     if abs(ahead) <= CLOCK_TOLERANCE_SECONDS:
         return Finding(name="clock", state="ok", detail=f"within {max(1, round(abs(ahead)))} s of the service's")
     detail = f"{timedelta(seconds=round(abs(ahead)))} {'ahead of' if ahead > 0 else 'behind'} the service's"

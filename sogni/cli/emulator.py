@@ -100,7 +100,7 @@ def _clock(context: click.Context, parameter: click.Parameter, value: str | None
 @click.option("--local", is_flag=True, help="Ignored: this command is always local.")
 @JSON
 def emulator(spark: Decimal, sogni: Decimal, free_spark: Decimal, local: bool, as_json: bool, **options: Any) -> None:
-    """Run a local Supernet until Ctrl-C.
+    """Run a local Supernet until you press Ctrl-C.
 
     Prints the environment variables for its clients, as shell commands.
 

@@ -38,7 +38,7 @@ OPTION_GROUPS = (PROJECT, FILES, SOME_MODELS) = ("Project", "Files", "Only for s
 """Headings of options in the help of a command, in order."""
 
 OPTIONS, SHARED = "Options", "Output and service"
-"""Headings of options without a group, and of those that many commands have."""
+"""Headings for options without a group, and for those that many commands share."""
 
 _SHARED_OPTIONS = frozenset(
     {"local", "as_json", "network", "api_key_file", "output_dir", "name", "overwrite", "opening"}
@@ -64,7 +64,7 @@ def print_note(text: str) -> None:
 
 
 def print_cost(cost: Decimal | None, token: str | None) -> None:
-    """Print what a command has cost like a note, if the service has told."""
+    """Print the cost of a command like a note, if the service has reported it."""
     if cost is not None:
         print_note(f"cost {cost:f} {'' if token is None else TOKEN_NAMES.get(token, token)}".rstrip())
 
@@ -75,7 +75,7 @@ def is_quiet() -> bool:
 
 
 def shows_progress() -> bool:
-    """Whether progress is drawn: on a terminal, unless `--quiet` or a log of `--verbose` shares it."""
+    """Whether progress is drawn: on a terminal, unless `--quiet` or the log of `--verbose` writes to it."""
     return on_terminal(sys.stderr) and not is_quiet() and not _root_params().get("verbose")
 
 

@@ -1,7 +1,7 @@
 """Names of models and LoRAs for shell completion, in a file in the user's cache directory.
 
 Commands that list models or LoRAs save what they have received. Completion itself fetches what is missing or old, but
-only briefly: it returns nothing rather than to let the user wait, and prints no error. It uses the key of the
+only briefly: it returns nothing rather than making the user wait, and prints no errors. It uses the key of the
 environment or the profile, but not the session of `sogni login`, which would have to be renewed: then `sogni models`
 refreshes the names.
 """
@@ -37,7 +37,7 @@ FETCH_SECONDS = 1.5
 """How long completion waits for the service."""
 FRESH_SECONDS = 24 * 3600.0
 RETRY_SECONDS = 60.0
-"""How long completion does not ask again after a failure."""
+"""How long completion waits after a failure before it requests names again."""
 
 
 @frozen(kw_only=True)
@@ -69,7 +69,7 @@ def remember(endpoint: str, kind: Kind, names: Names, *, complete: bool) -> None
 
     Args:
         endpoint: URL of the REST API.
-        kind: What the names are of.
+        kind: Kind of the names.
         names: The names.
         complete: Whether these are all; otherwise, saved ones are kept.
     """
@@ -83,7 +83,7 @@ def remember(endpoint: str, kind: Kind, names: Names, *, complete: bool) -> None
 
 
 def lookup(kind: Kind, environ: Mapping[str, str]) -> Names:
-    """Return the saved names of the service that `environ` leads to, after fetching them if they are old."""
+    """Return the saved names of the service that `environ` selects. Old names are fetched again first."""
     try:
         arguments = current_profile().client_arguments(environ)
         endpoint = resolve(environ, **arguments).rest_endpoint

@@ -233,7 +233,7 @@ async def _serve_http(
 
 
 def key_of(environ: Mapping[str, str]) -> str | None:
-    """Return the key that hosts must send, if the environment contains one. Raises UsageError if it cannot be one."""
+    """Return the key that hosts must send, if the environment contains one. Raises UsageError if it is not usable."""
     key = environ.get(KEY_VARIABLE, "")
     if not key:
         return None
@@ -243,7 +243,7 @@ def key_of(environ: Mapping[str, str]) -> str | None:
 
 
 def _print_address(url: str, key: str | None, *, as_json: bool) -> None:
-    """Print where the server is reached, flushed at once because other programs wait for it."""
+    """Print the URL of the server, flushed immediately because other programs wait for it."""
     if as_json:
         print_json({"url": url, **({} if key is None else {"key": str(key)})})
         return

@@ -123,7 +123,7 @@ def _label(name: str) -> str:
 
 
 def _options(options: ModelOptions) -> list[tuple[str, str]]:
-    """Return the options of a model, each with what is allowed and its default."""
+    """Return the options of a model, each with its allowed values and default."""
     found = (
         (it.name, getattr(options, it.name)) for it in attrs.fields(ModelOptions) if it.name not in ("type", "extra")
     )

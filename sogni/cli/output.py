@@ -130,7 +130,7 @@ def _fits(rows: Sequence[Sequence[str]], width: int) -> bool:
 
 
 class OutputDirectory(click.Path):
-    """The path of a directory, or the URL of a storage, which remains a string."""
+    """The path of a directory, or a storage URL, which remains a string."""
 
     def __init__(self) -> None:
         super().__init__(file_okay=False, path_type=Path)
@@ -189,7 +189,7 @@ _OPTIONS = (
 
 @contextmanager
 def writing(directory: Path | str, lost: str) -> Iterator[None]:
-    """Add to write errors the directory, if they name no file, and the note `lost`."""
+    """Add the directory to write errors that do not name a file, and the note `lost`."""
     try:
         yield
     except SogniError as error:
@@ -205,7 +205,7 @@ def writing(directory: Path | str, lost: str) -> Iterator[None]:
 def check_directory(directory: Path | str) -> None:
     """Raise UsageError if files cannot be written to a directory, which need not exist yet.
 
-    Raises ValidationError or ImportError if a URL is not one of a storage.
+    Raises ValidationError or ImportError if a URL is not a storage URL.
     """
     if isinstance(directory, str):
         directory_or_storage(directory, None)

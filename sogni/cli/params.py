@@ -1,7 +1,7 @@
-"""Options that describe a project: those that follow from the declarations of its parameters, and how they combine.
+"""Options for the parameters of projects, derived from their declarations, and checks of their combinations.
 
-Values are validated by the library, which knows the model. Only what it cannot see is checked here: options that would
-be ignored, and strings that cannot be encoded.
+The library validates the values, because it knows the model. Only what it cannot detect is checked here: options that
+would be ignored, and strings that cannot be encoded.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _METAVARS: Mapping[str | None, str] = {"seconds": "SECONDS", "pixels": "PIXELS"}
 _PYTHON_ONLY = re.compile(
     r"; see `projects\.\w+`| \(`projects\.\w+`\)|; False keeps a position empty| Default: False\.$"
 )
-"""Parts of descriptions that say nothing to users of the command line."""
+"""Parts of descriptions that do not apply to the command line."""
 
 
 def declared_options(kind: type[Any], replaced: Mapping[str, Option | None]) -> tuple[Option, ...]:
@@ -127,7 +127,7 @@ def declared_needs(kind: type[Any]) -> dict[str, tuple[str, ...]]:
 
 
 def _default_name(name: str, declared: Mapping[str, Any]) -> str:
-    """Name a list after one of its items: its option is given once for each."""
+    """Return the singular name of a list, because its option is given once for each item."""
     singular = name.removesuffix("s")
     named = singular if re.search(r"(image|url|lora|duration)s$", name) and singular not in declared else name
     return f"--{named.replace('_', '-')}"
@@ -158,7 +158,7 @@ def _group(parameter: Parameter) -> str | None:
 
 
 def _value_settings(name: str, hint: Any, parameter: Parameter) -> tuple[bool, dict[str, Any] | None]:
-    """Return whether an option names a file, and what click must know of its value; None if it cannot be one."""
+    """Return whether an option names a file, and its settings for click; None if the field has no option."""
     members = [hint] if get_origin(hint) is Literal else [it for it in get_args(hint) if it is not type(None)] or [hint]
     if bytes in members:
         return True, {"metavar": "FILE", "shell_complete": complete_file}
@@ -199,7 +199,7 @@ def project_options(
     Args:
         options: The options.
         fields_of: Function that turns the given options into the fields of a project.
-        needs: For the field of an option, other fields without all of which it would be ignored.
+        needs: Fields by the field of an option that would be ignored without any of them.
     """
     option_names = _option_names(options)
 
@@ -257,7 +257,7 @@ OPTIONAL_PROMPT = click.argument("positive_prompt", metavar="[PROMPT]", default=
 
 
 def token_option(group: str, default: str) -> Option:
-    """Return the option for the token that pays; `default` says which one pays without it."""
+    """Return the option for the token that pays; `default` describes which one pays without it."""
     return grouped_option(
         "--token",
         "token_type",

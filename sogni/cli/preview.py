@@ -1,7 +1,7 @@
-"""Previews of saved images, in terminals that say that they can show images.
+"""Previews of saved images, in terminals that announce support for images.
 
 Two protocols are known: that of kitty, which Ghostty has adopted, and that of iTerm2, which WezTerm has adopted.
-Nothing is asked of the terminal, because an answer could be taken for typed text.
+The terminal is not queried, because its reply could be mistaken for typed text.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ LINES = 12
 PIXELS = 512
 """Longest side of the image that is sent to the terminal."""
 MAX_BYTES = 4 * 1024 * 1024
-"""Largest file that is sent as it is, where Pillow is not installed to make it smaller."""
+"""Largest file that is sent unchanged if Pillow is not installed to scale it down."""
 _CHUNK = 4096
-"""Most characters of data in one sequence of kitty's protocol."""
+"""Maximum number of data characters in one sequence of kitty's protocol."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -44,7 +44,7 @@ def protocol_of(environ: Mapping[str, str]) -> Protocol | None:
 
 
 def show_previews(paths: Iterable[Path | str]) -> None:
-    """Draw images on standard error; nothing for other files, with `--quiet`, and where it is no such terminal."""
+    """Draw images on standard error; nothing for other files, with `--quiet`, and on other terminals."""
     protocol = protocol_of(os.environ)
     if protocol is None or is_quiet() or not (on_terminal(sys.stderr) and on_terminal(sys.stdout)):
         return

@@ -1,6 +1,6 @@
 """Profiles: named settings in a file that only its owner can read, chosen with `--profile` or SOGNI_PROFILE.
 
-An option of a command takes precedence over an environment variable, that over the profile, and that over the default.
+In order of precedence: options of a command, environment variables, the profile, defaults.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def current_profile() -> Profile:
     """Return the profile of the running command.
 
     Raises:
-        UsageError: It has been chosen, but there is no such profile.
+        UsageError: The chosen profile does not exist.
         ValidationError: The file is damaged, or contains an invalid setting.
     """
     chosen = chosen_name()
@@ -77,7 +77,7 @@ def current_profile() -> Profile:
 
 
 def chosen_name() -> str | None:
-    """Return the name that `--profile` or SOGNI_PROFILE gives. Raises UsageError if it cannot be one."""
+    """Return the name in `--profile` or SOGNI_PROFILE. Raises UsageError if it is invalid."""
     context = click.get_current_context(silent=True)
     name = context.find_root().params.get("profile") if context else None
     if name is not None and not _NAME.fullmatch(name):
@@ -119,7 +119,7 @@ def _hidden(name: str, value: str) -> str:
 
 
 def save(path: Path, profiles: Profiles) -> None:
-    """Write all profiles in place of the file; a crash leaves one of the two."""
+    """Replace the file with these profiles; a crash leaves the old file or the new one."""
     lines = []
     for name, values in profiles.items():
         # JSON strings are TOML strings, except for U+007F.
@@ -142,7 +142,7 @@ def save(path: Path, profiles: Profiles) -> None:
 
 
 def check(name: str, value: str) -> None:
-    """Raise ValidationError if there is no such setting or it cannot have the value."""
+    """Raise ValidationError if the setting is unknown or the value is invalid."""
     if name not in VARIABLES:
         hint = did_you_mean(name, VARIABLES)
         raise ValidationError(f"there is no setting {name!r}{hint or ': ' + ', '.join(VARIABLES)}", field="name")
@@ -155,5 +155,5 @@ def check(name: str, value: str) -> None:
 
 
 def shown(name: str, value: str) -> str:
-    """Return a value for display: of a key, only its end."""
+    """Return a value for display; only the end of a key."""
     return f"…{value[-4:]}" if name == "api_key" and len(value) >= 16 else "…" if name == "api_key" else value

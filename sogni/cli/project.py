@@ -1,6 +1,7 @@
 """The commands `sogni project list`, `show`, `watch`, `save` and `cancel`.
 
-They work with any project of the account, no matter what started it. `watch`, `save` and `show` never cancel a project.
+They work with any project of the account, no matter which program started it. `watch`, `save` and `show` never cancel a
+project.
 """
 
 from __future__ import annotations
@@ -58,13 +59,13 @@ if TYPE_CHECKING:
     from sogni.client import SogniClient
 
 _STATUS = {"authorized": "pending", "active": "queued", "assigned": "processing", "progress": "processing"}
-"""Statuses of recorded projects that have another name than those of `Project.status`."""
+"""Statuses of recorded projects whose names differ from those of `Project.status`."""
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 @click.group(cls=Group)
 def project() -> None:
-    """Find projects of the account, follow them and save their results, no matter what started them.
+    """Find projects of the account, follow them and save their results, no matter which program started them.
 
     Example: sogni project list
     """
@@ -91,7 +92,7 @@ _ID = click.argument("project_id", metavar="ID")
 @click.option("--app-source", metavar="NAME", help="List only projects of this application. Default: all.")
 @connection_options
 def list_(connection: ConnectionOptions, since: str, limit: int, app_source: str | None) -> None:
-    """List projects that are running, and those that have completed results lately, newest first.
+    """List running projects, and those with recent results, newest first.
 
     Example: sogni project list --since 3h
     """
@@ -178,7 +179,7 @@ def _record(client: SogniClient, status: ProjectStatusRecord) -> ProjectRecord |
 
 
 def _document(status: ProjectStatusRecord, result: ProjectResult, record: ProjectRecord | None) -> Mapping[str, Any]:
-    """Return the results with what the service's record adds: cost and times, if they are known."""
+    """Return the results, with cost and times from the service's record if they are known."""
     known = {(job.img_id or job.id or "").upper(): job for job in (*status.worker_jobs, *status.completed_worker_jobs)}
     document = result.to_dict()
     jobs = [{**job, **_times(known.get(job["id"], JobRecord()))} for job in document["jobs"]]
@@ -248,16 +249,16 @@ def watch(
 
 @project.command(cls=Command)
 @click.argument("project_ids", metavar="ID...", nargs=-1, required=True)
-@click.option("--kind", type=click.Choice(KINDS), help="What the results are, if the service does not tell.")
+@click.option("--kind", type=click.Choice(KINDS), help="Type of the results, if the service does not report it.")
 @saving
 @OPEN
 @connection_options
 def save(
     connection: ConnectionOptions, target: Target, project_ids: Sequence[str], kind: ResultKind | None, opening: bool
 ) -> None:
-    """Save the results of projects, also of those that another program started, and print the paths.
+    """Save the results of projects, even if another program started them, and print the paths.
 
-    Files that are there already are kept. Results that are missing are reported, and the exit code is then 1.
+    Existing files are kept. Missing results are reported, and the exit code is then 1.
 
     Example: sogni project save PROJECT --output-dir out
     """
@@ -286,7 +287,7 @@ def save(
 
 
 def _shortfall(result: ProjectResult) -> str | None:
-    """Return what is missing of the results of a project, and why; None if nothing is."""
+    """Return which results of a project are missing, and why; None if the project has all of them."""
     available = sum(job.url is not None for job in result.jobs)
     if not result.finished:
         return (
@@ -311,7 +312,7 @@ def _reason(job: JobResult) -> str:
 @_ID
 @connection_options
 def cancel(connection: ConnectionOptions, project_id: str) -> None:
-    """Cancel a project. One that has ended stays as it is.
+    """Cancel a project. A project that has ended is unchanged.
 
     Example: sogni project cancel PROJECT
     """

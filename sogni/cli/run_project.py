@@ -1,6 +1,6 @@
 """Creation of a project, waiting for it and saving its results, for the commands that generate media.
 
-All available results are saved, also after an error. If the command is interrupted or times out, the project is
+All available results are saved, even after an error. If the command is interrupted or times out, the project is
 canceled, because nobody would collect its results, and the message says whether that succeeded. A project with an
 idempotency key is not canceled: the same command, run again, collects it. Whenever a paid result may be left behind,
 the message names the command that saves it.
@@ -130,7 +130,7 @@ def reporting_unsaved(find: Callable[[], Project | None], *, local: bool, leave:
     Args:
         find: Returns the project; None if there is none yet.
         local: True if no command could save the results later.
-        leave: What to do with the project after Ctrl-C. A terminated command leaves it as it is.
+        leave: What to do with the project after Ctrl-C. A terminated command leaves it unchanged.
 
     Raises:
         Interrupted: Ctrl-C was pressed.
@@ -156,7 +156,7 @@ def save_command(*project_ids: str) -> str:
 
 
 def _unsaved(project: Project, *, local: bool) -> str:
-    """Name the command that saves what a project has made or will make; an empty string if there is nothing."""
+    """Name the command that saves the present and future results of a project; an empty string if there are none."""
     if local or (project.finished and not project.result_urls):
         return ""
     later = "" if project.finished else " once it has finished"
@@ -217,7 +217,7 @@ def save_results(project: Project, target: Target, error: SogniError | None, *, 
 
 
 def project_document(client: SogniClient, project: Project) -> dict[str, Any]:
-    """Return the snapshot of a project with its cost, if the service tells it."""
+    """Return the snapshot of a project with its cost, if the service reports it."""
     if project.finished and project.cost is None:
         # The client is still reading the record in the background.
         client._engine.run(sync_project(project.id))
@@ -247,7 +247,7 @@ def describe_unfinished(project: Project) -> str:
 
 
 def describe_continuing(project: Project) -> str:
-    """Return what happens to a project that is left as it is."""
+    """Return what happens to a project that is left unchanged."""
     return "has finished" if project.finished else "continues"
 
 

@@ -117,9 +117,9 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
 @token_option("", "sogni, or spark for models that only it pays for")
 @connection_options
 def serve(connection: ConnectionOptions, token_type: Any, **options: Any) -> None:
-    """Serve the OpenAI API on this host, for programs that speak it, until Ctrl-C.
+    """Serve the OpenAI API on this host until you press Ctrl-C.
 
-    Prints the URL and the key for these programs, as shell commands. The key is made at each start, unless
+    Prints the URL and the key for client programs as shell commands. A new key is generated at each start, unless
     SOGNI_SERVE_KEY is set.
 
     Example: sogni serve --max-cost-per-day 500
@@ -185,7 +185,7 @@ async def _serve(
 
 
 def _videos_file(port: int) -> Path | None:
-    """Return the file that remembers videos. Servers that run at the same time have different ports."""
+    """Return the file with the list of videos. Servers that run at the same time have different ports."""
     with suppress(RuntimeError):
         return state_directory() / f"served-videos-{port}.json"
     return None
@@ -202,7 +202,7 @@ def _key(environ: Mapping[str, str]) -> tuple[str, bool]:
 
 
 def _log_requests() -> None:
-    """Write the log of requests to standard error, unless `--quiet`, or a log of `--verbose` has it already."""
+    """Write the log of requests to standard error, unless `--quiet` is given or the log of `--verbose` contains it."""
     logger = logging.getLogger("sogni")
     if is_quiet() or logger.handlers:
         return
@@ -214,7 +214,7 @@ def _log_requests() -> None:
 
 
 def _print_endpoint(host: str, port: int, key: str, is_new: bool, *, as_json: bool) -> None:
-    """Print how programs reach the server, flushed at once because they wait for it."""
+    """Print the endpoint of the server, flushed immediately because programs wait for it."""
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{port}/v1"
     if as_json:

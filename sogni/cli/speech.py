@@ -68,7 +68,7 @@ _speech_options: CommandDecorator = project_options(_OPTIONS, _fields, needs={"r
 @_speech_options
 @generation_options
 def speech(generation: Generation, positive_prompt: str, fields: dict[str, Any]) -> None:
-    """Speak a text, or the text in a file (@- for standard input), and print the paths of the saved files.
+    """Speak TEXT, or the contents of a file (@- for standard input), and print the paths of the saved files.
 
     The voice is one of the model's, that of a recording, or a new one. Ctrl-C cancels the project.
 

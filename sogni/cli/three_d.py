@@ -48,7 +48,7 @@ _options: CommandDecorator = project_options(_OPTIONS, _fields, needs={})
 def three_d(generation: Generation, starting_image: str, fields: dict[str, Any]) -> None:
     """Make a 3D model of the object in an image and print the paths of the saved GLB files.
 
-    IMAGE shows the front. Further views make the other sides exact. Ctrl-C cancels the project.
+    IMAGE shows the front. More views make the other sides more accurate. Ctrl-C cancels the project.
 
     Example: sogni 3d chair.png --back chair-back.png
     """

@@ -24,7 +24,7 @@ VIDEO_MODEL = "flashvsr_v1.1_tiny_long_bf16"
 SCALES = ("2", "3", "4")
 RESOLUTIONS = ("1080", "1440")
 _HEAD = 4 * 1024 * 1024
-"""Bytes in which the size of an image is searched. JPEG files may begin with large previews and profiles."""
+"""Number of bytes to search for the size of an image. JPEG files may begin with large previews and profiles."""
 
 _OPTIONS: tuple[Option, ...] = (
     grouped_option("--scale", type=click.Choice(SCALES), help="Multiply the sides of an image. Default: 2."),
@@ -52,10 +52,10 @@ _upscale_options: CommandDecorator = project_options(_OPTIONS, dict, needs={})
 @_upscale_options
 @generation_options
 def upscale(generation: Generation, file: str, fields: Fields) -> None:
-    """Enlarge an image or a video and print the path of the saved file.
+    """Upscale an image or a video and print the path of the saved file.
 
-    The content of the file tells which it is. Videos keep their length, frame rate and sound. Ctrl-C cancels the
-    project.
+    The type is detected from the content of the file. Videos keep their length, frame rate and sound. Ctrl-C cancels
+    the project.
 
     Example: sogni upscale photo.jpg --scale 4
     """

@@ -150,7 +150,7 @@ _KEY = click.option(
 
 @click.group(cls=Group)
 def workflow() -> None:
-    """Run plans of several steps on the service, which continue when the command ends.
+    """Run multi-step plans on the service. They continue when the command ends.
 
     Example: sogni workflow start teaser.yaml --watch --output-dir out
     """
@@ -313,7 +313,7 @@ def resume(
     output: _Output | None,
     **options: Any,
 ) -> None:
-    """Resume a workflow that waits for user input. This approves its cost if it waits for that.
+    """Resume a workflow that waits for user input. If it waits for approval of its cost, this approves it.
 
     Example: sogni workflow resume WORKFLOW --watch
     """

@@ -1,4 +1,4 @@
-"""Separates the reasoning of a language model from its answer, while both arrive."""
+"""Separate the reasoning of a language model from its answer while they stream."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ReasoningFilter(ThinkingFilter):
         return super()._visible(text)
 
     def take(self) -> str:
-        """Return the reasoning since the last call, without whitespace at both ends of the whole."""
+        """Return the reasoning since the last call. Whitespace at both ends of the complete reasoning is dropped."""
         ready = self._reasoning.rstrip()
         self._reasoning = self._reasoning[len(ready) :]
         ready = ready if self._begun else ready.lstrip()

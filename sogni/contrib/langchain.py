@@ -1,6 +1,6 @@
 """A chat model for LangChain: `ChatSogni`, with streaming, tools, structured output and images.
 
-It stands on the public API of `sogni` and `sogni_async`, and needs the extra `sogni[langchain]`.
+Built on the public API of `sogni` and `sogni_async`. Requires the extra `sogni[langchain]`.
 """
 
 # Requests and answers: chat §2, §5; what may be sent again: chat §14.3.
@@ -53,7 +53,7 @@ _SENT = (
 _NEVER_SENT = frozenset(
     {"reasoning", "thinking", "tool_call", "tool_call_chunk", "invalid_tool_call", "tool_use", "function_call"}
 )
-"""Blocks of former answers: reasoning is not sent back, and tool calls are sent beside the content."""
+"""Blocks of earlier answers: reasoning is not sent back, and tool calls are sent separately from the content."""
 
 
 class ChatSogni(BaseChatModel):
@@ -65,7 +65,7 @@ class ChatSogni(BaseChatModel):
 
     Attributes:
         model: Id of the model.
-        api_key: Key of an account; `SOGNI_API_KEY` by default.
+        api_key: API key of the account; `SOGNI_API_KEY` by default.
         temperature: Sampling temperature, 0 to 2.
         max_tokens: Largest number of tokens of an answer, including its reasoning.
         top_p: Probability mass that is sampled from, 0 to 1.
@@ -80,9 +80,9 @@ class ChatSogni(BaseChatModel):
         token_type: Token that pays, `"sogni"` or `"spark"`. Default: that of the client.
         safe_content_filter: Filter sensitive content. Default: that of the service.
         timeout: Seconds for a whole answer, or for each wait for the next part of a stream; None for no limit.
-        max_retries: How often a request is repeated whose job was lost, because the connection broke or the service
-            restarted. A stream is not repeated once its first part has arrived.
-        streaming: Stream also in `invoke`, for callbacks that receive tokens.
+        max_retries: How often to retry a request whose job was lost because the connection broke or the service
+            restarted. A stream is not retried once its first part has arrived.
+        streaming: Also stream in `invoke`, for callbacks that receive tokens.
         local: Use an emulator in this process (extra `sogni[emulator]`): no account, no network, no cost.
         client: A `sogni.SogniClient` to use. It is not closed. Without an `async_client`, the methods of asyncio use it
             in a thread, too.
@@ -135,12 +135,12 @@ class ChatSogni(BaseChatModel):
 
     @property
     def lc_secrets(self) -> dict[str, str]:
-        """Where a deserialized model finds what is not serialized."""
+        """Environment variables for fields that are not serialized."""
         return {"api_key": "SOGNI_API_KEY"}
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """Whether `langchain_core.load` can write and read this class: yes, without clients and their options."""
+        """Whether `langchain_core.load` can save and load this class. It can, without clients and their options."""
         return True
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -150,7 +150,7 @@ class ChatSogni(BaseChatModel):
     # -- clients -----------------------------------------------------------------
 
     def close(self) -> None:
-        """Close the blocking client, and the emulator of `local=True`. A further request opens new ones.
+        """Close the blocking client, and the emulator of `local=True`. The next request opens new ones.
 
         Call `aclose` after using the methods of asyncio. Clients that were passed stay open.
 
@@ -340,7 +340,7 @@ class ChatSogni(BaseChatModel):
             The model with these tools.
 
         Raises:
-            ValidationError: `tool_choice` names no tool.
+            ValidationError: `tool_choice` names an unknown tool.
 
         Example:
             >>> from sogni.contrib.langchain import ChatSogni
@@ -371,11 +371,11 @@ class ChatSogni(BaseChatModel):
         Args:
             schema: A pydantic model, whose instance is the answer; or a TypedDict, a JSON schema with a title, or a
                 function in the OpenAI form, for dicts.
-            method: `"json_schema"` (the service keeps the answer to the schema), `"function_calling"` (the model calls
-                a tool with this schema), or `"json_mode"` (any JSON; the prompt must describe it). Default
+            method: `"json_schema"` (the service forces the answer to match the schema), `"function_calling"` (the model
+                calls a tool with this schema), or `"json_mode"` (any JSON; the prompt must describe it). Default
                 `"json_schema"`.
             include_raw: Return a dict with `raw`, `parsed` and `parsing_error` instead. An answer that does not fit is
-                no error then. Default False.
+                then not an error. Default False.
             strict: As in `bind_tools`; for `"json_schema"` it is sent, too. Default: strict for `"json_schema"`, in the
                 schema as it is.
             **kwargs: Further options of each request.
@@ -384,7 +384,7 @@ class ChatSogni(BaseChatModel):
             The model, followed by a parser.
 
         Raises:
-            ValidationError: There is no such method.
+            ValidationError: The method is unknown.
 
         Example:
             >>> from pydantic import BaseModel

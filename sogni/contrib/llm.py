@@ -1,6 +1,6 @@
 """A plugin for `llm`: the language models of Sogni on its command line and in its Python API (extra `sogni[llm]`).
 
-It is loaded with every `llm` command, so it imports what talks to the service only when a model is used, and never
+It is loaded with every `llm` command, so it imports the client only when a model is used, and never
 waits for the network to list models: their ids are those of the last connection, which are kept in a file.
 """
 
@@ -33,7 +33,7 @@ _PREFIX = "sogni/"
 
 
 def register_models(register: Any) -> None:
-    """Register the language models that the service had at the last connection, with the prefix `sogni/`.
+    """Register the language models of the last connection, with the prefix `sogni/`.
 
     Args:
         register: The function that `llm` passes.
@@ -48,7 +48,7 @@ def register_models(register: Any) -> None:
 
 
 def register_commands(cli: Any) -> None:
-    """Add `llm sogni refresh`, which asks the service for its language models.
+    """Add `llm sogni refresh`, which fetches the language models of the service.
 
     Args:
         cli: The group of commands that `llm` passes.
@@ -67,7 +67,7 @@ def register_commands(cli: Any) -> None:
     @sogni_group.command()  # type: ignore[untyped-decorator]
     @click.option("--key", help="API key, or the name of a stored one. Default: that of 'llm keys set sogni'.")
     def refresh(key: str | None) -> None:
-        """Ask the service for its language models, and list them."""
+        """Fetch the language models of the service and list them."""
         import sogni
 
         key = secret(key)
@@ -270,7 +270,7 @@ def _content(text: str, images: list[Any]) -> Any:
 
 
 class _Events:
-    """Makes the events of an answer, and completes the response with what the service says of it."""
+    """Creates the events of an answer, and adds the usage and other details of the service to the response."""
 
     def __init__(self, response: Any) -> None:
         from sogni.contrib._reasoning import ReasoningFilter

@@ -1,4 +1,4 @@
 """A server of the Model Context Protocol: images, video, music and speech as tools for agents.
 
-`sogni mcp` runs it. It needs the extra `mcp`, and is built on the public API of `sogni_async` alone.
+`sogni mcp` runs it. It requires the extra `mcp`, and uses only the public API of `sogni_async`.
 """

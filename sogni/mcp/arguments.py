@@ -1,7 +1,7 @@
-"""The arguments of tools: their JSON schemas, and how they are checked.
+"""JSON schemas of the arguments of tools, and their validation.
 
-The schemas of project parameters follow from the declarations in the params classes, like the options of the command
-line. What an agent must know beyond those is added here.
+The schemas of project parameters are derived from the declarations in the params classes, like the options of the
+command line. This module adds what agents need to know beyond those.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Schema = dict[str, Any]
 
 _NUMBERS: Mapping[Any, str] = {int: "integer", float: "number", str: "string", bool: "boolean"}
 _MESSAGE_LENGTH = 300
-"""Characters of a message of jsonschema, which quotes the value."""
+"""Maximum length of a message of jsonschema, which quotes the value."""
 
 MEDIA_TEXT = (
     "A path, absolute or relative to the first allowed folder; the URI of an earlier result "
@@ -105,7 +105,7 @@ def checked(schema: Schema, given: Mapping[str, Any], prefix: str = "") -> dict[
     """Return the arguments of a call, integers as int.
 
     Raises:
-        ValidationError: They do not fit the schema.
+        ValidationError: The arguments do not match the schema.
     """
     error = best_match(Draft202012Validator(schema).iter_errors(given))
     if error is not None:

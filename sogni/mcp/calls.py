@@ -1,7 +1,7 @@
-"""One call of a tool: its progress, and what the host is asked for while it runs.
+"""One call of a tool: its progress, and the requests to the host while it runs.
 
-Hosts answer questions in two ways. Up to 2025-11-25 the server sends them a request during the call. From 2026-07-28 on
-the call returns what it needs and is repeated with the answers, so a tool must ask before it changes anything.
+Hosts answer questions in two ways. Up to 2025-11-25 the server sends them a request during the call. From 2026-07-28
+on, the call returns its questions and is repeated with the answers, so a tool must ask before it changes anything.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from sogni.mcp.files import folders_of_uris
 ResultT = TypeVar("ResultT", bound=BaseModel)
 
 DONE = 100.0
-"""What progress is measured in: percent."""
+"""Total of the progress, which is in percent."""
 _STEP = 0.01
-"""By which progress grows when only its message changes: the protocol requires that it grows each time."""
+"""Increment of the progress when only its message changes: the protocol requires each value to be higher."""
 _APPROVE = {
     "type": "object",
     "properties": {
@@ -49,7 +49,7 @@ _APPROVE = {
 
 
 class InputNeededError(Exception):
-    """The host must answer these requests, and repeat the call with the answers."""
+    """The host must answer these requests and repeat the call with the answers."""
 
     def __init__(self, requests: Mapping[str, InputRequest]) -> None:
         super().__init__(f"the host must answer: {', '.join(requests)}")
@@ -61,7 +61,7 @@ class Call:
 
     Args:
         context: Context of the request.
-        answers: What the host has answered, if the call is repeated.
+        answers: Answers of the host, if the call is repeated.
     """
 
     def __init__(self, context: ServerRequestContext[Any], answers: Mapping[str, InputResponse] | None = None) -> None:
@@ -73,11 +73,11 @@ class Call:
         """The files that the call has opened, which are closed at its end."""
 
     async def progress(self, percent: float, message: str) -> None:
-        """Report progress, if the host asked for it.
+        """Report progress, if the host requested it.
 
         Args:
             percent: 0 to 100.
-            message: What is being done.
+            message: Description of the current step.
         """
         # Rounded, because sums of 0.01 would be sent with all their digits.
         self._progress = percent if percent > self._progress else round(self._progress + _STEP, 2)
@@ -93,7 +93,7 @@ class Call:
         """Ask the user for approval.
 
         Args:
-            key: What is approved. An answer counts for this key only.
+            key: Identifies what is approved. An answer is valid for this key only.
             message: The question.
         """
         request = ElicitRequest(params=ElicitRequestFormParams(message=message, requested_schema=_APPROVE))

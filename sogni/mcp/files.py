@@ -1,4 +1,4 @@
-"""The folders that a server may read from and save to, and the files that calls name.
+"""Access to files: the folders that a server may read from and save to, and the files named in calls.
 
 Nothing outside of those folders is opened, whatever `..` or symbolic links a path contains.
 """
@@ -25,7 +25,7 @@ _DATA = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[\w.+-]+=[^;,]*)*(?P<b
 
 
 class Roots:
-    """Folders that may be read from and saved to, the first one of which is where relative paths start.
+    """Folders that may be read from and saved to. Relative paths start in the first one.
 
     Args:
         folders: The folders. Those that do not exist are ignored.
@@ -42,7 +42,7 @@ class Roots:
             field: Name of the argument, for errors.
 
         Raises:
-            ValidationError: There is no such file, it is not a regular one, or it is outside of the folders.
+            ValidationError: The file does not exist, is not a regular file, or is outside of the folders.
         """
         path = self._inside(given, field)
         try:
@@ -69,7 +69,7 @@ class Roots:
         """Create a folder to save to, if necessary, and return its path.
 
         Raises:
-            ValidationError: It is outside of the folders, or cannot be created.
+            ValidationError: The folder is outside of the allowed folders, or cannot be created.
         """
         path = self._inside(given, field)
         try:

@@ -1,4 +1,4 @@
-"""The server over streamable HTTP, for hosts that run on their own. Each request needs the key."""
+"""Serve MCP over streamable HTTP, for hosts that do not start the server. Each request needs the key."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ PATH = "/mcp"
 CLOSE_SECONDS = 3
 """Time limit for the streams that are open when the server stops."""
 BODY_BYTES = 32 * 1024 * 1024
-"""Largest request: a file in a data: URI."""
+"""Maximum size of a request, which may contain a file as a data: URI."""
 MAX_REQUESTS = 256
-"""Requests that are held at the same time; further ones are refused with 503."""
+"""Maximum number of concurrent requests; further ones are refused with 503."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class RequireKey:
-    """Refuses the requests without the key.
+    """Rejects requests without the key.
 
     Args:
-        app: The application that answers the others.
+        app: The application that answers all other requests.
         key: The key.
     """
 
@@ -59,8 +59,8 @@ def application(server: Server[Any], key: str, host: str = "127.0.0.1", names: t
     Args:
         server: The server.
         key: The key that requests must have.
-        host: Address that it listens on.
-        names: Further names under which it is reached.
+        host: Address that the server listens on.
+        names: Additional host names of the server.
     """
     # A page in a browser could otherwise reach a server on the loopback interface by a name that it controls.
     hosts = [f"[{it}]" if ":" in it else it for it in dict.fromkeys((*_LOOPBACK, host, *names))]
@@ -82,11 +82,11 @@ def url_of(listener: socket.socket, host: str) -> str:
 
 
 async def serve(app: ASGIApp, listener: socket.socket) -> None:
-    """Serve an application until the process is asked to end.
+    """Serve an application until the process receives a signal to end.
 
     Args:
         app: The application.
-        listener: Socket that listens already.
+        listener: Listening socket.
     """
     config = uvicorn.Config(
         app,

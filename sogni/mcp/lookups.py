@@ -1,4 +1,4 @@
-"""The tools that look something up or end something: estimates, past and running projects, models, LoRAs, balance."""
+"""Tools for estimates, models, LoRAs, the balance, and past and running projects."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _SEARCH: Schema = {"type": "string", "description": "Return only those whose ID 
 
 
 def text_of(amount: Decimal | None) -> str | None:
-    """Return an amount as JSON keeps it whole."""
+    """Return an amount as a string, because a JSON number would lose digits."""
     return None if amount is None else f"{amount:f}"
 
 
 def matches(search: str | None, *names: str) -> bool:
-    """Whether one of the names contains what is searched for."""
+    """Whether one of the names contains the search term."""
     return search is None or any(search.lower() in name.lower() for name in names)
 
 
@@ -66,7 +66,7 @@ async def _estimate(service: Service, call: Call, arguments: Arguments) -> CallT
 
 
 def spending_data(service: Service) -> dict[str, str | None]:
-    """Return the spending limits of the server, and what has been spent today."""
+    """Return the spending limits of the server, and the amount spent today."""
     spending = service.options.spending
     return {
         "max_cost": text_of(service.options.max_cost),
@@ -125,7 +125,7 @@ _LISTED = object_schema(
 
 
 async def recent_projects(service: Service, hours: float, limit: int) -> dict[str, Any]:
-    """Return the running projects of the account, and those that have finished lately."""
+    """Return the running projects of the account, and those that finished recently."""
     projects = service.client.projects
     running: dict[str, dict[str, Any]] = {}
     for project in projects.tracked_projects:
@@ -312,7 +312,7 @@ LIST_MODELS = Tool(
 
 
 async def model_data(service: Service, model_id: str) -> dict[str, Any]:
-    """Return what a model accepts."""
+    """Return the options of a model."""
     projects = service.client.projects
     options = await projects.get_model_options(model_id)
     data: dict[str, Any] = {"id": model_id, "media": options.type, "options": to_dict(options), "inputs": None}

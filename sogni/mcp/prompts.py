@@ -19,9 +19,9 @@ class Prompt:
     Attributes:
         name: Its name.
         title: Its name for display.
-        text: What it is for.
-        required: Arguments, each with what it is.
-        optional: Arguments with a default, each with what it is and the default.
+        text: Its purpose.
+        required: Descriptions of the required arguments, by name.
+        optional: Descriptions and defaults of the optional arguments, by name.
         template: The prompt, with `$argument` for each.
     """
 
@@ -33,7 +33,7 @@ class Prompt:
     template: str
 
     def declaration(self) -> Declaration:
-        """Return the prompt as hosts see it."""
+        """Return the prompt in the form of the protocol."""
         required = [PromptArgument(name=name, description=text, required=True) for name, text in self.required.items()]
         optional = [
             PromptArgument(name=name, description=f"{text} Default: {default}.", required=False)
@@ -45,7 +45,7 @@ class Prompt:
         """Return the prompt with these arguments.
 
         Raises:
-            ValidationError: One is missing or unknown.
+            ValidationError: An argument is missing or unknown.
         """
         for name in self.required:
             if not given.get(name, "").strip():

@@ -1,4 +1,4 @@
-"""What hosts can read without calling a tool: models, LoRAs, the balance, and past results."""
+"""Resources that hosts can read without calling a tool: models, LoRAs, the balance, and past results."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def read(service: Service, uri: str) -> ReadResourceResult:
     """Return a resource.
 
     Raises:
-        ValidationError: There is no such resource.
+        ValidationError: The resource does not exist.
         SogniError: The service did not deliver it.
     """
     parts = [unquote(part) for part in uri.removeprefix("sogni://").split("/")] if uri.startswith("sogni://") else []

@@ -1,4 +1,4 @@
-"""What tools return: text and structured data, pictures that models can see, and links to the files."""
+"""Results of tools: text and structured data, images for models, and links to the files."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from sogni.mcp.service import RESULT_URI, Service
 from sogni_async import Job, Project
 
 SHOWN_IMAGES = 4
-"""Pictures in one result; the others are links only."""
+"""Maximum number of images in a result; the others are only linked."""
 SHOWN_PIXELS = 1024
-"""Longer side of a picture in a result. Larger ones are scaled down: they fill the context of a model."""
+"""Longer side of an image in a result, in pixels. Larger ones are scaled down, because they fill the context of a
+model."""
 SHOWN_BYTES = 700 * 1024
-"""Largest picture that is shown as it is."""
+"""Largest image that is shown unchanged, in bytes."""
 
 _TYPES: Mapping[str, str] = {
     "png": "image/png",
@@ -71,13 +72,13 @@ PROJECT = object_schema(
     "finished",
     "results",
 )
-"""Schema of what the tools return that make something."""
+"""Schema of the results of tools that create media."""
 
 
 def result(data: Mapping[str, Any], text: str | None = None, *blocks: ContentBlock) -> CallToolResult:
-    """Return structured data, and the same as JSON or another text for hosts that read no structure.
+    """Return structured data, with the same data as text (JSON by default) for hosts that do not read structured data.
 
-    What is None is omitted: not every host knows schemas of values that may be null.
+    Values that are None are omitted: not every host supports schemas of nullable values.
     """
     known = without_none(data)
     shown = json.dumps(known, ensure_ascii=False) if text is None else text

@@ -1,4 +1,4 @@
-"""The server: it answers hosts, whatever they are connected by."""
+"""The MCP server, independent of the transport."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def create_server(client: SogniClient, options: ServerOptions) -> Server[Any]:
 
 
 class _Handlers:
-    """What answers the requests of hosts."""
+    """Handlers for the requests of hosts."""
 
     def __init__(self, service: Service) -> None:
         self._service = service

@@ -1,4 +1,4 @@
-"""What the tools of a server share: the client, the limits, and the projects that are still running."""
+"""State that the tools of a server share: the client, the limits, and the running projects."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ RESULT_URI = "sogni://projects/{}/results/{}"
 CANCEL_SECONDS = 10.0
 """Time limit for canceling a project whose call has been canceled. The host waits for it."""
 COST_SECONDS = 3.0
-"""Time limit for the cost of a finished project, which is not worth waiting for longer."""
+"""How long to wait for the cost of a finished project."""
 COST_POLL_SECONDS = 0.25
-"""Between two attempts: the record appears a moment after the end of a project."""
+"""Pause between two attempts: the record appears a moment after the end of a project."""
 TOKEN_NAMES = {"spark": "Spark", "sogni": "Sogni"}
 
 
 @frozen(kw_only=True)
 class ServerOptions:
-    """What a server may do.
+    """Limits and permissions of a server.
 
     Attributes:
-        spending: What has been spent today, and the limit per day.
+        spending: The amount spent today, and the limit per day.
         token_type: Token that pays.
-        max_cost: Most that a call may cost, in that token. None for no limit.
-        ask_above: Cost above which the user is asked, if the host can ask. None never asks.
+        max_cost: Maximum cost of a call, in that token. None for no limit.
+        ask_above: Cost above which the user is asked for approval, if the host supports it. None never asks.
         roots: Folders that may be read from; results are saved to the first one.
         host_roots: Whether the host may allow more folders. Not if it may run on another computer.
         wait: Seconds after which a call returns although its project is still running.
-        max_calls: Calls that run at the same time.
+        max_calls: Maximum number of concurrent calls.
     """
 
     spending: DaySpending
@@ -72,7 +72,7 @@ class Service:
         self.client = client
         self.options = options
         self.made: set[str] = set()
-        """IDs of the projects that this server has created, whose results are saved without being asked for."""
+        """IDs of the projects that this server has created. Their results are saved automatically."""
         self._settling: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -105,7 +105,7 @@ class Service:
         """Return a file that a call names, as an input of a project.
 
         Raises:
-            ValidationError: It is not one that may be used, or the result has no file.
+            ValidationError: The file may not be used, or the result has no file.
         """
         if given.startswith("data:"):
             return data_of(given, argument)
@@ -117,7 +117,7 @@ class Service:
         """Return the finished job that the URI of a result names, and its project.
 
         Raises:
-            ValidationError: This is not the URI of a result, or there is no such result.
+            ValidationError: This is not the URI of a result, or the result does not exist.
         """
         project_id, index = split_result_uri(uri, argument)
         try:
@@ -144,7 +144,7 @@ class Service:
             call: The call that creates the project.
             cost: The estimate, in the token that pays; None if there is none.
             usd: The estimate, in US dollars.
-            what: What is made, for the question.
+            what: Description of the project, for the question.
 
         Raises:
             CostLimitError: A limit would be exceeded, or the user did not approve.
@@ -171,11 +171,11 @@ class Service:
         return await anyio.to_thread.run_sync(spending.reserve, token, cost)
 
     async def create(self, fields: Mapping[str, Any], reservation: Reservation, *, estimated: bool = True) -> Project:
-        """Create a project, and see to it that what it costs is counted.
+        """Create a project, and make sure that its cost is counted.
 
         Args:
             fields: Fields of the project.
-            reservation: What has been counted for it.
+            reservation: The cost that has been reserved for it.
             estimated: Whether the service estimates such projects.
         """
         limited = self.options.max_cost is not None or self.options.spending.limit is not None
@@ -207,7 +207,7 @@ class Service:
                 LOGGER.warning("the estimate remains counted project=%s error=%s", project.id, error)
 
     async def cost(self, project: Project) -> Decimal | None:
-        """Return what a project has cost; None if it is running, or the service does not tell."""
+        """Return the cost of a project; None if it is running, or the service does not report it."""
         with anyio.move_on_after(COST_SECONDS), suppress(SogniError):
             # The client reads the record in the background, and does not tell when it has.
             while project.cost is None and project.finished:

@@ -1,4 +1,4 @@
-"""What a tool is, and the tools that make something: images, edits, video, music and speech."""
+"""The tools that create images, edits, video, music and speech, and the classes behind all tools."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class Tool:
     Attributes:
         name: Its name.
         title: Its name for display.
-        text: What it does, for the model that decides whether to call it.
+        text: Description for the model that decides whether to call it.
         arguments: JSON schema of the arguments.
         output: JSON schema of the structured result.
         run: Runs it.
-        reads: Whether it changes nothing.
+        reads: Whether it is read-only.
         destroys: Whether it ends or removes something.
-        begins: What is being done when it starts.
+        begins: Progress message when it starts.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Tool:
     begins: str = "Asking the service"
 
     def declaration(self) -> Declaration:
-        """Return the tool as hosts see it."""
+        """Return the tool in the form of the protocol."""
         return Declaration(
             name=self.name,
             title=self.title,
@@ -143,24 +143,24 @@ def _state_of(project: Project) -> str:
 
 
 def name_of(prompt: str, project: Project) -> str:
-    """Return a name for the files of a project that tells what they show."""
+    """Return a descriptive name for the files of a project."""
     words = "-".join(re.findall(r"[a-z0-9]+", prompt.lower()))[:48].strip("-")
     return f"{words or project.type}-{project.id[:8].lower()}"
 
 
 @frozen(kw_only=True)
 class Maker:
-    """A tool that makes something: how its arguments become a project.
+    """A tool that creates media: maps its arguments to a project.
 
     Attributes:
         kind: Type of the project.
         params: Its params class.
-        noun: What is made, for questions.
-        renamed: Fields of the arguments that have another name.
+        noun: Name of the product, for questions.
+        renamed: Fields of arguments whose names differ.
         files: Arguments that are files, or lists of them.
         model: Returns the default model for the arguments.
-        complete: Changes the fields as no name can express.
-        completed: Fields that it makes, each with its argument, for errors.
+        complete: Changes the fields in ways that a mapping of names cannot express.
+        completed: Arguments of the fields that `complete` sets, by field, for errors.
     """
 
     kind: str
@@ -177,7 +177,7 @@ class Maker:
         return {**{name: argument for argument, name in self.renamed.items()}, **self.completed}.get(name, name)
 
     async def fields(self, service: Service, call: Call, arguments: Arguments) -> Arguments:
-        """Return the fields of the project that arguments ask for."""
+        """Return the fields of the project that the arguments describe."""
         fields: Arguments = {"type": self.kind, "model_id": self.model(arguments)}
         for name, value in arguments.items():
             if name in _HANDLING:
@@ -208,7 +208,7 @@ class Maker:
         return cost.token, cost.usd, True
 
     async def run(self, service: Service, call: Call, arguments: Arguments) -> CallToolResult:
-        """Make what is asked for, and return the results, or the running project when the time is up."""
+        """Create the project and return its results, or the running project when the time is up."""
         # Everything that the host may be asked for comes first.
         folder = await folder_of(service, call, arguments)
         fields = await self.fields(service, call, arguments)
@@ -225,7 +225,7 @@ class Maker:
 
 _SPEECH_FAMILY = "qwen3_tts"
 _CHARACTERS_PER_SECOND = 12
-"""Of speech that is read slowly."""
+"""Speaking rate of slow speech."""
 
 # -- images ------------------------------------------------------------------
 

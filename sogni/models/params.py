@@ -264,8 +264,7 @@ VideoRatio = Literal["adaptive", "16:9", "4:3", "1:1", "3:4", "9:16"]
 
 @frozen(kw_only=True)
 class CommonParams:
-    """The parameters of every project. Only `model_id` is required; the service chooses values for the parameters that
-    are omitted."""
+    """The parameters of every project. Only `model_id` is required; the service has defaults for the others."""
 
     model_id: str = field(
         metadata=param('ID of the model to use, for example "krea2_turbo_fp8_scaled"; see `projects.wait_for_models`.')

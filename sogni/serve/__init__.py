@@ -1,4 +1,4 @@
-"""A local server that speaks the OpenAI API, for programs that already do: `sogni serve`. Requires the extra `serve`.
+"""A local server with the OpenAI API, for programs that already use that API: `sogni serve`.
 
-It is built on the public API of `sogni_async`. Other than the command, nothing here is public.
+Requires the extra `serve`. Built on the public API of `sogni_async`. Only the command is public, not the modules.
 """

@@ -1,6 +1,6 @@
 """`POST /v1/chat/completions`: completions over the socket, whole or as a stream of events.
 
-A token costs the server one JSON string and one write: all that does not change between the chunks of an answer is
+Each token costs the server one JSON string and one write: the parts that are the same in all chunks of an answer are
 encoded once.
 """
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 TIMEOUT = 600.0
 """Seconds for a whole answer, or for the beginning of a stream."""
 PAUSE = 600.0
-"""Seconds after which a stream ends in which nothing has arrived for as long."""
+"""Seconds without a chunk after which a stream ends."""
 
 _IGNORED = (
     "user", "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
     "prompt_cache_options", "parallel_tool_calls", "prediction",
 )  # fmt: skip
-"""What changes nothing about an answer, or is a wish about how it is made."""
+"""Fields that do not affect the answer, or are only hints about how to process the request."""
 _REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = {
     "n": ((1,), "Sogni answers once; send the request again for another answer"),
     "logprobs": ((False,), "Sogni does not report probabilities"),
@@ -133,7 +133,7 @@ def _stop(value: Any) -> Any:
 
 
 def _thinking(fields: Fields) -> bool | None:
-    """Return whether the model is to reason first; None leaves it to the service."""
+    """Return whether the model should reason first; None leaves it to the service."""
     effort = fields.one_of("reasoning_effort", _EFFORTS)
     # As other servers of open models have it.
     template = Fields(fields.mapping("chat_template_kwargs"), within="chat_template_kwargs")
@@ -277,7 +277,7 @@ class Thinking:
         self._held = ""
         self._inside = False
         self._at_start = False
-        """Whether whitespace is dropped: that after either tag."""
+        """Whether to drop whitespace, which follows either tag."""
 
     def feed(self, piece: str) -> list[tuple[bool, str]]:
         """Return the pieces that are complete, each with whether it is reasoning."""
@@ -421,7 +421,7 @@ class _Events(Response):
     _watch: asyncio.TimerHandle | None = field(default=None, init=False)
 
     async def send(self, send: Send) -> None:
-        """Send the events, and stop listening to the answer if nobody receives them anymore."""
+        """Send the events, and stop reading the answer if the client has disconnected."""
         task = asyncio.current_task()
         assert task is not None
         self._check(task)
@@ -446,7 +446,7 @@ class _Events(Response):
             await asyncio.shield(self._finish())
 
     def _check(self, task: asyncio.Task[Any]) -> None:
-        """End an answer without a chunk since the last check: once for all of them, because chunks are many."""
+        """End the answer if no chunk has arrived since the last check. A timer per chunk would be expensive."""
         if self._chunks == self._chunks_before:
             self._silent = True
             task.cancel()

@@ -1,4 +1,4 @@
-"""What requests cost: limits per request and per day, in the token that pays."""
+"""Cost limits per request and per day, in the token that pays."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ logger: logging.Logger = logging.getLogger("sogni.serve")
 
 @define
 class Charge:
-    """What one request costs: the estimate until `settle` replaces it.
+    """The cost of one request: the estimate until `settle` replaces it.
 
     Attributes:
-        cost: What it has cost; None until it is known.
+        cost: Actual cost; None until it is known.
         token: Token that has paid; None until it is known.
     """
 
@@ -45,7 +45,7 @@ class Charge:
     token: str | None = None
 
     async def settle(self, cost: Decimal | None, token: str | None) -> None:
-        """Replace the estimate by what the request has cost. Without a cost, the estimate remains counted."""
+        """Replace the estimate with the cost of the request. Without a cost, the estimate remains counted."""
         reservation, self._reservation = self._reservation, None
         self.cost, self.token = cost, token
         if reservation is None or cost is None or token not in (None, reservation.token):
@@ -56,18 +56,18 @@ class Charge:
             logger.warning("spending not recorded error=%s", error)
 
     async def settle_chat(self, cost: ChatCost | None) -> None:
-        """Do so for a completion."""
+        """Settle the cost of a completion."""
         if cost is None or cost.cost_in_token is None:
             await self.settle(None, None)
         else:
             await self.settle(cost.cost_in_token, _paying(cost.cost_in_token, cost.cost_in_spark))
 
     async def settle_project(self, project: Project) -> None:
-        """Do so for a project."""
+        """Settle the cost of a project."""
         await self.settle(project.cost, project.token_type)
 
     async def failed(self, error: BaseException) -> None:
-        """Count nothing after an error of which is known that nothing was charged."""
+        """Count nothing after an error for which the service does not charge."""
         if self._reservation is not None and _was_free(error):
             await self.settle(Decimal(), self._reservation.token)
             self.cost = self.token = None
@@ -75,12 +75,12 @@ class Charge:
 
 @frozen
 class Costs:
-    """Limits on what requests may cost.
+    """Limits on the cost of requests.
 
     Attributes:
         client: The client that estimates.
-        per_request: Most that one request may cost, None for no limit.
-        day: What has been spent today, and its limit.
+        per_request: Maximum cost of one request; None for no limit.
+        day: The amount spent today, and the limit.
     """
 
     client: SogniClient
@@ -88,7 +88,7 @@ class Costs:
     day: DaySpending = field(factory=lambda: DaySpending(None))
 
     async def reserve_chat(self, **request: Any) -> Charge:
-        """Reserve what a completion may cost. Raises `CostLimitError` if that exceeds a limit."""
+        """Reserve the maximum cost of a completion. Raises `CostLimitError` if that exceeds a limit."""
         if not self._limited:
             return Charge(self.day)
         names = ("model", "messages", "max_tokens", "token_type", "think", "task_profile")
@@ -97,7 +97,7 @@ class Costs:
         return await self._reserve(estimate.cost_in_token, estimate.cost_in_spark)
 
     async def reserve_project(self, params: Mapping[str, Any]) -> Charge:
-        """Reserve what a project costs. Raises `CostLimitError` if that exceeds a limit."""
+        """Reserve the cost of a project. Raises `CostLimitError` if that exceeds a limit."""
         if not self._limited:
             return Charge(self.day)
         estimate: CostEstimation = await _estimated(self.client.projects.estimate(**params))
@@ -135,7 +135,7 @@ _FREE = (
     ConflictError, RateLimitError,
 )  # fmt: skip
 _FREE_TYPES = frozenset({"invalid_request", "model_unavailable", "subscription_unavailable"})
-"""Errors with which the service refuses to begin."""
+"""Errors with which the service refuses a request before it charges for it."""
 
 
 def _was_free(error: BaseException) -> bool:

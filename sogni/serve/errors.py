@@ -34,10 +34,10 @@ QUOTA = "insufficient_quota"
 
 
 class RequestError(Exception):
-    """A request that is answered with an error.
+    """An error that is returned to the client of the server.
 
     Args:
-        message: What is wrong, and what to do about it.
+        message: Description of the problem, and how to fix it.
         status: HTTP status.
         type: Kind of error, in the terms of OpenAI.
         param: Field of the request that is at fault.
@@ -88,23 +88,23 @@ class RequestError(Exception):
 
 
 def unsupported(param: str, message: str) -> RequestError:
-    """Return the error for a field of the OpenAI API that Sogni has nothing for."""
+    """Return the error for a field of the OpenAI API that Sogni does not support."""
     return RequestError(message, param=param, code="unsupported_parameter")
 
 
 def unsupported_value(param: str, message: str) -> RequestError:
-    """Return the error for a value that the OpenAI API knows, but Sogni does not."""
+    """Return the error for a value that is valid in the OpenAI API, but not supported by Sogni."""
     return RequestError(message, param=param, code="unsupported_value")
 
 
 def invalid(param: str, message: str) -> RequestError:
-    """Return the error for a value that is none of the field."""
+    """Return the error for an invalid value of a field."""
     return RequestError(message, param=param, code="invalid_value")
 
 
 @frozen
 class _Row:
-    """What becomes of the errors of a class."""
+    """How errors of a class are reported."""
 
     kind: type[SogniError]
     status: int
@@ -162,7 +162,7 @@ FIELDS: Mapping[str, str] = {
     "speaker": "voice",
     "instruct": "instructions",
 }
-"""Names of the API for parameters of the client, where they differ."""
+"""Names in the API of client parameters, where they differ."""
 
 
 def reported(error: SogniError, names: Mapping[str, str] = FIELDS) -> RequestError:
@@ -170,7 +170,7 @@ def reported(error: SogniError, names: Mapping[str, str] = FIELDS) -> RequestErr
 
     Args:
         error: The error.
-        names: Fields of the request for parameters of the client.
+        names: Names of request fields by client parameter.
     """
     row = next(row for row in _TABLE if isinstance(error, row.kind))
     status, kind, code, retry = row.status, row.type, row.code, row.retry
@@ -191,7 +191,7 @@ def reported(error: SogniError, names: Mapping[str, str] = FIELDS) -> RequestErr
 
 
 def unexpected() -> RequestError:
-    """Return the error for a mistake of this server, which the log describes."""
+    """Return the error for a bug of this server, which is described in the log."""
     return RequestError(
         "The server has failed; its log has the reason.", status=500, type=SERVER, code="internal_error", retry=False
     )

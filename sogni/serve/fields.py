@@ -1,4 +1,4 @@
-"""Reading the fields of requests, from JSON or a form, with errors that name the field."""
+"""Read the fields of requests from JSON or a form. Errors name the field."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 class Fields:
-    """The fields of a request. Each is taken once; `end` refuses those that are left.
+    """The fields of a request. Each field is taken once; `end` rejects the rest.
 
     A field that is null counts as absent.
 
@@ -50,7 +50,7 @@ class Fields:
         self._form = form
 
     def take(self, name: str) -> Any:
-        """Return a field as it is; None if it is absent."""
+        """Return a field unchanged; None if it is absent."""
         return self._left.pop(name, None)
 
     def string(self, name: str, *, required: bool = False, most: int | None = None) -> str | None:
@@ -76,7 +76,7 @@ class Fields:
         return value
 
     def one_of(self, name: str, allowed: Collection[str], default: str | None = None) -> str | None:
-        """Return one of some strings."""
+        """Return one of the allowed strings."""
         value = self.string(name)
         if value is None:
             return default
@@ -152,15 +152,15 @@ class Fields:
         return value
 
     def ignore(self, names: Iterable[str]) -> None:
-        """Drop fields that change nothing about the answer."""
+        """Ignore fields that do not affect the answer."""
         for name in names:
             self._left.pop(name, None)
 
     def refuse(self, reasons: Mapping[str, tuple[tuple[Any, ...], str]]) -> None:
-        """Raise `RequestError` for a field that Sogni has nothing for.
+        """Raise `RequestError` for a field that Sogni does not support.
 
         Args:
-            reasons: For each field, the values that ask for nothing, and why others are refused.
+            reasons: For each field, the values without an effect, and why others are rejected.
         """
         for name, (neutral, reason) in reasons.items():
             value = self.take(name)
@@ -168,7 +168,7 @@ class Fields:
                 raise unsupported(name, f"{name} is not supported: {reason}.")
 
     def end(self) -> None:
-        """Raise `RequestError` for a field that there is none of."""
+        """Raise `RequestError` for unknown fields."""
         for name in self._left:
             name = f"{self._within}{name[:100]}"
             raise RequestError(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
@@ -195,6 +195,6 @@ def shown(value: Any) -> str:
 
 
 def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
-    """Return the known names that are most like a name, best first."""
+    """Return the known names that are closest to a name, best first."""
     names = {it.lower(): it for it in known}
     return [names[it] for it in get_close_matches(name.lower(), names, n=most, cutoff=0.3)]

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 MODEL = "krea2_turbo_fp8_scaled"
 EDIT_MODEL = "qwen_image_edit_2511_fp8_lightning"
-"""Models of requests that name none, which the OpenAI API allows."""
+"""Default models, for requests that do not name one."""
 MAX_IMAGES = 10
 _VENDOR = "gpt-image"
 _QUALITIES = ("auto", "low", "medium", "high", "xhigh", "max", "standard", "hd")
 _EFFORT: Mapping[str, float] = {"low": 0.5, "high": 1.5, "hd": 1.5, "xhigh": 2, "max": 100}
-"""Steps for a quality, relative to those that a model has by default."""
+"""Number of steps for each quality, relative to the default of a model."""
 _REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = {
     "moderation": (("auto",), "use sogni={'disable_nsfw_filter': true}"),
     "style": ((), "describe the style in the prompt"),
@@ -51,7 +51,7 @@ _NO_USAGE = {
 
 @frozen(kw_only=True)
 class _Request:
-    """What is answered, beside the project."""
+    """Parameters of the request that concern the response rather than the project."""
 
     event: str
     count: int
@@ -130,7 +130,7 @@ _FORMATS: Mapping[str, str] = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 
 
 async def _quality(call: Call, model: str, quality: str) -> dict[str, Any]:
-    """Return the parameters of a quality: of the models of OpenAI its own, of others the number of steps."""
+    """Return the parameters for a quality: the quality itself for models of OpenAI, the number of steps for others."""
     if quality == "auto":
         return {}
     if model.startswith(_VENDOR):
@@ -146,7 +146,7 @@ async def _quality(call: Call, model: str, quality: str) -> dict[str, Any]:
 
 
 async def _vendor_fields(fields: Fields, params: dict[str, Any], request: _Request, *, vendor: bool) -> None:
-    """Add what only the models of OpenAI have."""
+    """Add the fields that only models of OpenAI support."""
     compression = fields.integer("output_compression", 0, 100)
     mask = fields.take("mask")
     if vendor:
@@ -170,7 +170,7 @@ async def _encoded(job: Job) -> str:
 
 
 class _Events(Response):
-    """Images as a stream of events: partial images while they are made, then each one complete."""
+    """Images as a stream of events: partial images during rendering, then each complete image."""
 
     def __init__(self, call: Call, project: Project, charge: Charge, request: _Request) -> None:
         self._call = call

@@ -1,4 +1,4 @@
-"""What requests for images, speech and videos have in common: sizes, files, and further parameters of Sogni."""
+"""Shared parts of requests for images, speech and videos: sizes, files, and additional parameters of Sogni."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ PARAMETERS = frozenset(
         "shift", "generate_audio", "language",
     }
 )  # fmt: skip
-"""Parameters of projects that the field `sogni` of a request may have. Files are not among them: callers must not make
-the server read its own."""
+"""Project parameters that are allowed in the field `sogni` of a request. Files are excluded: callers must not make the
+server read local files."""
 
 
 def parameters(fields: Fields) -> dict[str, Any]:
-    """Return the parameters in the field `sogni`, for what the OpenAI API has no field for."""
+    """Return the parameters in the field `sogni`, which have no field in the OpenAI API."""
     given = fields.mapping("sogni")
     for name in given:
         if name not in PARAMETERS:
@@ -74,7 +74,7 @@ async def _file(where: str, value: Any) -> bytes:
 
 
 async def create(call: Call, params: Mapping[str, Any]) -> tuple[Project, Charge]:
-    """Create a project within the limits on costs, and note it."""
+    """Create a project within the cost limits, and log it."""
     call.note(model=params["model_id"])
     try:
         charge = await call.costs.reserve_project(params)
@@ -90,7 +90,7 @@ async def create(call: Call, params: Mapping[str, Any]) -> tuple[Project, Charge
 
 
 async def finished(call: Call, project: Project, charge: Charge) -> list[Job]:
-    """Wait for a project, and cancel it if its client has gone. Raises the error it has ended with.
+    """Wait for a project, and cancel it if its client has disconnected. Raises the error of a failed project.
 
     Returns:
         The jobs that have a result, at least one.
@@ -116,7 +116,7 @@ async def finished(call: Call, project: Project, charge: Charge) -> list[Job]:
 
 
 async def stop(project: Project) -> None:
-    """Cancel a project whose client has gone. What the service has done by then, it charges for."""
+    """Cancel a project whose client has disconnected. The service charges for work that is already done."""
     try:
         await project.cancel()
     except SogniError:

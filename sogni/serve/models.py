@@ -1,4 +1,4 @@
-"""`GET /v1/models`, and the models that requests name."""
+"""`GET /v1/models`, and resolving the model names in requests."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ async def get_model(call: Call) -> Response:
 class Models:
     """The models of the service, with aliases.
 
-    Names of other services are never replaced silently: an unknown name is an error that lists the nearest ones.
+    Names of other services are never replaced silently: an unknown name is an error that lists the closest ones.
 
     Attributes:
         client: The client.
-        aliases: Model ids by further names.
+        aliases: Model ids by alias.
     """
 
     client: SogniClient
@@ -57,7 +57,7 @@ class Models:
     _created: int = field(factory=lambda: int(time.time()))
 
     async def kinds(self) -> dict[str, str]:
-        """Return what each model makes, by id."""
+        """Return the media type of each model, by id."""
         await self._wait()
         media = {it.id: it.media for it in self.client.projects.available_models}
         return dict.fromkeys(self.client.chat.models, "chat") | media
@@ -79,7 +79,7 @@ class Models:
         return await self.resolve(name, "chat")
 
     async def resolve(self, name: str, kind: str) -> str:
-        """Return the id of a model for a kind of media. Raises `RequestError` if there is none of this name."""
+        """Return the id of a model for a kind of media. Raises `RequestError` if the name is unknown."""
         model = self.aliases.get(name, name)
         kinds = await self.kinds()
         found = kinds.get(model)

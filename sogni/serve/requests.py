@@ -1,4 +1,4 @@
-"""A request as the endpoints see it, and the responses they return."""
+"""Requests and responses of the endpoints."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ MAX_FIELDS = 100
 
 
 class Call:
-    """One request, and what the endpoints need to answer it.
+    """One request, with everything that the endpoints need to answer it.
 
     Args:
         service: The server.
-        scope: The request, as ASGI has it.
+        scope: The ASGI scope of the request.
         receive: Returns the next part of its body.
     """
 
@@ -58,22 +58,22 @@ class Call:
         self.id: str = f"req_{secrets.token_hex(8)}"
         self.method: str = scope["method"]
         self.names: Mapping[str, str] = FIELDS
-        """Fields of the request for parameters of the client."""
+        """Names of request fields by client parameter."""
         self.disconnected: bool = False
-        """Whether the client has gone."""
+        """Whether the client has disconnected."""
         self.complete: bool = False
-        """Whether the whole response has been sent, after which the client is expected to go."""
+        """Whether the whole response has been sent, after which the client is expected to disconnect."""
         self.notes: dict[str, Any] = {}
-        """What the log says about the request."""
+        """Values for the log line of the request."""
         self.shutting_down: bool = False
-        """Whether the request ends early because the server does."""
+        """Whether the request ends early because the server shuts down."""
         self._forms: list[Any] = []
         self._held = 0
         self._watch: asyncio.Task[None] | None = None
         self._unread = scope["method"] not in ("GET", "HEAD", "DELETE")
 
     def note(self, **values: Any) -> None:
-        """Add to the line of the log; values that are None are omitted."""
+        """Add values to the log line; those that are None are omitted."""
         self.notes |= {name: value for name, value in values.items() if value is not None}
 
     def path(self, name: str) -> str:
@@ -152,7 +152,7 @@ class Call:
         self.watch()
 
     def _hold(self, size: int) -> None:
-        """Count bytes of bodies, which all requests together must not have too many of."""
+        """Count the bytes of a body. Raises `RequestError` if all requests together hold too many."""
         self._held += size
         self.service.held += size
         if self.service.held > HELD_BODIES * self.service.max_body:
@@ -165,7 +165,7 @@ class Call:
             )
 
     def watch(self) -> None:
-        """End the request as soon as the client has gone. Only once the body has been read."""
+        """End the request as soon as the client disconnects. Call it only after the body has been read."""
         task = asyncio.current_task()
         assert task is not None
         self._watch = asyncio.ensure_future(self._until_gone(task))
@@ -186,7 +186,7 @@ class Call:
         )
 
     async def drain(self) -> None:
-        """Read what is left of the body, in vain: a client that still sends does not read the response."""
+        """Read and discard the rest of the body: a client that is still sending does not read the response."""
         if not self._unread:
             return
         left = 2 * self.service.max_body
@@ -201,7 +201,7 @@ class Call:
             return
 
     async def close(self) -> None:
-        """Release what the request has needed: the watch over its client, and the files of forms."""
+        """Release the resources of the request: the task that watches for a disconnect, and the files of forms."""
         self.service.held -= self._held
         self._held = 0
         if self._watch is not None:
@@ -215,7 +215,7 @@ class DisconnectedError(Exception):
 
 
 class Response(ABC):
-    """What an endpoint returns."""
+    """The response of an endpoint."""
 
     status = 200
 
@@ -230,7 +230,7 @@ class JsonResponse(Response):
     Args:
         document: The document.
         status: HTTP status.
-        cost: What the request has cost, for a header.
+        cost: Cost of the request, for a header.
         headers: Further headers.
     """
 
@@ -253,7 +253,7 @@ class JsonResponse(Response):
 
 
 def cost_headers(cost: Charge | None) -> dict[str, str]:
-    """Return the header with what a request has cost, if that is known."""
+    """Return the header with the cost of a request, if it is known."""
     if cost is None or cost.cost is None:
         return {}
     return {"x-sogni-cost": f"{cost.cost:f} {cost.token or ''}".strip()}

@@ -1,4 +1,4 @@
-"""Running the server: its socket, its life in the event loop, and how it ends."""
+"""Run the server: its socket, its event loop, and its shutdown."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import uvicorn
 from sogni.serve.service import Service
 
 GRACE_SECONDS = 10.0
-"""How long running requests may take after the server has been asked to end."""
+"""How long running requests may continue after a shutdown has begun."""
 _LAST_SECONDS = 5
-"""How long they may then take to end in order."""
+"""How long they may then take to end cleanly."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens. Raises `OSError` if the address cannot be used."""
+    """Return a listening socket. Raises `OSError` if the address cannot be used."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listener = socket.socket(family, kind, protocol)
     try:
@@ -63,7 +63,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Begin to shut down at a signal. Unlike in the base class, that is the normal end, and not raised again."""
+        """Shut down at a signal. Unlike the base class, do not raise the signal again."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -75,7 +75,7 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting requests, wait for those that are running, and end the rest in order."""
+        """Stop accepting requests, wait for those that are running, and end the rest cleanly."""
         self._service.stopping = True
         ending = asyncio.get_running_loop().call_later(self._grace, self._service.stop)
         try:
@@ -91,12 +91,12 @@ async def serve(
     grace: float = GRACE_SECONDS,
     started: Callable[[], None] | None = None,
 ) -> None:
-    """Answer requests until a signal (SIGINT, SIGTERM) or the cancellation of this task, then end in order.
+    """Answer requests until a signal (SIGINT, SIGTERM) arrives or this task is canceled, then shut down cleanly.
 
     Args:
         service: The server.
-        listener: Socket that listens.
-        grace: Seconds that running requests may take at the end.
+        listener: Listening socket.
+        grace: Seconds that running requests may continue during a shutdown.
         started: Called once connections are accepted.
     """
     server = _Server(service, grace)

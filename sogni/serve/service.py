@@ -1,4 +1,4 @@
-"""The server: who may send requests, how many, and what becomes of each; its log, and how it ends."""
+"""The ASGI application: authentication, limits, routing, logging and shutdown."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ logger: logging.Logger = logging.getLogger("sogni.serve")
 MAX_REQUESTS = 256
 MAX_BODY = 50 * 1024 * 1024
 CLIENT_CLOSED = 499
-"""The status that the log has for a request whose client has gone."""
+"""The status in the log of a request whose client has disconnected."""
 
 Handler = Callable[[Call], Awaitable[Response]]
 
 
 async def health(call: Call) -> Response:
-    """Tell whether the server can reach the service. Needs no key."""
+    """Report whether the server can reach the service. Needs no key."""
     return call.service.health()
 
 
@@ -61,15 +61,15 @@ class Service:
     Args:
         client: Client of the account that pays.
         key: Key that requests must have.
-        costs: Limits on what requests may cost. Default: none.
-        aliases: Model ids by further names.
-        voices: Voices of Sogni by further names.
-        loopback: Whether the server listens on loopback only. Then it checks the `Host` of requests, which web pages
-            can otherwise choose by letting their own name lead here.
-        hosts: Further values of `Host`.
-        origins: Origins of web pages that may send requests, beside those on loopback.
-        max_requests: Most requests that are answered at the same time.
-        max_body: Largest body of a request, in bytes.
+        costs: Limits on the cost of requests. Default: none.
+        aliases: Model ids by alias.
+        voices: Voices of Sogni by alias.
+        loopback: Whether the server listens on loopback only. If so, it checks the `Host` of requests to prevent DNS
+            rebinding by web pages.
+        hosts: Additional values of `Host` to accept.
+        origins: Origins of web pages that may send requests, in addition to those on loopback.
+        max_requests: Maximum number of concurrent requests.
+        max_body: Maximum size of a request body, in bytes.
         videos: Keeps track of videos. Default: one that forgets them when the server ends.
     """
 
@@ -124,7 +124,7 @@ class Service:
         return JsonResponse({"status": state, "requests": len(self._running)}, status=200 if state == "ok" else 503)
 
     def stop(self) -> None:
-        """End all requests in order, because the server ends."""
+        """End all requests cleanly, because the server shuts down."""
         self.stopping = True
         for task, call in list(self._running.items()):
             call.shutting_down = True
@@ -294,7 +294,7 @@ def _routes(*rows: tuple[str, str, Handler]) -> list[Route]:
 
 
 class _Sent:
-    """Sends a response with the headers that all have, and knows its status."""
+    """Sends a response with the common headers, and records its status."""
 
     def __init__(self, send: Send, call: Call, headers: list[tuple[bytes, bytes]]) -> None:
         self._send = send
@@ -333,7 +333,7 @@ def _is_loopback(name: str) -> bool:
 
 
 def _logged(value: Any) -> str:
-    """Return a value for a line of the log, which ends no line and starts no other field."""
+    """Return a value for a log line, escaped so that it cannot end the line or start another field."""
     if isinstance(value, bool):
         return str(value).lower()
     text = redact(str(value))[:200]

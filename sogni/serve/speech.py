@@ -26,7 +26,7 @@ CHUNK = 64 * 1024
 
 
 async def create_speech(call: Call) -> Response:
-    """Speak a text."""
+    """Convert text to speech."""
     call.names = _NAMES
     fields = await call.json()
     text = fields.text("input")

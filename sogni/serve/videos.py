@@ -1,6 +1,6 @@
-"""`/v1/videos`: videos are made in the background; their state and content are fetched later.
+"""`/v1/videos`: videos are rendered in the background, and clients fetch their state and content later.
 
-Only videos that this server has made can be fetched. Their ids are kept in a file, so that a restart loses none.
+Only videos of this server can be fetched. Their ids are kept in a file, so they survive a restart.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ logger: logging.Logger = logging.getLogger("sogni.serve")
 
 MODEL = "wan_v2.2-14b-fp8_t2v_lightx2v"
 IMAGE_MODEL = "wan_v2.2-14b-fp8_i2v_lightx2v"
-"""Models of requests that name none, which the OpenAI API allows: without and with an image."""
+"""Default models without and with an image, for requests that do not name one."""
 KEPT = 1000
-"""The number of videos that are remembered."""
+"""Maximum number of videos that are remembered."""
 CHUNK = 64 * 1024
 
 
 async def create_video(call: Call) -> Response:
-    """Begin to make a video."""
+    """Start a video."""
     fields = await call.form_or_json()
     prompt = fields.text("prompt", most=32_000)
     images = await files("input_reference", fields.take("input_reference"))
@@ -117,7 +117,7 @@ async def get_video(call: Call) -> Response:
 
 
 async def delete_video(call: Call) -> Response:
-    """Forget a video, and cancel it if it is still being made."""
+    """Forget a video, and cancel it if it is still in progress."""
     video = call.videos.get(call.path("video"))
     await call.videos.remove(video)
     return JsonResponse({"id": video.id, "object": "video.deleted", "deleted": True})
@@ -143,7 +143,7 @@ async def get_video_content(call: Call) -> Response:
 
 @define
 class Video:
-    """A video, as it is remembered."""
+    """The record of a video."""
 
     id: str
     project_id: str
@@ -187,11 +187,11 @@ def _failure(project: Project, error: Any) -> dict[str, Any]:
 
 @define
 class Videos:
-    """The videos that this server has made.
+    """The videos of this server.
 
     Attributes:
         client: The client.
-        path: File that remembers them, None to forget them when the server ends.
+        path: File with the videos; None to forget them when the server ends.
     """
 
     client: SogniClient
@@ -217,14 +217,14 @@ class Videos:
         return list(self._videos.values())
 
     def get(self, video_id: str) -> Video:
-        """Return a video. Raises `RequestError` if this server has not made it."""
+        """Return a video. Raises `RequestError` if it is not a video of this server."""
         video = self._videos.get(video_id)
         if video is None:
             raise _missing(video_id)
         return video
 
     async def project(self, video: Video) -> Project:
-        """Return the project of a video, which may be of an earlier server."""
+        """Return the project of a video, possibly from an earlier run of the server."""
         project = self._projects.get(video.id)
         if project is None:
             try:
@@ -248,7 +248,7 @@ class Videos:
         await self._save()
 
     async def remove(self, video: Video) -> None:
-        """Forget a video, and cancel it if it is still being made."""
+        """Forget a video, and cancel it if it is still in progress."""
         project = self._projects.get(video.id)
         if project is not None and not project.finished:
             await stop(project)
@@ -257,7 +257,7 @@ class Videos:
         await self._save()
 
     async def close(self) -> None:
-        """Stop waiting for the videos. They are completed nevertheless, and a later server finds them."""
+        """Stop waiting for the videos. They are completed nevertheless, and the server finds them after a restart."""
         for task in self._settling:
             task.cancel()
         if self._settling:

@@ -1,7 +1,7 @@
 """pytest plugin with fixtures for a local Supernet and its clients.
 
 Requires the extra `emulator`, and `async` for the asyncio client. Every pytest run loads the plugin once the package is
-installed, so it imports nothing but pytest until a fixture or the marker `sogni` is used.
+installed, so it imports only pytest until a fixture or the marker `sogni` is used.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["Cassette", "Fault", "fault", "sogni_async_client", "sogni_cassette",
 
 
 def __getattr__(name: str) -> Any:
-    """Import what annotations of fixtures may need, and nobody else."""
+    """Import names that only the annotations of fixtures need."""
     if name == "Cassette":
         from sogni.testing.playback import Cassette
 
@@ -43,7 +43,7 @@ _MARKER = (
 
 
 class Fault:
-    """A fault that an emulator will get, as `fault` makes it.
+    """A fault for an emulator, as created by `fault`.
 
     Args:
         name: Name of the method of `sogni.emulator.Faults`.
@@ -69,7 +69,7 @@ class Fault:
 
 
 class _Faults:
-    """Stands for the fault plan of an emulator that does not run yet."""
+    """Represents the fault plan of an emulator that is not running yet."""
 
     def __getattr__(self, name: str) -> Callable[..., Fault]:
         if name.startswith("_"):
@@ -120,7 +120,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse markers that ask for something that there is not, before the first test runs."""
+    """Reject markers with unknown options or faults before the first test runs."""
     wrong = []
     for item in items:
         if item.get_closest_marker("sogni") is not None:
@@ -135,14 +135,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Fail a test whose marker is wrong."""
+    """Fail a test whose marker is invalid."""
     if (message := item.stash.get(_WRONG, None)) is not None:
         pytest.fail(message, pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Fail a test that passes although something arrived that its marker or its recording does not allow."""
+    """Fail a test that passed if the emulator received requests that its marker or recording does not allow."""
     result = yield
     found, cassette = item.stash.get(_SUPERNET, None), item.stash.get(_CASSETTE, None)
     if found is not None and (problem := found[1].problem(found[0])) is not None:
@@ -154,7 +154,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add to the report of a failed test what has arrived."""
+    """Add the requests that the emulator received to the report of a failed test."""
     report = yield
     if report.when == "call":
         item.stash[_PASSED] = report.passed
@@ -202,11 +202,11 @@ def _sogni_emulators() -> Iterator[Emulators]:
 def sogni_supernet(request: pytest.FixtureRequest) -> Iterator[LocalSupernet]:
     """A local Supernet without simulated delays, with fresh state for every test.
 
-    The tests of a session use the same emulator one after the other, unless the marker ``sogni`` asks for other
+    The tests of a session use the same emulator one after the other, unless the marker ``sogni`` specifies other
     options. After each, it is reset: connections are closed, and key and ports change.
 
     Args:
-        request: The request of pytest.
+        request: The `request` object of pytest.
 
     Yields:
         The running emulator.
@@ -226,11 +226,11 @@ def sogni_supernet(request: pytest.FixtureRequest) -> Iterator[LocalSupernet]:
 def sogni_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
     """Recorded traffic of the real service, which `sogni_client` and `sogni_async_client` then use.
 
-    With ``--sogni-record=DIR``, the traffic of the test is recorded if the test passes. Without it, what was recorded
-    is replayed, without account and network, and a request that was not recorded fails the test.
+    With ``--sogni-record=DIR``, the traffic of the test is recorded if the test passes. Without it, the recording is
+    replayed, without account and network, and a request that was not recorded fails the test.
 
     Args:
-        request: The request of pytest.
+        request: The `request` object of pytest.
 
     Yields:
         The recording.
@@ -261,10 +261,10 @@ def sogni_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
 
 @pytest.fixture
 def sogni_client(request: pytest.FixtureRequest) -> Iterator[SogniClient]:
-    """A blocking client connected to `sogni_supernet`, or to `sogni_cassette` if the test uses that.
+    """A blocking client connected to `sogni_supernet`, or to `sogni_cassette` if the test uses it.
 
     Args:
-        request: The request of pytest.
+        request: The `request` object of pytest.
 
     Yields:
         The client.
@@ -275,13 +275,13 @@ def sogni_client(request: pytest.FixtureRequest) -> Iterator[SogniClient]:
 
 @pytest.fixture
 def sogni_async_client(request: pytest.FixtureRequest) -> Iterator[sogni_async.SogniClient]:
-    """An asyncio client for `sogni_supernet`, or for `sogni_cassette` if the test uses that. It is not yet connected.
+    """An asyncio client for `sogni_supernet`, or for `sogni_cassette` if the test uses it. It is not connected yet.
 
     It is closed at the end of the test, in its loop. Works with every plugin that runs coroutine functions as tests, in
     all modes.
 
     Args:
-        request: The request of pytest.
+        request: The `request` object of pytest.
 
     Yields:
         The client.
@@ -294,14 +294,14 @@ def sogni_async_client(request: pytest.FixtureRequest) -> Iterator[sogni_async.S
 
 
 def _service(request: pytest.FixtureRequest) -> LocalSupernet | Cassette:
-    """Return what a client of the test connects to."""
+    """Return the service that a client of the test connects to."""
     name = "sogni_cassette" if "sogni_cassette" in request.fixturenames else "sogni_supernet"
     found: LocalSupernet | Cassette = request.getfixturevalue(name)
     return found
 
 
 def _close_after(item: Any, client: Any) -> None:
-    """Wrap a coroutine test so that it closes the client: afterwards a plain fixture cannot reach its loop."""
+    """Wrap a coroutine test so that it closes the client, because a plain fixture cannot reach its loop afterwards."""
     test = getattr(item, "obj", None)
     if not inspect.iscoroutinefunction(test):
         return

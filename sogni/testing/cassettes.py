@@ -1,8 +1,8 @@
-"""Recorded traffic: the file, what is removed from it, and how requests are matched when it is replayed.
+"""Cassettes of recorded traffic: the file format, the removal of secrets, and the matching of requests in a replay.
 
-A cassette is the time line of one test: HTTP exchanges, WebSocket connections and frames, in the order in which they
-began. URLs of media are replaced by names, files are kept beside the JSON file. When it is replayed, a request matches
-a recorded one if only the IDs differ that a client draws anew every time; what the service said then is said again
+A cassette is the timeline of one test: HTTP exchanges, WebSocket connections and frames, in the order in which they
+began. URLs of media are replaced by names, files are kept beside the JSON file. In a replay, a request matches a
+recorded one if they differ only in the IDs that a client generates each time. The recorded response is then returned
 with the new IDs.
 """
 
@@ -23,7 +23,7 @@ from sogni.redaction import HIDDEN, redact
 
 VERSION = 1
 MEDIA = "sogni-cassette://media/"
-"""What stands for the base of media URLs in a file."""
+"""Placeholder for the base of media URLs in a file."""
 MEDIA_PATH = "/_media/"
 """The path of media on the server that records or replays."""
 
@@ -45,10 +45,10 @@ _ID = re.compile(
     r"(?i)(?<![0-9a-f])(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32})(?![0-9a-f])"
 )
 _VOLATILE = frozenset({"seed", "time", "timestamp", "clientTime", "createTime", "startTime"})
-"""Fields that a client may send differently every time."""
+"""Fields whose values may differ every time."""
 _READING = ("GET", "HEAD")
 _FIRST_PRIVATE_CODE = 4000
-"""Close codes from here on have a meaning to clients."""
+"""Lowest close code with a meaning to clients."""
 _MOST_DIFFERENCES = 6
 
 
@@ -61,7 +61,7 @@ class CassetteError(Exception):
 
 @define
 class MediaNames:
-    """The URLs of media and their names in a cassette. ``base`` is the URL of the server that stands in between."""
+    """The URLs of media and their names in a cassette. ``base`` is the URL of the recording or replaying server."""
 
     base: str = ""
     _names: dict[str, str] = field(factory=dict)
@@ -83,7 +83,7 @@ class MediaNames:
         return name
 
     def for_client(self, content: Any) -> Any:
-        """Replace the URLs of media in what the service sends by URLs of the server in between."""
+        """Replace the media URLs in data of the service with URLs of the server in between."""
 
         def local(key: str | None, text: str) -> str:
             if text.startswith(("http://", "https://")) and _URL.fullmatch(text):
@@ -96,12 +96,12 @@ class MediaNames:
         return mapped(local, content)
 
     def for_service(self, text: str) -> str:
-        """Replace the URLs of the server in between by those of the service."""
+        """Replace the URLs of the server in between with those of the service."""
         pattern = re.escape(self.base + MEDIA_PATH) + r"(\d+/[\w.-]+)"
         return re.sub(pattern, lambda it: self._urls.get(it[1], it[0]), text)
 
     def for_file(self, content: Any) -> Any:
-        """Replace the URLs of the server in between by those that stand in the file."""
+        """Replace the URLs of the server in between with the placeholders of the file."""
         return mapped(lambda _, text: text.replace(self.base + MEDIA_PATH, MEDIA), content)
 
     def from_file(self, content: Any) -> Any:
@@ -182,7 +182,7 @@ class Tape:
         return name
 
     def save(self, path: Path, secrets: Sequence[str]) -> bool:
-        """Write the file and, beside it, the files of media; return False if a secret would be in it."""
+        """Write the file and, beside it, the files of media; return False if it would contain a secret."""
         text = json.dumps({"version": VERSION, "entries": without_secrets(self._replayable(), secrets)}, indent=1)
         if any(secret in text for secret in secrets):
             return False
@@ -213,7 +213,7 @@ class Tape:
         """Read a cassette.
 
         Raises:
-            CassetteError: There is none, or it cannot be read.
+            CassetteError: The cassette is missing or unreadable.
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -248,17 +248,17 @@ def cassette_path(directory: Path, test_file: Path, name: str) -> Path:
 
 @define
 class Ids:
-    """The IDs of a recording and what they are now."""
+    """The IDs of a recording and their current values."""
 
     _now: dict[str, str] = field(factory=dict)
     _then: dict[str, str] = field(factory=dict)
 
     def now(self, content: Any) -> Any:
-        """Return recorded JSON content, or a string, with the present IDs."""
+        """Return recorded JSON content, or a string, with the current IDs."""
         return mapped(lambda _, text: _ID.sub(lambda it: _in_case_of(it[0], self._now.get(_key(it[0]))), text), content)
 
     def match(self, then: Any, now: Any) -> bool:
-        """Return whether a request is a recorded one, but for IDs; if so, remember them."""
+        """Return whether a request matches a recorded one except for IDs; if so, remember them."""
         attempt = Ids(dict(self._now), dict(self._then))
         if next(attempt.differences(then, now), None) is not None:
             return False
@@ -317,7 +317,7 @@ def _short(value: Any) -> str:
 
 @define
 class Player:
-    """The state of a replay: what has been used of a tape."""
+    """The state of a replay: which entries of a tape have been used."""
 
     tape: Tape
     ids: Ids = field(factory=Ids)
@@ -363,7 +363,7 @@ class Player:
         ]
 
     def due(self, number: int) -> bool:
-        """Return whether clients have done again everything that they had done before an entry."""
+        """Return whether clients have repeated everything that they had done before an entry."""
         entries = self.tape.entries
         while self._done < len(entries) and (self._done in self._used or not _acts(entries[self._done])):
             self._done += 1
@@ -371,7 +371,7 @@ class Player:
 
     @property
     def missing(self) -> list[str]:
-        """What clients did in the recording and have not done yet."""
+        """Actions of clients in the recording that they have not repeated yet."""
         left = (it for number, it in enumerate(self.tape.entries) if _acts(it) and number not in self._used)
         return [it["type"] if it["kind"] == "client" else f"{it['method']} {it['path']}" for it in left]
 

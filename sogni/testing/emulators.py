@@ -1,4 +1,4 @@
-"""The emulators of a test session: each is shared by the tests that ask for the same options, one after the other."""
+"""The emulators of a test session. Tests with the same options share an emulator, one after the other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sogni.emulator import LocalSupernet
 
 _MOST = 4
 _NOT_SHARED = ("data", "rest_port", "socket_port")
-"""Options that tie an emulator to something outside of it."""
+"""Options that tie an emulator to external resources."""
 
 
 class Emulators:
@@ -21,7 +21,7 @@ class Emulators:
 
     @contextmanager
     def lend(self, options: Mapping[str, Any]) -> Iterator[LocalSupernet]:
-        """Lend an emulator with these options that nobody has used, as far as anybody can tell."""
+        """Lend an emulator with these options, in the state of a new one."""
         key = _key(options)
         supernet = self._idle.pop(key, None) if key is not None else None
         if supernet is None or supernet.closed:
@@ -52,7 +52,7 @@ class Emulators:
 
 
 def _key(options: Mapping[str, Any]) -> Hashable | None:
-    """Return what emulators that can replace each other have in common; None if there is no other."""
+    """Return a key that is equal for interchangeable emulators; None if there are no others."""
     if any(name in options for name in _NOT_SHARED):
         return None
     # With their types: `True == 1`, and the emulator tells them apart.

@@ -1,4 +1,4 @@
-"""The marker ``sogni``: options and faults of the emulator, and what may arrive at it."""
+"""The marker ``sogni``: options and faults of the emulator, and the requests that it may receive."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class MarkerError(ValueError):
 
 @frozen
 class Request:
-    """What the markers of a test ask for.
+    """The settings in the markers of a test.
 
     Attributes:
         options: Options of `LocalSupernet`.
         faults: The faults, the outermost marker's first.
-        expect: What must arrive, and nothing else that changes or costs anything; None if anything may.
+        expect: Requests that must arrive, with no others that change or cost anything; None to allow all.
         strict: Whether violations of the protocol and unused faults fail the test.
     """
 
@@ -48,7 +48,7 @@ class Request:
         """Read the markers of a test, the closest first.
 
         Raises:
-            MarkerError: An option or a fault is unknown or invalid. The message suggests the nearest one.
+            MarkerError: An option or a fault is unknown or invalid. The message suggests the closest one.
         """
         options: dict[str, Any] = {"step_time": 0}
         faults: list[Fault] = []
@@ -74,7 +74,7 @@ class Request:
             self.added.append((fault, rule))
 
     def problem(self, supernet: LocalSupernet) -> str | None:
-        """Return why a test fails that has passed so far; None if it does not."""
+        """Return why a test that has passed so far must fail; None if it passes."""
         found: list[str | None] = []
         if self.expect is not None:
             expect = self.expect
@@ -104,7 +104,7 @@ def _faults(entries: object) -> list[Fault]:
 
 
 def _fault(entry: object) -> Fault:
-    """Read an entry and check its values, as the method of the plan will do."""
+    """Read an entry and check its values in the same way as the method of the plan."""
     if isinstance(entry, str):
         entry = Fault(entry)
     elif isinstance(entry, Mapping) and isinstance(entry.get("name"), str):

@@ -1,6 +1,6 @@
-"""Servers that stand between a client and the service: one records their traffic, one replays it without the service.
+"""Servers between a client and the service: one records the traffic, the other replays it without the service.
 
-Both listen on loopback, in a thread of their own, and speak to any client: they know messages, not their meaning.
+Both listen on loopback, each in its own thread, and work with any client, because they do not interpret messages.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Host = Literal["rest", "socket"]
 LOCAL_KEY = "recorded-by-sogni-testing"
-"""The key that clients present to these servers."""
+"""The API key that clients use with these servers."""
 _KEPT = ("content-type", "content-range", "accept-ranges", "retry-after")
 """Headers of responses that are recorded."""
 _NOT_FORWARDED = {
@@ -153,7 +153,7 @@ async def _request_fields(host: Host, request: web.Request) -> tuple[dict[str, A
 
 
 class Recorder(_Servers):
-    """Passes everything on to the service, and records it."""
+    """Forwards everything to the service, and records it."""
 
     def __init__(self, rest: str, socket_host: str, key: str) -> None:
         super().__init__()
@@ -172,7 +172,7 @@ class Recorder(_Servers):
 
     @property
     def secrets(self) -> list[str]:
-        """What must not be in the file."""
+        """Values that must not appear in the file."""
         return [self._key]
 
     async def _listen(self) -> list[str]:
@@ -316,7 +316,7 @@ class Recorder(_Servers):
 
 
 class Replayer(_Servers):
-    """Answers as the service did when the cassette was recorded."""
+    """Gives the responses that the service gave when the cassette was recorded."""
 
     def __init__(self, tape: Tape) -> None:
         super().__init__()
@@ -404,11 +404,11 @@ class Replayer(_Servers):
 
 
 class Cassette:
-    """Traffic that is recorded, or that is replayed without the service. Made by the fixture `sogni_cassette`.
+    """Traffic that is recorded, or replayed without the service. Created by the fixture `sogni_cassette`.
 
     Args:
         path: The file.
-        servers: What stands between clients and the service.
+        servers: The servers between clients and the service.
 
     Attributes:
         path: The file.
@@ -432,7 +432,7 @@ class Cassette:
 
     @property
     def api_key(self) -> str:
-        """The key for clients. While it records, the server puts the real one in its place."""
+        """The key for clients. In a recording, the server replaces it with the real one."""
         return LOCAL_KEY
 
     def client(self, **options: Any) -> SogniClient:
@@ -463,24 +463,24 @@ class Cassette:
 
     @property
     def unmatched(self) -> list[str]:
-        """What clients have sent that was not recorded, except what only reads; the reasons."""
+        """Requests of clients that were not recorded, with the reasons, except those that only read."""
         return list(self._servers.player.unmatched) if isinstance(self._servers, Replayer) else []
 
     @property
     def unread(self) -> list[str]:
-        """What clients have wanted to read that was not recorded; the reasons. They received an error."""
+        """Read requests of clients that were not recorded, with the reasons. They received an error."""
         return list(self._servers.player.unread) if isinstance(self._servers, Replayer) else []
 
     @property
     def missing(self) -> list[str]:
-        """What clients sent when this was recorded, and have not sent yet."""
+        """Requests of the recording that clients have not sent yet."""
         return self._servers.player.missing if isinstance(self._servers, Replayer) else []
 
     def save(self) -> None:
         """Write the recording.
 
         Raises:
-            CassetteError: A secret would be in it.
+            CassetteError: The recording would contain a secret.
         """
         saved = not isinstance(self._servers, Recorder) or self._servers.tape.save(self.path, self._servers.secrets)
         if not saved:
@@ -499,10 +499,10 @@ class Cassette:
 
 
 def record(path: Path, environment: Mapping[str, str]) -> Cassette:
-    """Start to record the service that the environment names.
+    """Start recording the service that the environment configures.
 
     Raises:
-        CassetteError: There is no key.
+        CassetteError: No API key is set.
     """
     from sogni.settings import DEFAULT_REST_ENDPOINT, DEFAULT_SOCKET_ENDPOINT
 
@@ -517,7 +517,7 @@ def record(path: Path, environment: Mapping[str, str]) -> Cassette:
 
 
 def replay(path: Path) -> Cassette:
-    """Start to replay a recording.
+    """Start replaying a recording.
 
     Raises:
         CassetteError: There is none, or it cannot be read.

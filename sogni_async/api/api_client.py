@@ -288,8 +288,7 @@ class OnConnectionEvent(Protocol):
 
 @suggest_keywords
 class ApiClient(EventEmitter[OnConnectionEvent]):
-    """Direct access to REST (`.rest`), socket (`.socket`) and credentials (`.auth`), for requests without a method of
-    their own.
+    """Direct access to REST (`.rest`), socket (`.socket`) and credentials (`.auth`).
 
     Events: `connected`, `disconnected` and `reconnecting`, as on the client, and every frame type that the service is
     known to send, with the payload of the frame. `.socket.on` accepts any type.

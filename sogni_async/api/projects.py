@@ -791,8 +791,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
         return await self._engine.run(loras.available_loras(model_id, include_personal, force_refresh))
 
     async def get_lora(self, id: str) -> Lora | None:
-        """Get a LoRA by its id. An id that starts with `"personal-"` is looked up among the personal LoRAs of the
-        account.
+        """Get a LoRA by its id. Ids that start with `"personal-"` are those of personal LoRAs.
 
         Args:
             id: Id of the LoRA, `Lora.lora_id`.

@@ -1,4 +1,4 @@
-"""The clients of a process: made on first use, and shared by all its threads."""
+"""The clients of a process, which are created on first use and shared by all threads."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _options() -> dict[str, Any]:
 
 
 def get_client() -> SogniClient:
-    """Return the client of this process. It is made by the first call, which opens nothing.
+    """Return the client of this process. The first call creates it, but opens no connection.
 
     Safe to call from any thread, and before a server forks its workers. Do not close it.
 
@@ -110,9 +110,10 @@ def get_async_client() -> sogni_async.SogniClient:
 
 
 def close_clients() -> None:
-    """Stop following projects, and close the client and the emulator of this process; the next use makes new ones.
+    """Stop following projects, and close the client and the emulator of this process. The next use creates new ones.
 
-    Servers need not call it; tests do. Close an asyncio client in its event loop: `await get_async_client().close()`.
+    Servers do not need to call it, but tests do. Close an asyncio client in its event loop: `await
+    get_async_client().close()`.
 
     Example:
         >>> close_clients()
@@ -131,7 +132,7 @@ def close_clients() -> None:
 
 
 def on_setting_changed(setting: str, **_: Any) -> None:
-    """Make new clients after a test has overridden `SOGNI`."""
+    """Create new clients after a test has overridden `SOGNI`."""
     from sogni.contrib.django.models import renew_storage
 
     if setting in ("SOGNI", "STORAGES", "MEDIA_ROOT", "MEDIA_URL"):

@@ -123,11 +123,11 @@ def check_settings(app_configs: Any = None, **_: Any) -> list[checks.CheckMessag
 
 
 def _stores_anywhere(storage: Mapping[str, Any]) -> bool:
-    """Return whether files are stored in the directory in which the server happens to be started."""
+    """Return whether files are stored relative to the directory in which the server was started."""
     in_files = storage.get("BACKEND") == "django.core.files.storage.FileSystemStorage"
     return in_files and not (settings.MEDIA_ROOT or storage.get("OPTIONS", {}).get("location"))
 
 
 def client_auth(found: Configuration) -> str:
-    """Return how the clients sign in. A site signs in with a key unless it says otherwise."""
+    """Return how the clients sign in. A site signs in with a key unless it is configured otherwise."""
     return str(found.client.get("auth_type") or "api_key")

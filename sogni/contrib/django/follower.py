@@ -1,8 +1,8 @@
-"""Keeps the rows of the projects that this process started up to date, and stores their results.
+"""Update the rows of the projects that this process started, and store their results.
 
-One thread reads the state of all followed projects, which never blocks, and writes what has changed. Results are stored
-by threads of their own, a few at a time. The threads end when there is nothing to do. If the process ends before, the
-rows stay unfinished, until `manage.py sogni_sync` or the progress view resumes them.
+One thread reads the state of all followed projects, which never blocks, and writes what has changed. Other threads
+store the results, a few at a time. The threads end when there is nothing to do. If the process ends earlier, the rows
+remain unfinished until `manage.py sogni_sync` or the progress view resumes them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sogni.redaction import redact
 logger: logging.Logger = logging.getLogger("sogni.contrib.django")
 
 INTERVAL: float = 0.25
-"""Seconds between two looks at the projects."""
+"""Seconds between two checks of the projects."""
 HEARTBEAT: float = 10.0
 """Seconds after which an unchanged row is written, so that other processes know that it is followed."""
 COST_SECONDS: float = 2.0
@@ -42,7 +42,7 @@ EXIT_SECONDS: float = 2.0
 
 
 class Followed:
-    """A project, and what its row says."""
+    """A project and the contents of its row."""
 
     def __init__(self, project: Project, using: str) -> None:
         self.project: Project = project
@@ -63,7 +63,7 @@ class Follower:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything; also in a forked child, whose parent continues to follow its projects."""
+        """Forget everything. Also called in a forked child, whose parent continues to follow its projects."""
         self._lock = threading.Lock()
         self._followed: dict[Any, Followed] = {}
         self._thread: threading.Thread | None = None
@@ -90,7 +90,7 @@ class Follower:
                 self._thread.start()
 
     def stop(self, timeout: float | None = None) -> None:
-        """Stop following, once the results that are being stored are stored, and leave the rest to other processes."""
+        """Stop following after pending results have been stored, and leave the rest to other processes."""
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._lock:
             thread, self._thread = self._thread, None
@@ -167,7 +167,7 @@ def rows_of(using: str) -> Any:
 
 
 def release(followed: dict[Any, Followed]) -> None:
-    """Let other processes follow projects at once, which they otherwise do after a time without news."""
+    """Let other processes follow projects immediately, instead of after a period without updates."""
     from sogni.contrib.django.models import ORPHANED_SECONDS, UNFINISHED
 
     released_at = timezone.now() - timedelta(seconds=ORPHANED_SECONDS)
@@ -180,7 +180,7 @@ def release(followed: dict[Any, Followed]) -> None:
 
 
 def write(pk: Any, followed: Followed, now: float) -> None:
-    """Write what has changed of a project that is not settled, and the time, now and then."""
+    """Write the changes of a project that is not settled, and periodically the current time."""
     from sogni.contrib.django.models import UNFINISHED
 
     project = followed.project
@@ -199,8 +199,8 @@ def write(pk: Any, followed: Followed, now: float) -> None:
 def settle(pk: Any, project: Project | None, using: str) -> None:
     """Store the results of a finished project, write its final state, and send the signal.
 
-    Several processes may do so at the same time: every result is stored once, and one of them sends the signal. A
-    project that is None is one that the service does not know.
+    Several processes may do so at the same time: every result is stored once, and one of them sends the signal. The
+    project is None if the service does not know it.
     """
     from sogni.contrib.django.models import UNFINISHED
 

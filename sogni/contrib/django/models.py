@@ -38,9 +38,9 @@ STATUSES: tuple[tuple[str, str], ...] = (
     ("canceled", "canceled"),
 )
 ORPHANED_SECONDS: float = 30.0
-"""A project whose process has not been heard of for so long is followed by another one."""
+"""Time without updates from the process of a project, after which another process follows it."""
 LOST_SECONDS: float = 600.0
-"""How long the service may not know a project: its files are uploaded before its request is sent."""
+"""Time for which the service may not know a project, because its files are uploaded before its request is sent."""
 
 
 class _ResultStorage(LazyObject):
@@ -59,7 +59,7 @@ def result_storage() -> Storage:
 
 
 def renew_storage() -> None:
-    """Look the storage up again."""
+    """Look up the storage again."""
     _storage._wrapped = empty
 
 
@@ -87,11 +87,11 @@ class SogniProjectManager(Manager):
         committed; if it is rolled back, the project is paid for but not stored.
 
         Args:
-            params: As for `client.projects.create`. Alternatively, its fields are given as keyword arguments.
+            params: As in `client.projects.create`. Alternatively, its fields are given as keyword arguments.
             max_cost: Refuse to send if the estimate exceeds this amount, in the token that pays. Default:
                 `SOGNI["MAX_COST"]`.
-            idempotency_key: A name of your own for this project, 1 to 255 characters. If there is a project with this
-                key, it is returned and nothing is sent.
+            idempotency_key: A key that you choose for this project, 1 to 255 characters. If a project with this key
+                exists, it is returned and nothing is sent.
             **fields: The fields of the params class that belongs to `type`.
 
         Returns:
@@ -99,11 +99,11 @@ class SogniProjectManager(Manager):
 
         Raises:
             ValidationError: An argument is invalid. Nothing has been stored or sent.
-            TypeError: There is no such keyword argument. The message suggests the nearest one.
+            TypeError: A keyword argument is unknown. The message suggests the closest name.
             CostLimitError: The estimate exceeds `max_cost`, or no estimate is available.
             ApiError: The service refused the request.
             SogniConnectionError: The service cannot be reached.
-            SogniTimeoutError: The service did not answer in time. `manage.py sogni_sync` finds out what became of the
+            SogniTimeoutError: The service did not answer in time. `manage.py sogni_sync` determines the state of the
                 project.
 
         Example:
@@ -158,11 +158,11 @@ class SogniProjectManager(Manager):
         return row
 
     async def astart(self, *args: Any, **fields: Any) -> SogniProject:
-        """Do the same as `start`, in async code.
+        """Like `start`, for async code.
 
         Args:
-            *args: As for `start`.
-            **fields: As for `start`.
+            *args: As in `start`.
+            **fields: As in `start`.
 
         Returns:
             The stored project.
@@ -188,16 +188,16 @@ class SogniProjectManager(Manager):
         return self.filter(status__in=UNFINISHED).order_by("created_at")
 
     def sync(self, *, lost_after: float = LOST_SECONDS) -> list[SogniProject]:
-        """Find out what became of the unfinished projects, and continue to follow those that still run.
+        """Update the unfinished projects, and follow those that are still running.
 
-        Use it after a restart. It does no harm to projects that another process follows.
+        Use it after a restart. Projects that another process follows are not affected.
 
         Args:
-            lost_after: Mark projects that the service does not know as failed if they were created so many seconds ago.
-                Default 600.
+            lost_after: Mark projects that the service does not know as failed if they were created at least this many
+                seconds ago. Default 600.
 
         Returns:
-            The projects that were unfinished, oldest first, with their state of now.
+            The projects that were unfinished, oldest first, in their current state.
 
         Raises:
             ApiError: The service refused a request.
@@ -230,13 +230,13 @@ class SogniProject(Model):
         status: `pending`, `queued`, `processing`, `completed`, `failed` or `canceled`.
         progress: Progress in percent, 0 to 100.
         queue_position: Position in the queue; None if unknown.
-        cost: What the project costs, in `token_type`; None until it is known.
+        cost: Cost of the project, in `token_type`; None until it is known.
         token_type: Token that pays; empty if unknown.
         error: Why the project failed; empty if it did not.
         error_code: Code of the error; empty if there is none.
         failed_jobs: Number of jobs without a result.
         created_at: When the project was created.
-        followed_at: When a process last made sure of the state.
+        followed_at: When a process last confirmed the state.
         finished_at: When the project ended; None until then.
     """
 
@@ -285,11 +285,11 @@ class SogniProject(Model):
             get_client().projects.cancel(self.project_id)
 
     def resume(self, *, lost_after: float = LOST_SECONDS) -> None:
-        """Find out what became of an unfinished project: store its results, or follow it if it still runs.
+        """Update an unfinished project: store its results, or follow it if it is still running.
 
         Args:
-            lost_after: Mark a project that the service does not know as failed if it was created so many seconds ago.
-                Default 600.
+            lost_after: Mark a project that the service does not know as failed if it was created at least this many
+                seconds ago. Default 600.
 
         Raises:
             ApiError: The service refused a request.

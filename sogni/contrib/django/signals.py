@@ -8,4 +8,4 @@ project_completed: Signal = Signal()
 """A project is completed and its results are stored. Sent once per project, by the process that stored them."""
 
 project_failed: Signal = Signal()
-"""A project failed, was canceled or got lost. Sent once per project."""
+"""A project failed, was canceled or was lost. Sent once per project."""

@@ -20,15 +20,15 @@ from sogni.errors import SogniError
 logger: logging.Logger = logging.getLogger("sogni.contrib.django")
 
 INTERVAL: float = 0.5
-"""Seconds between two looks at the database: any worker can serve the stream of any project."""
+"""Seconds between two database queries: any worker can serve the stream of any project."""
 KEEP_ALIVE: float = 15.0
 """Seconds of silence after which a comment is sent, so that proxies keep the connection."""
 LONGEST: float = 60.0
-"""Seconds after which a stream ends. The browser reconnects, perhaps to a worker that was started meanwhile."""
+"""Seconds after which a stream ends. The browser reconnects, possibly to a worker that was started in the meantime."""
 
 
 class _Stream:
-    """What is sent, and when."""
+    """The state of a stream: what to send, and when."""
 
     def __init__(self, pk: Any) -> None:
         self._pk = pk
@@ -37,7 +37,7 @@ class _Stream:
         self.over = False
 
     def next(self) -> str:
-        """Look at the project and return what to send now."""
+        """Read the project and return what to send now."""
         now = time.monotonic()
         row = SogniProject.objects.filter(pk=self._pk).first()
         if row is None:
@@ -78,12 +78,12 @@ def progress_stream(request: HttpRequest, pk: Any) -> HttpResponse:
     """Send the state of a project as server-sent events until it is finished; works under WSGI and ASGI.
 
     Every event has the data of `SogniProject.to_dict()`. It is named `progress`, the last one `finished`, or `deleted`
-    if there is no longer such a project. If the process that started the project has ended, this one continues to
-    follow the project. Under WSGI, each open stream occupies a thread.
+    if the project no longer exists. If the process that started the project has ended, this one continues to follow the
+    project. Under WSGI, each open stream occupies a thread.
 
     Args:
         request: The request.
-        pk: Primary key of the project. Who may see it is for the caller to decide: decorate or wrap the view.
+        pk: Primary key of the project. The view does not check permissions: decorate or wrap it.
 
     Returns:
         A streaming response.

@@ -23,7 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--timeout", type=float, default=30.0, help="seconds for all checks together (default: 30)")
 
     def handle(self, *args: Any, timeout: float, **options: Any) -> None:
-        """Print the result of each check. Fails if one failed."""
+        """Print the result of each check. Fails if any check failed."""
         report = get_client().check(timeout=timeout)
         self.stdout.write(str(report))
         stored = self._check_storage()

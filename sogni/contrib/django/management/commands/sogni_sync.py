@@ -15,7 +15,7 @@ from sogni.errors import SogniError
 
 
 class Command(BaseCommand):
-    """Finds out what became of unfinished projects, and stores the results of those that have ended."""
+    """Determines the state of unfinished projects, and stores the results of those that have ended."""
 
     help: str = (
         "Find out what became of the unfinished projects, and store the results of those that have ended. "
@@ -34,7 +34,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, wait: bool, timeout: float, lost_after: float, **options: Any) -> None:
-        """Print a line for each project, and a summary. Fails if the state of one could not be determined."""
+        """Print a line for each project, and a summary. Fails if the state of any project could not be determined."""
         rows: list[SogniProject] = list(SogniProject.objects.unfinished())
         errors = 0
         for row in rows:
