@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from mcp_types import BlobResourceContents, ReadResourceResult, Resource, ResourceTemplate, TextResourceContents
+from mcp_types import (
+    BlobResourceContents,
+    Completion,
+    ReadResourceResult,
+    Resource,
+    ResourceTemplate,
+    TextResourceContents,
+)
 
 from sogni.errors import NotFoundError, ValidationError
 from sogni.mcp.lookups import balance_data, loras_data, model_data, models_data, recent_projects, text_of
@@ -17,6 +24,9 @@ from sogni.mcp.service import RESULT_URI, Service
 
 MAX_BYTES = 25 * 1024 * 1024
 """Largest result that is returned as a resource; it is sent as one message."""
+
+COMPLETIONS = 100
+"""Most values that the protocol allows."""
 
 _JSON = "application/json"
 
@@ -81,6 +91,24 @@ async def read(service: Service, uri: str) -> ReadResourceResult:
             return await _result(service, uri)
     known = ", ".join([*(str(it.uri) for it in RESOURCES), *(it.uri_template for it in TEMPLATES)])
     raise ValidationError(f"there is no resource {uri[:200]}: {known}", field="uri")
+
+
+async def complete(service: Service, name: str, begun: str) -> Completion:
+    """Return the values that an argument of a template can have.
+
+    Args:
+        service: The service.
+        name: Name of the argument.
+        begun: What the user has entered so far.
+    """
+    found: list[str] = []
+    if name == "model":
+        found = [it["id"] for it in (await models_data(service, idle=True))["models"]]
+    elif name == "project_id":
+        listed = await recent_projects(service, 168, 100)
+        found = [it["project_id"] for it in (*listed["running"], *listed["finished"])]
+    found = [it for it in found if it.lower().startswith(begun.lower())]
+    return Completion(values=found[:COMPLETIONS], total=len(found), has_more=len(found) > COMPLETIONS)
 
 
 def _json(uri: str, data: Mapping[str, Any]) -> ReadResourceResult:

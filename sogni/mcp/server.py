@@ -13,6 +13,9 @@ from mcp_types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
+    CompleteRequestParams,
+    CompleteResult,
+    Completion,
     GetPromptRequestParams,
     GetPromptResult,
     InputRequiredResult,
@@ -21,6 +24,7 @@ from mcp_types import (
     ListResourceTemplatesResult,
     ListToolsResult,
     PaginatedRequestParams,
+    PromptReference,
     ReadResourceRequestParams,
     ReadResourceResult,
     TextContent,
@@ -32,7 +36,7 @@ from sogni.mcp.arguments import checked
 from sogni.mcp.calls import DONE, Call, InputNeededError
 from sogni.mcp.lookups import TOOLS
 from sogni.mcp.prompts import PROMPTS
-from sogni.mcp.resources import RESOURCES, TEMPLATES, read
+from sogni.mcp.resources import RESOURCES, TEMPLATES, complete, read
 from sogni.mcp.service import ServerOptions, Service
 from sogni.mcp.tools import MAKERS, Tool
 from sogni_async import SogniClient
@@ -79,6 +83,7 @@ class _Handlers:
             on_list_resources=self._list_resources,
             on_list_resource_templates=self._list_templates,
             on_read_resource=self._read_resource,
+            on_completion=self._complete,
             on_list_prompts=self._list_prompts,
             on_get_prompt=self._get_prompt,
         )
@@ -145,6 +150,14 @@ class _Handlers:
     ) -> ReadResourceResult:
         try:
             return await read(self._service, str(params.uri))
+        except SogniError as error:
+            raise MCPError(INVALID_PARAMS, _message(error)) from None
+
+    async def _complete(self, context: ServerRequestContext[Any], params: CompleteRequestParams) -> CompleteResult:
+        if isinstance(params.ref, PromptReference):
+            return CompleteResult(completion=Completion(values=[]))
+        try:
+            return CompleteResult(completion=await complete(self._service, params.argument.name, params.argument.value))
         except SogniError as error:
             raise MCPError(INVALID_PARAMS, _message(error)) from None
 

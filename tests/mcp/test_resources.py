@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from mcp.shared.exceptions import MCPError
+from mcp_types import PromptReference, ResourceTemplateReference
 from PIL import Image
 
 from sogni.emulator import LocalSupernet
@@ -84,3 +85,21 @@ async def test_prompts_are_filled(supernet: LocalSupernet) -> None:
         assert "style: one that fits" in filled.messages[0].content.text
         with pytest.raises(MCPError, match="there is no prompt x"):
             await host.client.get_prompt("x", {})
+
+
+async def test_arguments_of_templates_are_completed(supernet: LocalSupernet) -> None:
+    async with open_host(supernet) as host:
+        project_id = (await host.made("generate_image", **SMALL))["project_id"]
+
+        async def completed(name: str, begun: str, uri: str = "sogni://models/{model}") -> list[str]:
+            reference = ResourceTemplateReference(uri=uri)
+            answer = await host.client.complete(reference, {"name": name, "value": begun})
+            values: list[str] = answer.completion.values
+            return values
+
+        assert "krea2_turbo_fp8_scaled" in await completed("model", "KREA2_t")
+        assert len(await completed("model", "")) == 100
+        assert await completed("project_id", project_id[:8].lower()) == [project_id]
+        assert await completed("index", "") == []
+        answer = await host.client.complete(PromptReference(name="song"), {"name": "topic", "value": "r"})
+        assert answer.completion.values == []
