@@ -1,8 +1,9 @@
 """Every Python example of the README and the documentation runs.
 
 The fences of one file are executed in order in one namespace, as a reader would paste them, against an
-emulator, in an empty directory, without an account. Clients that a page leaves open are closed. A fence below a
-line `<!-- skip -->` is left out, and a page with a line `<!-- needs NAME -->` where that library is missing.
+emulator, in an empty directory, without an account. Clients and emulators that a page leaves open are closed. A
+fence below a line `<!-- skip -->` is left out, and a page with a line `<!-- needs NAME -->` where that library is
+missing.
 """
 
 from __future__ import annotations
@@ -77,9 +78,11 @@ def test_examples_run(path, supernet, monkeypatch, tmp_path):
             ast.increment_lineno(tree, line - 1)
             exec(compile(tree, str(path), "exec", dont_inherit=True), namespace)
     finally:
-        for value in namespace.values():
-            if isinstance(value, SogniClient):
-                value.close()
+        # Clients first, because they close their connections to the emulator.
+        for kind in (SogniClient, type(supernet)):
+            for value in list(namespace.values()):
+                if isinstance(value, kind):
+                    value.close()
 
 
 def test_fences_are_found_with_their_lines_and_may_be_skipped():
