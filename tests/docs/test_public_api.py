@@ -63,3 +63,17 @@ def test_signatures_are_recorded_as_they_are_written() -> None:
         "sogni.Image.url: str",
         "async sogni.Image.wait(timeout: float | None = None, *, progress: bool = False) -> Image",
     ]
+
+
+def test_commands_are_recorded_with_their_options() -> None:
+    pytest.importorskip("click", reason="click is not installed")
+    lines = list(public_api.command_lines())
+    assert {
+        "command sogni image PROMPT",
+        "sogni image -n/--count INTEGER",
+        "sogni image --metadata/--no-metadata",
+        "sogni image --network [fast|relaxed]",
+        "sogni image --context-image FILE ...",
+        "sogni --profile NAME  # SOGNI_PROFILE",
+        "command sogni project save ID...",
+    } - set(lines) == set()
