@@ -36,7 +36,7 @@ ERRORS: dict[str, tuple[str, str]] = {
         "Change the request: the message names the field, the value and what is allowed; `findings` lists every "
         "mistake of a plan.",
     ),
-    "AuthenticationError": ("no", "Check the key or sign in again; `client.check()` tells what the service says."),
+    "AuthenticationError": ("no", "Check the key or sign in again; `client.check()` shows what is rejected."),
     "PermissionDeniedError": ("no", "Use an account, or a kind of sign-in, that is allowed to do this."),
     "NotFoundError": ("no", "Check the id. It may belong to another account, or have been deleted."),
     "ConflictError": ("later", "Read the resource again: its state does not allow the request now."),
@@ -306,7 +306,7 @@ def field_row(name: str, schema: Any) -> tuple[str, str, str]:
 
 
 def markdown(text: str) -> str:
-    """A text with code as in reStructuredText, on one line."""
+    """Return reStructuredText as Markdown, on one line."""
     return " ".join(text.replace("``", "`").split())
 
 

@@ -29,7 +29,7 @@ app.conf.broker_transport_options = {"visibility_timeout": 900}
 
 @app.task(acks_late=True, reject_on_worker_lost=True)
 def call(pickled: str) -> str:
-    """Call a function. Whoever can write to the broker can call any, as with every pickle."""
+    """Call a function. Anyone who can write to the broker can call any function, because pickle allows it."""
     function, arguments = pickle.loads(b64decode(pickled))
     return b64encode(pickle.dumps(function(*arguments))).decode()
 

@@ -80,7 +80,7 @@ def project_line(project: Any) -> str:
 
 
 def job_html(job: Any) -> str:
-    """Return HTML with the result of a job, as far as it has been downloaded, or its state."""
+    """Return HTML with the downloaded result of a job, or its state."""
     media = _media_of(job)
     if isinstance(media, EmbeddedMedia):
         return media.in_full(_label(job))

@@ -1,4 +1,4 @@
-"""Keeps tests apart from the machine they run on, and from each other.
+"""Isolate tests from the host they run on, and from each other.
 
 Every test runs without the user's keys, endpoints and proxies, with a state directory and a temporary
 directory of the test run. A test that leaves a thread, a descriptor (socket, pipe, selector, or a file in

@@ -4,8 +4,8 @@
     python tools/coming_from.py --check   # exit with status 1 if they are out of date
 
 The names of the published clients are in `tests/conformance/*-names.json`, written by `tests/conformance/names.py`. A
-name is ours in snake_case unless `OURS` has another one, or `NONE` the reason why there is none. A name that none of
-them covers, and one of ours that does not exist, is an error.
+name is ours in snake_case unless `OURS` has another one, or `NONE` the reason why there is none. A name that neither
+covers, and one of ours that does not exist, is an error.
 """
 
 from __future__ import annotations
@@ -392,7 +392,7 @@ FIELDS: Mapping[str, str] = {
         '`client.api_client.on("subscriptionEntitlementUpdated", …)` receives the frame as sent'
     ),
     "SogniAttributionConfig": "`Attribution` has the fields of both",
-    "ToolCallDelta": "`ChatStream.tool_calls` has the calls as far as they have arrived",
+    "ToolCallDelta": "`ChatStream.tool_calls` has the calls that have arrived so far",
     "ToolDefinition": "a key of a dict in `tools`; or pass a Python function",
     "ToolFunction": "a key of a dict in `tools`; or pass a Python function",
 }

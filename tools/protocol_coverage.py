@@ -134,7 +134,7 @@ SENT: Mapping[str, str] = {
 }
 """The method for each frame that a client sends."""
 EXAMPLES = frozenset({"/v1/x"})
-"""Paths in the notes that are no endpoints."""
+"""Paths in the notes that are not endpoints."""
 BY_IMPLICATION: Mapping[str, str] = {
     "POST /v1/creative-agent/workflows/{}/confirm-cost": "the notes know it by implication only (workflows §1), and"
     " no published client has a method for it. It is tested with the emulator alone; `workflows.resume` continues a"
@@ -372,7 +372,7 @@ def family(described: Iterable[Endpoint], path: str) -> str:
 
 
 def shortest(where: Iterable[str]) -> list[str]:
-    """At most three sections, those of the sheet of the subject first."""
+    """At most three sections, those in the notes about the subject first."""
     return sorted(set(where), key=lambda one: (one.startswith("transport"), one))[:3]
 
 
@@ -427,7 +427,7 @@ def without_tests(text: str) -> str:
 
 
 def missing_tests(text: str) -> bool:
-    """Whether the page names a file that does not exist any more."""
+    """Whether the page names a file that no longer exists."""
     return any(not (ROOT / "tests" / name).exists() for name in re.findall(r"`([\w/]+\.py)`", text))
 
 

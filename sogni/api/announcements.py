@@ -52,7 +52,7 @@ class Announcements:
             id: Id of the announcement.
 
         Raises:
-            NotFoundError: There is no such announcement.
+            NotFoundError: The announcement does not exist.
             ApiError: The service refused the request.
 
         Example:

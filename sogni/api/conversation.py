@@ -94,7 +94,7 @@ class Conversation:
             The complete answer, or a `ChatStream` if `stream` is true.
 
         Raises:
-            TypeError: There is no such option.
+            TypeError: An option is unknown.
             ValidationError: An argument is invalid, or an image does not meet the requirements.
             ChatError: The service declined the request, or it could not be sent.
             SogniTimeoutError: The answer did not arrive in time.

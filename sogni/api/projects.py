@@ -358,7 +358,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             The record.
 
         Raises:
-            NotFoundError: There is no such project, or it is not finished yet.
+            NotFoundError: The project does not exist, or it is not finished yet.
 
         Example:
             >>> client.projects.get(project.id).id == project.id
@@ -634,7 +634,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             The models. Those without workers have a `worker_count` of 0.
 
         Raises:
-            ValidationError: There is no such network.
+            ValidationError: The network is unknown.
             ApiError: The service refused the request.
 
         Example:
@@ -671,7 +671,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             The options.
 
         Raises:
-            ValidationError: There is no such model.
+            ValidationError: The model is unknown.
             ApiError: The service refused the request.
 
         Example:
@@ -693,7 +693,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             The presets, for `size_preset`.
 
         Raises:
-            ValidationError: There is no such network.
+            ValidationError: The network is unknown.
             ApiError: The service refused the request.
 
         Example:
@@ -1149,7 +1149,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             The URL, which is valid for a limited time.
 
         Raises:
-            NotFoundError: There is no such image.
+            NotFoundError: The image does not exist.
             ApiError: The service refused the request.
 
         Example:
@@ -1199,7 +1199,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             The URL, which is valid for a limited time.
 
         Raises:
-            NotFoundError: There is no such file.
+            NotFoundError: The file does not exist.
             ApiError: The service refused the request.
 
         Example:

@@ -103,7 +103,7 @@ class ChatRuns:
             The record.
 
         Raises:
-            NotFoundError: There is no such run.
+            NotFoundError: The run does not exist.
 
         Example:
             >>> run = client.chat.runs.create(messages=[{"role": "user", "content": "Say one word"}])
@@ -123,7 +123,7 @@ class ChatRuns:
             The record.
 
         Raises:
-            NotFoundError: There is no such run.
+            NotFoundError: The run does not exist.
             ApiError: The service refused the request. It is also a `ChatError` if the service gives a reason.
 
         Example:
@@ -215,7 +215,7 @@ class ChatRuns:
             The record, whatever its status.
 
         Raises:
-            NotFoundError: There is no such run.
+            NotFoundError: The run does not exist.
             SogniTimeoutError: The run was still in progress after `timeout`.
 
         Example:

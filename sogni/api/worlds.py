@@ -106,7 +106,7 @@ class WorldBuilds:
 
         Raises:
             PermissionDeniedError: The client uses an API key. Nothing has been sent.
-            NotFoundError: There is no such build.
+            NotFoundError: The build does not exist.
 
         Example:
             >>> with SogniClient(auth_type="token") as client:
@@ -129,7 +129,7 @@ class WorldBuilds:
         Raises:
             PermissionDeniedError: The client uses an API key. Nothing has been sent.
             ValidationError: `after` is invalid. Nothing has been sent.
-            NotFoundError: There is no such build.
+            NotFoundError: The build does not exist.
 
         Example:
             >>> with SogniClient(auth_type="token") as client:
@@ -179,7 +179,7 @@ class WorldBuilds:
         Raises:
             PermissionDeniedError: The client uses an API key. Nothing has been sent.
             ValidationError: `decision` is invalid. Nothing has been sent.
-            NotFoundError: There is no such build.
+            NotFoundError: The build does not exist.
             ConflictError: The build does not wait for this, or its quote has expired.
 
         Example:
@@ -208,7 +208,7 @@ class WorldBuilds:
         Raises:
             PermissionDeniedError: The client uses an API key. Nothing has been sent.
             ValidationError: An argument is invalid. Nothing has been sent.
-            NotFoundError: There is no such build, or it has no such task.
+            NotFoundError: The build or its task does not exist.
             ConflictError: The task does not wait for a review.
 
         Example:
@@ -234,7 +234,7 @@ class WorldBuilds:
 
         Raises:
             PermissionDeniedError: The client uses an API key. Nothing has been sent.
-            NotFoundError: There is no such build.
+            NotFoundError: The build does not exist.
 
         Example:
             >>> with SogniClient(auth_type="token") as client:
@@ -256,7 +256,7 @@ class WorldBuilds:
 
         Raises:
             PermissionDeniedError: The client uses an API key. Nothing has been sent.
-            NotFoundError: There is no such build.
+            NotFoundError: The build does not exist.
             SogniTimeoutError: The build was still in progress after `timeout`.
 
         Example:

@@ -74,7 +74,7 @@ _FIND = grouped_option(
     group=SOME_MODELS,
     metavar="TEXT",
     callback=check_encodable,
-    help="Segment what this text describes (SAM 3).",
+    help="Segment what this description matches (SAM 3).",
 )
 _REPLACED: dict[str, Option | None] = {
     "model_id": model_option("image", DEFAULT_MODEL),

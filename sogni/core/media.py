@@ -161,7 +161,7 @@ def _sniff_brand(head: bytes) -> str:
 
 
 def is_mpeg_audio(head: bytes) -> bool:
-    """Whether MPEG audio of layer II or III starts here, or an ID3 tag; a short head is tested as far as it goes.
+    """Whether MPEG audio of layer II or III starts here, or an ID3 tag; a short head is tested up to its end.
 
     Reserved header values are rejected. Layer I is excluded: its first bytes are those of UTF-16 text.
     """

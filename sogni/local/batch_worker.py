@@ -66,7 +66,7 @@ class Assignment:
 
 @frozen(kw_only=True)
 class Outcome:
-    """What became of a request. Without a project there is an error. `files` are paths, or URLs of objects.
+    """The outcome of a request. Without a project there is an error. `files` are paths, or URLs of objects.
 
     `status` is that of the project; None if there is none.
     """

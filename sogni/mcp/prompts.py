@@ -67,8 +67,8 @@ PROMPTS: Mapping[str, Prompt] = {
     for prompt in (
         Prompt(
             name="illustrate",
-            title="Illustrate a text",
-            text="Make images that fit a text, such as an article or a chapter.",
+            title="Illustrate an article",
+            text="Make images for an article, a chapter or other text.",
             required={"text": "The text."},
             optional={"count": ("Number of images.", "3"), "style": ("Style of all images.", "one that fits the text")},
             template="Read the text below and choose $count moments or ideas in it that an image makes clearer. Write "
@@ -119,12 +119,12 @@ PROMPTS: Mapping[str, Prompt] = {
         ),
         Prompt(
             name="narrate",
-            title="Read a text aloud",
-            text="Make a recording of a text.",
+            title="Read text aloud",
+            text="Record a reading of some text.",
             required={"text": "The text."},
             optional={"voice": ("Voice, or a description of one.", "one that fits the text")},
             template="Make a recording of the text below with generate_speech. Voice: $voice. If that is not one of "
-            "the model's voices (get_model), use voice_description. Split a text of more than 1,500 characters at "
+            "the model's voices (get_model), use voice_description. Split text of more than 1,500 characters at "
             "paragraphs, and keep the voice the same.\n\n$text",
         ),
     )

@@ -426,7 +426,7 @@ MAKING_TOOLS = (
             "strength": parameter(
                 ImageProjectParams,
                 "starting_image_strength",
-                "How much of the image is kept, from 0 to 1: renders the image anew from it, instead of editing it.",
+                "How much of the image is kept, from 0 to 1: renders a new image from it, instead of editing it.",
             ),
             **_IMAGE_LOOKS,
         },
@@ -444,7 +444,7 @@ MAKING_TOOLS = (
             **_common(VideoProjectParams, "What happens in the video.", "depends on the files"),
             "image": media("First frame, character or subject."),
             "end_image": media("Last frame."),
-            "audio": media("Recording that is spoken or heard."),
+            "audio": media("Speech, music or other sound of the video."),
             "video": media("Video to animate, edit or continue."),
             **parameters(VideoProjectParams, "duration", "width", "height", "fps", "steps", "guidance"),
             **parameters(VideoProjectParams, "negative_prompt", "generate_audio", "output_format"),
@@ -467,7 +467,7 @@ MAKING_TOOLS = (
     _making(
         "generate_speech",
         "Generate speech",
-        "Speak a text, in a voice of the model, in one that is described, or in that of a recording.",
+        "Speak text, in a voice of the model, in one that is described, or in that of a recording.",
         _SPEECH,
         {
             "text": {"type": "string", "minLength": 1, "description": "What is said."},

@@ -117,7 +117,7 @@ class WorldBuild(LooseModel):
         world_id: Id of the world.
         node_id: Id of the node that is built.
         waiting: What the build needs from its user, if it is ``"waiting_for_user"``.
-        tasks: Its tasks, as far as the service lists them.
+        tasks: Its tasks, if the service lists them.
         events: Its events so far; empty in a list of builds.
     """
 

@@ -1,3 +1,3 @@
-"""The blocking shell: the only modules that open sockets and start threads."""
+"""The I/O of the blocking front end: the only modules of the package that open sockets and start threads."""
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ class _ResponseTooLong(Exception):  # noqa: N818  becomes the cause in an error 
 class _HandshakeSocket:
     """A socket for websocket-client during the upgrade.
 
-    It enforces one deadline for the whole upgrade: the timeout of a socket starts anew with each byte, and
+    It enforces one deadline for the whole upgrade: the timeout of a socket restarts with each byte, and
     websocket-client reads them one by one. It also keeps cookies out: websocket-client has one cookie jar for the whole
     process, so one account's cookies would be sent with another account's key.
     """

@@ -402,7 +402,7 @@ class Account:
             The network that the service selected, which may be a different one.
 
         Raises:
-            ValidationError: There is no such network.
+            ValidationError: The network is unknown.
             SogniTimeoutError: The service did not answer within 30 seconds.
             SogniConnectionError: The service cannot be reached.
 
@@ -705,7 +705,7 @@ class Account:
             The page for the user to open, in `.url`.
 
         Raises:
-            ValidationError: There is no such plan, term or redirect type. Nothing has been sent.
+            ValidationError: The plan, term or redirect type is unknown. Nothing has been sent.
             ApiError: The service refused the request, for example because the client uses an API key.
 
         Example:
@@ -783,7 +783,7 @@ class Stats:
             The entries, with their ranks.
 
         Raises:
-            ValidationError: There is no such type, period or network. Nothing has been sent.
+            ValidationError: The type, period or network is unknown. Nothing has been sent.
             ApiError: The service refused the request.
 
         Example:

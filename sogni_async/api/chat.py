@@ -273,7 +273,7 @@ class HostedChat:
             The whole answer in the OpenAI form.
 
         Raises:
-            TypeError: There is no such option.
+            TypeError: An option is unknown.
             ValidationError: `stream` is true, or the request cannot be sent.
             ApiError: The service declined the request. It is also a `ChatError` if the service gives a reason.
 
@@ -398,7 +398,7 @@ class Completions:
             The whole answer, with the rounds of tools in `tool_history`, or a `ChatStream` if `stream` is true.
 
         Raises:
-            TypeError: There is no such option.
+            TypeError: An option is unknown.
             ValidationError: Messages or formats cannot be sent.
             ChatError: The service declined the request, or it could not be sent.
             SogniTimeoutError: The answer did not arrive in time.
@@ -494,7 +494,7 @@ class Chat(EventEmitter[OnChatEvent]):
             The conversation.
 
         Raises:
-            TypeError: There is no such option.
+            TypeError: An option is unknown.
 
         Example:
             >>> conversation = client.chat.conversation(system="You are a helpful assistant.")

@@ -104,7 +104,7 @@ class Replay:
             The record, in `.record`, and when it was created.
 
         Raises:
-            NotFoundError: There is no such record.
+            NotFoundError: The record does not exist.
             ApiError: The service refused the request.
 
         Example:

@@ -102,7 +102,7 @@ class ChatRuns:
             The record.
 
         Raises:
-            NotFoundError: There is no such run.
+            NotFoundError: The run does not exist.
 
         Example:
             >>> run = await client.chat.runs.create(messages=[{"role": "user", "content": "Say one word"}])
@@ -122,7 +122,7 @@ class ChatRuns:
             The record.
 
         Raises:
-            NotFoundError: There is no such run.
+            NotFoundError: The run does not exist.
             ApiError: The service refused the request. It is also a `ChatError` if the service gives a reason.
 
         Example:
@@ -214,7 +214,7 @@ class ChatRuns:
             The record, whatever its status.
 
         Raises:
-            NotFoundError: There is no such run.
+            NotFoundError: The run does not exist.
             SogniTimeoutError: The run was still in progress after `timeout`.
 
         Example:

@@ -92,7 +92,7 @@ class SavedUploads:
 
         Raises:
             ValidationError: An argument is invalid. Nothing has been sent.
-            NotFoundError: There is no such saved file.
+            NotFoundError: The saved file does not exist.
             ApiError: The service refused the request.
 
         Example:
@@ -109,7 +109,7 @@ class SavedUploads:
             asset_id: Id of the saved file.
 
         Raises:
-            NotFoundError: There is no such saved file.
+            NotFoundError: The saved file does not exist.
             ApiError: The service refused the request.
 
         Example:

@@ -97,7 +97,7 @@ class Templates:
             The template.
 
         Raises:
-            NotFoundError: There is no such template.
+            NotFoundError: The template does not exist.
 
         Example:
             >>> [it.name for it in (await client.workflows.templates.get("sys-teaser")).inputs]
@@ -139,7 +139,7 @@ class Templates:
             The changed template.
 
         Raises:
-            NotFoundError: There is no such template.
+            NotFoundError: The template does not exist.
             ValidationError: JSON cannot represent the changes, or the service rejects them.
             ApiError: The service refused the request.
 
@@ -157,7 +157,7 @@ class Templates:
             template_id: Id of the template.
 
         Raises:
-            NotFoundError: There is no such template.
+            NotFoundError: The template does not exist.
             ApiError: The service refused the request.
 
         Example:
@@ -177,7 +177,7 @@ class Templates:
             The copy.
 
         Raises:
-            NotFoundError: There is no such template.
+            NotFoundError: The template does not exist.
             ApiError: The service refused the request.
 
         Example:
@@ -323,7 +323,7 @@ class Workflows:
             The record, with its `.artifacts`.
 
         Raises:
-            NotFoundError: There is no such workflow.
+            NotFoundError: The workflow does not exist.
 
         Example:
             >>> step = {"tool_name": "finalize_response", "arguments": {"message": "Done."}}
@@ -343,7 +343,7 @@ class Workflows:
             The events, oldest first.
 
         Raises:
-            NotFoundError: There is no such workflow.
+            NotFoundError: The workflow does not exist.
 
         Example:
             >>> step = {"tool_name": "finalize_response", "arguments": {"message": "Done."}}
@@ -394,7 +394,7 @@ class Workflows:
             The record, whatever its status.
 
         Raises:
-            NotFoundError: There is no such workflow.
+            NotFoundError: The workflow does not exist.
             SogniTimeoutError: The workflow was still running after `timeout`.
 
         Example:
@@ -429,7 +429,7 @@ class Workflows:
             The record in `.workflow`; `.resumed` is True if this call resumed it.
 
         Raises:
-            NotFoundError: There is no such workflow.
+            NotFoundError: The workflow does not exist.
             ApiError: The service refused the request.
 
         Example:
@@ -469,7 +469,7 @@ class Workflows:
             The record of the new run in `.workflow`.
 
         Raises:
-            NotFoundError: There is no such workflow.
+            NotFoundError: The workflow does not exist.
             ConflictError: Too many workflows are running.
             ApiError: The service refused the request.
 
@@ -494,7 +494,7 @@ class Workflows:
             The record.
 
         Raises:
-            NotFoundError: There is no such workflow.
+            NotFoundError: The workflow does not exist.
             ApiError: The service refused the request.
 
         Example:
@@ -543,7 +543,7 @@ class Workflows:
             The paths of the saved files, or the URLs of the objects, in the order of the artifacts.
 
         Raises:
-            NotFoundError: There is no such workflow.
+            NotFoundError: The workflow does not exist.
             ApiError: The service refused a download.
             SogniConnectionError: The service cannot be reached.
             ValidationError: The URL is invalid. Nothing has been downloaded.

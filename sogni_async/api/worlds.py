@@ -105,7 +105,7 @@ class WorldBuilds:
 
         Raises:
             PermissionDeniedError: The client uses an API key. Nothing has been sent.
-            NotFoundError: There is no such build.
+            NotFoundError: The build does not exist.
 
         Example:
             >>> async with SogniClient(auth_type="token") as client:
@@ -128,7 +128,7 @@ class WorldBuilds:
         Raises:
             PermissionDeniedError: The client uses an API key. Nothing has been sent.
             ValidationError: `after` is invalid. Nothing has been sent.
-            NotFoundError: There is no such build.
+            NotFoundError: The build does not exist.
 
         Example:
             >>> async with SogniClient(auth_type="token") as client:
@@ -178,7 +178,7 @@ class WorldBuilds:
         Raises:
             PermissionDeniedError: The client uses an API key. Nothing has been sent.
             ValidationError: `decision` is invalid. Nothing has been sent.
-            NotFoundError: There is no such build.
+            NotFoundError: The build does not exist.
             ConflictError: The build does not wait for this, or its quote has expired.
 
         Example:
@@ -207,7 +207,7 @@ class WorldBuilds:
         Raises:
             PermissionDeniedError: The client uses an API key. Nothing has been sent.
             ValidationError: An argument is invalid. Nothing has been sent.
-            NotFoundError: There is no such build, or it has no such task.
+            NotFoundError: The build or its task does not exist.
             ConflictError: The task does not wait for a review.
 
         Example:
@@ -233,7 +233,7 @@ class WorldBuilds:
 
         Raises:
             PermissionDeniedError: The client uses an API key. Nothing has been sent.
-            NotFoundError: There is no such build.
+            NotFoundError: The build does not exist.
 
         Example:
             >>> async with SogniClient(auth_type="token") as client:
@@ -255,7 +255,7 @@ class WorldBuilds:
 
         Raises:
             PermissionDeniedError: The client uses an API key. Nothing has been sent.
-            NotFoundError: There is no such build.
+            NotFoundError: The build does not exist.
             SogniTimeoutError: The build was still in progress after `timeout`.
 
         Example:

@@ -2,7 +2,7 @@
 
 The API runs flows through the engine, which performs their steps. The state is changed only in the loop and between two
 awaits, so that it needs no lock; the effects of a change are started before anything else runs. No user code runs while
-the state is changed. Loop resources (tasks, connections, the app id) are created anew for each loop and in a forked
+the state is changed. Loop resources (tasks, connections, the app id) are created again for each loop and in a forked
 child.
 """
 

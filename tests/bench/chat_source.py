@@ -1,7 +1,7 @@
 """A service that answers chats and does nothing else, in a process of its own: the source of the tokens that pass
 through `sogni serve`.
 
-Run as a script it takes orders in lines of JSON on its standard input; `ChatSource` is the handle of whoever measures.
+As a script it reads commands as lines of JSON from standard input. Benchmarks control it with `ChatSource`.
 """
 
 from __future__ import annotations

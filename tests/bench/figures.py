@@ -1,4 +1,4 @@
-"""What was measured, as a table: decides how a figure is compared with its budget."""
+"""Tables of measured figures, and how they are compared with their budgets."""
 
 from __future__ import annotations
 

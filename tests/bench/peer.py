@@ -1,8 +1,8 @@
-"""The other end of the measurements: a server in a process of its own, so that it shares no interpreter lock.
+"""The server for benchmarks, in a separate process, so that it does not share the interpreter lock.
 
-It answers the few requests a client makes, takes uploads and forgets them, and writes frames that were encoded
-beforehand when it is told to. Run as a script it is told what to do in lines of JSON on its standard input;
-`Peer` is the handle of whoever measures. It checks nothing: that is the emulator's work.
+It answers the few requests a client makes, discards uploads, and writes frames that were encoded beforehand.
+As a script it reads commands as lines of JSON from standard input. Benchmarks control it with `Peer`. It checks
+nothing, unlike the emulator.
 """
 
 from __future__ import annotations

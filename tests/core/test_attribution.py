@@ -1,4 +1,4 @@
-"""What is told of who or what asks (transport §14)."""
+"""Attribution of requests (transport §14)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Single values: what is a text, a number, a flag, one of a few; and how a refusal reads."""
+"""Checks of strings, numbers, flags and choices, and their error messages."""
 
 from __future__ import annotations
 

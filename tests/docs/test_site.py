@@ -1,4 +1,4 @@
-"""The site: pictures have alternative texts, the version switcher knows this version, and broken links are found."""
+"""The site: pictures have alt text, the version switcher knows this version, and broken links are found."""
 
 from __future__ import annotations
 

@@ -20,16 +20,33 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize(
     "text",
     [
-        "Return the texts.", "leave the key away", "as far as it can be had", "It goes on when it can.",
+        "Return the texts.", "leave the key away", "if it can be had", "It goes on when it can.",
         "what are no tokens", "The file is no list.", "on this machine", "of no help any more",
-        "What cannot be read is ignored.",
+        "What cannot be read is ignored.", "Speak a text.", "A text that is too long", "the address of a file",
+        "the addresses of the result images", "as it is told", "It hears of it.", "It has not been heard of.",
+        "The service says so.", "The server asks for a key.", "if the client is\n    told", "it went on",
+        "catching up with projects", "It is let go of.", "This is no success.", "That is no project.",
+        "what nobody can read", "The model list cannot be had.", "as far as they have arrived",
+        "As far as the service lists\nthem.", "which decides what is sent", "Limits: decides how many.",
+        "The server: who may send requests", "find out what became of it", "They are of no use.",
+        "every way of waiting", "whoever waits", "with growing pauses", "the sheet of the subject", "chores",
+        "the blocking shell", "the same handle for a project", "the house rules", "none of\n    these",
+        "in vain", "It begins anew.",
     ],
 )  # fmt: skip
 def test_a_phrase_is_found(tool: Any, text: str) -> None:
     assert len(list(tool.phrases_in(text))) == 1
 
 
-@pytest.mark.parametrize("text", ["A state machine.", "machine-readable", "the text", "wait any more seconds"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A state machine.", "machine-readable", "the text", "wait any more seconds", "a text file", "each text message",
+        "an email address of the account", "The error says why.", "The client handles errors.", "there is no project",
+        "in a shell", "shell completion", "as far as possible", "It lets\nyou go on.", "left: decided",
+        "any more\nseconds", "none of your projects", "publishing houses",
+    ],
+)  # fmt: skip
 def test_other_words_are_not(tool: Any, text: str) -> None:
     assert list(tool.phrases_in(text)) == []
 

@@ -1,4 +1,4 @@
-"""Record what the fuzz tests mutate: `python -m tests.fuzz.record` writes `corpus.json` anew.
+"""Record the data that the fuzz tests mutate: `python -m tests.fuzz.record` rewrites `corpus.json`.
 
 Everything comes from the local emulator: the frames of whole projects and chats, and the answers to every call of
 `calls.py`, which pass through a proxy.

@@ -1,4 +1,4 @@
-"""The cookies of one client, and of the same client when it begins anew (transport §5)."""
+"""The cookies of one client, and of the same client when it starts again (transport §5)."""
 
 from __future__ import annotations
 

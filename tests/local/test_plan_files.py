@@ -1,4 +1,4 @@
-"""Plans as files: what is written is read again, and a mistake is told with its line."""
+"""Plan files can be read back, and errors name their line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folders that a server may use, and what cannot be reached from them."""
+"""The folders that a server may use, and files outside of them."""
 
 from __future__ import annotations
 

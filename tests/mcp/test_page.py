@@ -1,4 +1,4 @@
-"""What the page about the server says, and what the server does."""
+"""The page about the server agrees with the server."""
 
 from __future__ import annotations
 

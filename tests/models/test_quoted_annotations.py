@@ -1,4 +1,4 @@
-"""Classes whose annotations name others in quotes; this module has no annotations that are texts as a whole."""
+"""Classes whose annotations name others in quotes; this module has no annotations that are strings as a whole."""
 
 import dataclasses
 from typing import Any, Optional

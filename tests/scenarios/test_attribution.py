@@ -1,4 +1,4 @@
-"""The service is told what asks, when that is said (transport §14)."""
+"""The attribution of requests reaches the service (transport §14)."""
 
 from __future__ import annotations
 

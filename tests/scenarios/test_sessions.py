@@ -1,4 +1,4 @@
-"""A session goes on in another loop, in a forked child and at the end of a client, in both packages (transport §5)."""
+"""Sessions continue in another loop, in a forked child, and after a client has ended (transport §5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every way of waiting has in common: limits that are seconds, and ends that are never kept back."""
+"""Rules for all wait methods: limits are in seconds, and the end of a project is never withheld."""
 
 from __future__ import annotations
 

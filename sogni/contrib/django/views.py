@@ -89,7 +89,7 @@ def progress_stream(request: HttpRequest, pk: Any) -> HttpResponse:
         A streaming response.
 
     Raises:
-        Http404: There is no such project.
+        Http404: The project does not exist.
 
     Example:
         >>> urlpatterns = [path("progress/<uuid:pk>/", login_required(progress_stream))]

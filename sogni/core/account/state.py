@@ -195,7 +195,7 @@ class AccountState:
             self.change(subscription=snapshot)
 
     def apply_spark_lock(self, frame: dict[str, Any]) -> None:
-        """Apply whether free Spark can be spent, if the frame says so."""
+        """Apply whether free Spark can be spent, if the frame contains that."""
         locked, path = frame.get("freeSparkLocked"), frame.get("freeSparkUnlockPath")
         if isinstance(locked, bool):
             self.change(free_spark_locked=locked, free_spark_unlock_path=path if isinstance(path, str) else None)

@@ -126,7 +126,7 @@ def available_models(network: str) -> Flow[list[AvailableModel]]:
 
 
 def name_models(workers: Mapping[str, int], turn: int) -> Flow[None]:
-    """Give the live list its names; ids serve as names when the model list cannot be had."""
+    """Give the live list its names; ids serve as names when the model list is unavailable."""
     try:
         models = yield from supported_models(tries=False)
     except SogniError:

@@ -161,7 +161,7 @@ class AnswerFormat:
 
 
 def answer_format(given: Any) -> AnswerFormat:
-    """Return the response format for a type, schema or dict. Raises `ValidationError` if it is none of these."""
+    """Return the response format for a type, schema or dict. Raises `ValidationError` for other values."""
     if not given:
         return AnswerFormat(None, None)
     if isinstance(given, type) or get_origin(given) is not None:

@@ -1,6 +1,6 @@
-"""What the service knows of projects that a client does not follow: verdicts about single ones, and those elsewhere.
+"""Look up projects that a client does not follow: the outcome of single ones, and a list of those elsewhere.
 
-A project is only called lost if every source was readable and knows nothing of it.
+A project is reported as lost only if every source was readable and none of the sources lists it.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def live_verdict(project_id: str, active: frozenset[str]) -> Flow[MissingProject
 def missing_projects(
     ids: Iterable[str], *, attempts: int = LOOKUPS, delay: float = LOOKUP_PAUSE
 ) -> Flow[dict[str, MissingProject]]:
-    """Find out what became of projects, all in the same rounds."""
+    """Determine the outcome of projects, all in the same rounds."""
     if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
         raise invalid_value("ids", ids, "a list of ids")
     left = list(dict.fromkeys(items("ids", list(ids), item=_id)))

@@ -81,7 +81,7 @@ MEDIA_FIELDS = frozenset(
 """Never part of a snapshot: media inputs may be large, and files only exist on this host."""
 
 _OF_CREATE = ("max_cost", "idempotency_key")
-"""Keywords of `create` that are no fields, so that a misspelled one is recognized."""
+"""Keywords of `create` that are not fields, so that a misspelled one is recognized."""
 
 
 def project_params(given: ProjectParams | None, fields: Mapping[str, Any], call: str = "create") -> ProjectParams:
@@ -182,7 +182,7 @@ def _comparable(value: Any) -> Any:
 def params_from_snapshot(data: Mapping[str, Any]) -> ProjectParams:
     """Return the params of a snapshot; keys this version does not know are left out.
 
-    ValidationError when it is none: no mapping, no model, or a type of project that does not exist.
+    ValidationError when it is invalid: not a mapping, without a model, or with a type of project that does not exist.
     """
     if not isinstance(data, Mapping) or not isinstance(data.get("modelId"), str):
         raise ValidationError("this is not a snapshot of project params", field="params", value=data)
@@ -206,7 +206,7 @@ def _attribute_values(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any
 
 
 def params_from_record(record: ProjectRecord) -> ProjectParams:
-    """Return the params of a recorded project, as far as the record has them.
+    """Return the params of a recorded project, if the record contains them.
 
     The original request counts only where the record has nothing. Unreadable values are omitted, as are
     the media, which no record holds.

@@ -1,4 +1,4 @@
-"""What the service tells of the wait for workers: position in the queue, estimated start and reasons."""
+"""Data about the wait for workers: position in the queue, estimated start and reasons."""
 
 # projects-5x §7, additions-5x §7
 

@@ -1,4 +1,4 @@
-"""The live account: what is told when it changes."""
+"""The live account: the events for its changes."""
 
 from __future__ import annotations
 

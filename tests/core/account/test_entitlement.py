@@ -1,4 +1,4 @@
-"""What the socket says of a subscription, and which snapshot counts (account §13.5, §14)."""
+"""Subscription frames of the socket, and which snapshot counts (account §13.5, §14)."""
 
 from __future__ import annotations
 

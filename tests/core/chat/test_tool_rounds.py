@@ -1,4 +1,4 @@
-"""Completions that execute tools: rounds, what the model is told, and the limits (chat §10)."""
+"""Completions that execute tools: rounds, messages to the model, and limits (chat §10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One project: what frames mean for it, its jobs and whoever waits (projects-4.2 §11, §12; projects-5x)."""
+"""One project: the effects of frames on it, its jobs and its waiters (projects-4.2 §11, §12; projects-5x)."""
 
 from __future__ import annotations
 

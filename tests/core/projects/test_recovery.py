@@ -1,4 +1,4 @@
-"""What becomes of tracked projects after a drop, and what is sent again (transport §13, projects-5x §9, §11)."""
+"""Recovery of tracked projects after a lost connection, and repeated requests (transport §13, projects-5x §9, §11)."""
 
 from __future__ import annotations
 

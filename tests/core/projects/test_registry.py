@@ -1,6 +1,6 @@
-"""What many things cost: a frame about one of them costs the same however many there are.
+"""The cost of a frame does not depend on the number of projects and jobs.
 
-Counted are calls of functions, which says the same on every machine.
+The tests count function calls, which are the same on every host.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Python functions as tools: what a model is told, and what its calls become (chat §2.6)."""
+"""Python functions as tools: their definitions for the model, and its calls (chat §2.6)."""
 
 from __future__ import annotations
 

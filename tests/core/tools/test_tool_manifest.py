@@ -1,4 +1,4 @@
-"""The definitions of the hosted tools: the structure of the sheet, with descriptions of our own (tools §1)."""
+"""The definitions of the hosted tools: the structure in the protocol notes, with descriptions of our own (tools §1)."""
 
 from __future__ import annotations
 

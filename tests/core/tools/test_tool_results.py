@@ -1,4 +1,4 @@
-"""What a model is told of a tool call (tools §4.3)."""
+"""Messages to the model about a tool call (tools §4.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dependencies whose source gives what cannot be taken look wrong; nothing more is said of them (tools §2.1)."""
+"""Warnings about dependencies whose source does not match the target (tools §2.1)."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class Command(BaseCommand):
     """Determines the state of unfinished projects, and stores the results of those that have ended."""
 
     help: str = (
-        "Find out what became of the unfinished projects, and store the results of those that have ended. "
+        "Update the unfinished projects, and store the results of those that have ended. "
         "Run it after a restart or from cron."
     )
 
