@@ -260,7 +260,7 @@ class ClientState:
         return move
 
     def end_traces(self) -> None:
-        """End the traces of what has not ended, because the client does. The caller holds no lock."""
+        """End all open traces, because the client is closed. The caller holds no lock."""
         for project in list(self.projects.by_id.values()):
             project.end_trace()
         for chat in list(self.chats.by_id.values()):

@@ -40,12 +40,12 @@ def is_token(value: Any) -> TypeGuard[str]:
 
 
 def issued_at(token: str) -> float | None:
-    """Return when a token was issued, in seconds since 1970, if it says so."""
+    """Return when a token was issued, in seconds since 1970; None if it does not contain the time."""
     return _seconds((claims_of(token) or {}).get("iat"))
 
 
 def expires_at(token: str) -> float | None:
-    """Return when a token expires, in seconds since 1970, if it says so."""
+    """Return when a token expires, in seconds since 1970; None if it does not contain the time."""
     return _seconds((claims_of(token) or {}).get("exp"))
 
 
@@ -62,7 +62,7 @@ def is_fresh(token: str | None, now: float) -> bool:
 
 
 def address_of(token: str | None) -> str | None:
-    """Return the wallet address a token belongs to, if it says so."""
+    """Return the wallet address that a token belongs to; None if the token does not contain it."""
     address = (claims_of(token) or {}).get("addr") if token else None
     return address if isinstance(address, str) and address else None
 
@@ -115,7 +115,7 @@ def clock_at_issue(token: str, date: float | None, monotonic: float, wall: float
 
 
 def date_of(headers: Mapping[str, str]) -> float | None:
-    """Return when a reply was sent, in seconds since 1970; None if it does not say or comes from a cache."""
+    """Return when a reply was sent, in seconds since 1970; None if that is unknown, or it comes from a cache."""
     if headers.get("age", "0") != "0":
         return None
     try:
@@ -189,7 +189,7 @@ class Credentials:
 
     @property
     def address(self) -> str | None:
-        """The wallet address of the tokens, if they say so."""
+        """The wallet address in the tokens; None if they contain none."""
         return address_of(self._token)
 
     @property

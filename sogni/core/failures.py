@@ -1,4 +1,4 @@
-"""Map failures to error classes, by HTTP status, code and operation, and say what to do about them.
+"""Map failures to error classes, by HTTP status, code and operation, and add advice to their messages.
 
 Some errors belong to two classes, such as a chat error that is also an API error. Their classes are defined here and
 private: callers catch one of the bases.
@@ -134,7 +134,7 @@ def details_of(code: object, given: Mapping[str, Any]) -> ErrorData:
 
 
 def explained(message: str, code: object, details: ErrorData) -> str:
-    """Return an error message with what to do about the error, if its code tells."""
+    """Return an error message with advice, if there is some for its code."""
     advice = _ADVICE.get(str(code), "")
     if details.consent_required is not None:
         agreement = details.consent_required
@@ -149,7 +149,7 @@ def explained(message: str, code: object, details: ErrorData) -> str:
 
 
 def with_details(error: E, details: ErrorData) -> E:
-    """Set what an error says about its reason."""
+    """Set the details of an error about its reason."""
     for name in ("consent_required", "vendor_failure_category", "subscription_limit", "extra"):
         value = getattr(details, name)
         if value:

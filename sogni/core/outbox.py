@@ -1,4 +1,4 @@
-"""What a state change leaves to the front end: background tasks, deliveries and waiters to wake.
+"""Work that a state change leaves to the front end: background tasks, deliveries and waiters to wake.
 
 State machines fill the `Outbox` under the state lock; the front end empties it after each change, so that events are
 delivered in the order they happened. Nothing here performs I/O or calls a listener. Background tasks refer to

@@ -52,7 +52,7 @@ _OF_RECORD = frozenset({"status", "record", "createTime"})
 
 
 def read_write(call: HttpCall, reply: HttpReply) -> ReplayWriteResult:
-    """Return what was stored; raises `ApiError` with status 500 if the response does not contain it."""
+    """Return the stored record; raises `ApiError` with status 500 if the response does not contain it."""
     found = members_of(call, reply)
     run_id, version = found.get("runId"), found.get("schemaVersion")
     if not isinstance(run_id, str):
@@ -137,7 +137,7 @@ class Turn:
 
 @define(eq=False)
 class RunNotes:
-    """What has been recorded so far."""
+    """The notes recorded so far."""
 
     run_id: str
     session_id: str | None = None

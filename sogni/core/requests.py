@@ -207,7 +207,7 @@ def requested_wait(reply: HttpReply) -> float | None:
 
 
 def naming(what: str, flow: Flow[T]) -> Flow[T]:
-    """Run a flow; a `NotFoundError` then names what was not found."""
+    """Run a flow; a `NotFoundError` then names the missing object."""
     try:
         return (yield from flow)
     except NotFoundError as error:

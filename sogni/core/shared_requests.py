@@ -26,7 +26,7 @@ class SharedRequest:
 
 
 class SharedRequests:
-    """The shared requests under way, by what they are about."""
+    """The shared requests in progress, by subject."""
 
     def __init__(self) -> None:
         self._under_way: dict[Hashable, SharedRequest] = {}

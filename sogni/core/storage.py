@@ -1,4 +1,4 @@
-"""What saves results elsewhere than in a directory, and the names of objects there."""
+"""The interface of object storage for results, and the names of objects."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the package reports to an observer, which makes spans and metrics of it.
+"""Reports to an observer, which creates spans and metrics.
 
 `sogni.telemetry` sets `observer`; without one, nothing is reported. The core does not know OpenTelemetry. A trace ends
-after the release of the state lock, because what processes a span may do anything.
+after the release of the state lock, because span processors may run arbitrary code.
 """
 
 from __future__ import annotations

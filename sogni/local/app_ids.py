@@ -1,7 +1,7 @@
 """The default app id: the same for an installation from day to day, and different for clients open at the same time.
 
-An installation has an id of its own, and clients that are open together take numbered slots of it, the lowest free one
-first. Nothing here raises or waits: where no state can be kept, the id is random.
+Each installation has its own id, and clients that are open at the same time take numbered slots of it, starting with
+the lowest free one. Nothing here raises or waits: if no state can be kept, the id is random.
 """
 
 # The service keeps one connection per app id and closes the older one with 4015, but returns projects only to the app

@@ -1,7 +1,7 @@
 """Read the rows of a batch from CSV, JSON, JSON Lines, YAML, or lines of prompts.
 
-Only what keeps a file from being divided into rows is an error here; a row that is malformed is reported with the
-others. The values of CSV and of `key=value` are strings, which become numbers and lists where the field has such.
+Only a file that cannot be divided into rows is an error here; malformed rows are reported together. The values of CSV
+and of `key=value` are strings, which are converted to the numbers and lists that the field needs.
 """
 
 from __future__ import annotations

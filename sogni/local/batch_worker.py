@@ -1,7 +1,7 @@
-"""What a worker of an executor does for a batch: it creates one project, or continues with it, and saves the results.
+"""The part of a batch that runs in a worker of an executor: create or resume one project, and save its results.
 
-The worker may be in this process, in another one, or on another host. It decides nothing: which project it is, what it
-may cost and whether it is repeated is decided where the batch runs, which has the journal. A task that an executor
+The worker may be in this process, in another one, or on another host. It makes no decisions: the process of the batch,
+which has the journal, selects the project, limits its cost and repeats it if necessary. A task that an executor
 repeats, because its worker was lost, finds the project of the first attempt by its idempotency key.
 
 The workers of `sogni_async` are threads and processes, too, so all of them use the blocking client.

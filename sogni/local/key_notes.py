@@ -1,7 +1,7 @@
-"""Notes of what was sent with idempotency keys, so that later processes notice other parameters.
+"""Notes about requests with idempotency keys, so that later processes notice different parameters.
 
-A note consists of digests, so it reveals no prompts or URLs. Nothing here raises: where no state can be kept,
-there are no notes.
+A note consists of digests, so it reveals no prompts or URLs. Nothing here raises: if no state can be kept, there are no
+notes.
 """
 
 from __future__ import annotations

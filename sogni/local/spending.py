@@ -1,7 +1,7 @@
-"""What the servers of this user have spent today, so that a limit per day outlives a restart.
+"""The amount that the servers of this user have spent today, so that a daily limit survives a restart.
 
 The amounts are kept in a file that all servers share; a day starts at midnight UTC. An amount is counted before it is
-spent, so that a server that is killed has counted too much rather than too little.
+spent, so that a killed server has counted too much rather than too little.
 """
 
 from __future__ import annotations

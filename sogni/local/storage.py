@@ -1,10 +1,10 @@
-"""Results saved to the URLs of fsspec, such as ``s3://bucket/prefix``.
+"""Save results to fsspec URLs, such as ``s3://bucket/prefix``.
 
-An object appears whole or not at all. Stores of objects put one in a single request, or complete a multipart upload in
-one. Elsewhere a file is written under a temporary name, then renamed.
+An object appears completely or not at all. Object stores receive it in a single request, or complete a multipart upload
+with one. On file systems, it is written under a temporary name, then renamed.
 
-fsspec is imported when a URL is given, by the thread that gives it: a library that a background thread imports would be
-half imported in a process forked meanwhile.
+fsspec is imported when a URL is given, by the calling thread: if a background thread imported it, a process forked at
+that time would see a partial module.
 """
 
 from __future__ import annotations

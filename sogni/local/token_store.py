@@ -1,6 +1,6 @@
 """A file for the tokens of a session, readable only by its owner.
 
-Applications and the command line use it explicitly; a client never does by itself. It checks no tokens.
+Applications and the command line use it explicitly; a client never does so automatically. Tokens are not checked.
 """
 
 from __future__ import annotations

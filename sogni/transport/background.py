@@ -1,7 +1,7 @@
-"""Background tasks and the dispatcher of callbacks, each with threads of their own.
+"""Background tasks and the dispatcher of callbacks, each with its own threads.
 
-Background tasks are flows that no caller waits for; one that pauses occupies no thread. Threads start when there is
-work, at most a few at once, and end after a while without any.
+Background tasks are flows that no caller waits for; one that pauses occupies no thread. A few threads at most start
+when there is work, and end after a while without work.
 """
 
 from __future__ import annotations

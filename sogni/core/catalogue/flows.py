@@ -28,13 +28,13 @@ OLD = 60.0
 
 
 def share_request(call: HttpCall, send: Callable[[HttpCall], Flow[T]]) -> Flow[T]:
-    """Return what `send` makes of a call; callers that want the same at the same time share one request."""
+    """Return the result of `send` for a call. Concurrent callers with the same call share one request."""
     requests = yield from change(lambda state, _: state.catalogue.requests)
     return (yield from shared(requests, call.target, partial(send, call), shares_errors=call.repeatable))
 
 
 def supported_models(force_refresh: bool = False, *, tries: bool = True) -> Flow[list[SupportedModel]]:
-    """All models the network knows; kept for 24 hours. Without `tries` a failure is not tried again."""
+    """Return all models of the network, cached for 24 hours. Without `tries`, failures are not retried."""
     if not force_refresh:
         kept = yield from change(lambda state, now: state.catalogue.models(now))
         if kept is not None:
@@ -50,7 +50,7 @@ def _ask_models(call: HttpCall) -> Flow[list[SupportedModel]]:
 
 
 def tiers() -> Flow[Mapping[str, Any]]:
-    """What the tiers of the models allow; kept for 24 hours."""
+    """Return the options of the tiers of models, cached for 24 hours."""
     kept = yield from change(lambda state, now: state.catalogue.tiers(now))
     if kept is not None:
         return kept
@@ -64,12 +64,12 @@ def _ask_tiers(call: HttpCall) -> Flow[Mapping[str, Any]]:
 
 
 def model_options(model_id: str) -> Flow[ModelOptions]:
-    """Return what a model accepts, in an object of its own. Raises ValidationError for an unknown id."""
+    """Return the options of a model, in a new object. Raises ValidationError for an unknown id."""
     return copy.deepcopy((yield from shared_options(model_id)))
 
 
 def shared_options(model_id: str) -> Flow[ModelOptions]:
-    """Return what a model accepts, in a shared object. Raises ValidationError for an unknown id."""
+    """Return the options of a model, in a shared object. Raises ValidationError for an unknown id."""
     while (options := (yield from change(lambda state, now: state.catalogue.options(model_id, now)))) is None:
         yield from supported_models()
         yield from tiers()
@@ -79,7 +79,7 @@ def shared_options(model_id: str) -> Flow[ModelOptions]:
 def checked_options(
     model_id: str, check: Callable[[ModelOptions], None], known: ModelOptions | None = None
 ) -> Flow[ModelOptions]:
-    """Return what a model accepts, once `check` has passed it. `known` are its cached options, if the caller has them.
+    """Return the options of a model that `check` has accepted. `known` are its cached options, if the caller has them.
 
     A refusal that rests on old data first fetches the data again: models and their limits change.
     """
@@ -98,7 +98,7 @@ def checked_options(
 
 
 def size_presets(network: str, model_id: str, force_refresh: bool = False) -> Flow[list[SizePreset]]:
-    """The named sizes of a model; kept for 10 minutes."""
+    """Return the named sizes of a model, cached for 10 minutes."""
     check_network(network)
     if not force_refresh:
         kept = yield from change(lambda state, now: state.catalogue.presets(network, model_id, now))
@@ -116,7 +116,7 @@ def size_presets(network: str, model_id: str, force_refresh: bool = False) -> Fl
 
 
 def available_models(network: str) -> Flow[list[AvailableModel]]:
-    """Which models have workers on a network now."""
+    """Return the models that currently have workers on a network."""
     check_network(network)
     workers = yield from get_unwrapped_json(
         dict[str, int], get(f"/api/v1/status/network/{network}/models", host="socket")

@@ -1,4 +1,4 @@
-"""What the client knows about image models: sizes, numbers of images, and forced values.
+"""Rules for image models: sizes, numbers of images, and forced values.
 
 One row per family; the first row that matches an id counts, so ids precede parts of ids.
 """
@@ -21,7 +21,7 @@ class ImageModel:
     """Limits of an image family.
 
     `sides` are the smallest and largest custom width and height, `pixels` those of the area. `forced_…` are
-    values that the service takes only so; `full_context` means that no context position may be empty,
+    the only values that the service accepts; `full_context` means that no context position may be empty,
     `segments` that the result is a mask or a cut-out, `cuts_out` that `apply_mask` selects which.
     """
 
@@ -133,7 +133,7 @@ def image_model(model_id: str) -> ImageModel:
 def uses_comfy_fields(model_id: str) -> bool:
     """Whether sampler and scheduler are sent as `comfySampler` and `comfyScheduler`.
 
-    The prefixes of both published clients of 5.x together: each knows families the other does not.
+    Combines the prefixes of both published clients of 5.x, because each of them lacks some families.
     """
     return model_id.startswith(_comfy_prefixes())
 

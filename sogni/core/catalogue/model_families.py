@@ -1,7 +1,7 @@
-"""What a model id alone tells: media kind, video workflow and the assets a workflow takes.
+"""Derive the media kind, the video workflow and the assets of a workflow from a model id.
 
-The rows are in `data/model-families.json`; a new family is a new row. Where the model list says what a model is, the
-caller passes that.
+The rows are in `data/model-families.json`; a new family is a new row. If the model list contains the kind of a model,
+the caller passes it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _family(row: Mapping[str, Any]) -> Family:
 
 
 def _fixed_steps(groups: Mapping[str, Any]) -> dict[str, int]:
-    """The number of steps of each id; a group says one for all its ids, one for each, or none."""
+    """Return the number of steps by id; a group has one for all its ids, one for each, or none."""
     fixed: dict[str, int] = {}
     for group in groups.values():
         steps = group.get("steps", {})
@@ -80,7 +80,7 @@ def _workflows(detection: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 @lru_cache(maxsize=256)
 def family_of(model_id: str) -> Family | None:
-    """Return the family of a model id, None for one that no row knows."""
+    """Return the family of a model id, None if no row matches."""
     return next((family for family in families() if family.has(model_id)), None)
 
 
@@ -107,7 +107,7 @@ def is_spark_only(model_id: str) -> bool:
 
 
 def media_kind(model_id: str, listed: str | None = None) -> MediaKind:
-    """Return what a model makes: `image`, `video`, `audio` or `model`.
+    """Return the media kind of a model: `image`, `video`, `audio` or `model`.
 
     `listed` is the kind in the model list; None if the list does not have the id.
     """

@@ -45,7 +45,7 @@ class CatalogueState:
         self.kinds = {model.id: model.media for model in models}
 
     def kind_of(self, model_id: str) -> str:
-        """Return the media kind of a model: "image" unless the list says otherwise."""
+        """Return the media kind of a model: "image" unless the list has another one."""
         return self.kinds.get(model_id, "image")
 
     def tiers(self, now: float) -> Mapping[str, Any] | None:
@@ -155,7 +155,7 @@ def _alias(source: str, name: Any) -> Any:
 
 
 def check_choice(field: str, value: Any, choice: Choice | None) -> str | None:
-    """Return the value to send: the one given, if the model lists it, else None.
+    """Return the value to send: the given one if the model lists it, otherwise None.
 
     A value for a model without a list is dropped, as the service has no use for it; one that is not in the
     list, exactly as it stands there, is a ValidationError (projects-4.2 §9.2).

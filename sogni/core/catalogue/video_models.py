@@ -1,4 +1,4 @@
-"""What the client knows about video models: timing, limits, and the inputs a model takes.
+"""Rules for video models: timing, limits, and the inputs of each model.
 
 One row per family, preceded by another where some of its ids differ; the first row that fits an id counts.
 """
@@ -26,14 +26,14 @@ class Grid:
     most: int | None = None
 
     def nearest(self, frames: int) -> int:
-        """Return the number on the grid next to one; half way between two it is the larger."""
+        """Return the nearest number on the grid; of two equally near numbers the larger."""
         steps = half_up((frames - self.base) / self.step)
         if self.most is not None:
             steps = min(max(steps, 0), (self.most - self.base) // self.step)
         return self.base + self.step * steps
 
     def has(self, frames: int) -> bool:
-        """Whether a model makes exactly so many frames."""
+        """Whether a model can render exactly this number of frames."""
         return frames == self.nearest(frames)
 
 
@@ -52,9 +52,9 @@ class Timing:
     grid: Grid | None = None
 
     def frames(self, duration: float, fps: float | None) -> int:
-        """Return the number of frames of so many seconds.
+        """Return the number of frames for a duration in seconds.
 
-        ValueError when the family counts by fps, has no usual one, and none is given.
+        Raises ValueError if the family needs fps, has no default, and none is given.
         """
         rate = self.rate or (self.usual_fps if fps is None else fps)
         if rate is None:

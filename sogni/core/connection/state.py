@@ -1,7 +1,7 @@
 """The connection state machine: when to connect, ping, give up and reconnect; and the handshake URL.
 
-The front ends report events with the time and ask for the next action. It does no I/O, draws no random number and
-reads no clock.
+The front ends report events with the time and request the next action. It performs no I/O, and uses neither random
+numbers nor clocks.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Connection:
     def lost(self, closed: Closed, *, now: float, jitter: float, signed_in: bool) -> Literal["ended", "waiting"]:
         """Handle a closed socket or a failed attempt; returns whether to reconnect.
 
-        `jitter` is a random number from 0.8 to 1.2; `signed_in` says whether there are credentials.
+        `jitter` is a random number from 0.8 to 1.2; `signed_in` is whether there are credentials.
         """
         self.closed = closed
         if not signed_in or not is_recoverable(closed.code):

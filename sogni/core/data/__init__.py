@@ -1,7 +1,7 @@
-"""Facts of the service that are tables, from the protocol notes: model families, alias names.
+"""Tables of facts about the service, from the protocol notes: model families, alias names.
 
 Read by `model_families`, `image_models` and `sampling`, each file once and only when it is needed.
-Nothing is decided here, and nothing is changed in what the files say.
+This module only reads the files; it does not change or interpret them.
 """
 
 from __future__ import annotations

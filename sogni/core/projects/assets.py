@@ -1,4 +1,4 @@
-"""Saved uploads by hand: listing, saving, binding and removing them."""
+"""List, save, bind and remove saved uploads."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The rules and the job request of audio projects.
 
-Ranges are not checked here: the service knows them. One row per model family.
+Ranges are not checked here, because only the service knows them. One row per model family.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sogni.models.params import AudioProjectParams
 
 @attrs.frozen(kw_only=True)
 class AudioModel:
-    """What models of a family need, by a part of their id, and whether they speak."""
+    """Rules for a family of models, selected by a part of their id."""
 
     family: str
     part: str = ""
@@ -51,7 +51,7 @@ def audio_model(model_id: str) -> AudioModel | None:
 def check_audio_params(params: AudioProjectParams) -> AudioProjectParams:
     """Return the params with plain values; ValidationError otherwise.
 
-    Only the tier says whether a model makes audio at all, so `audio_request` checks that.
+    Only the tier determines whether a model creates audio at all, so `audio_request` checks that.
     """
     params = checked(params)
     check_combinations(params)

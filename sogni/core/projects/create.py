@@ -386,7 +386,7 @@ def cost_limit(max_cost: Any) -> Decimal | None:
 def check_cost(checked: Checked[Any], limit: Decimal, left: Decimal | None = None) -> Flow[Decimal]:
     """Return the estimated cost. Raises `CostLimitError` if it exceeds the limit or is unavailable.
 
-    `left` is what remains of the limit if it is for several projects.
+    `left` is the rest of the limit if it applies to several projects.
     """
     bound = limit if left is None else left
     try:
@@ -529,13 +529,13 @@ class RequestQueue:
 
 
 class Budget:
-    """A cost limit for several projects, and what is left of it."""
+    """A cost limit for several projects, and the rest of it."""
 
     def __init__(self, max_cost: Any) -> None:
         self._limit = self._left = cost_limit(max_cost)
 
     def spend(self, given: ProjectParams | Checked[Any]) -> Flow[Decimal]:
-        """Subtract the estimate of a project from what is left, and return it.
+        """Subtract the estimate of a project from the rest of the limit, and return it.
 
         Raises `CostLimitError` if it exceeds that. Without a limit, nothing is estimated.
         """
@@ -546,6 +546,6 @@ class Budget:
         return cost
 
     def settle(self, estimate: Decimal, cost: Decimal) -> None:
-        """Replace the estimate of a project by what it cost."""
+        """Replace the estimate of a project with its cost."""
         if self._left is not None:
             self._left += estimate - cost

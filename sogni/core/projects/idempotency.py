@@ -49,7 +49,7 @@ Place = tuple[str, str]
 
 
 class KeyNotes(Protocol):
-    """Digests of what was sent with keys, also by earlier processes. Its methods do not raise."""
+    """Digests of the parameters sent with keys, including those of earlier processes. Its methods do not raise."""
 
     def read(self, service: str, project_id: str) -> Mapping[str, str] | None:
         """Return the digests of the parameters of a project; None if they are unknown."""
@@ -60,7 +60,7 @@ class KeyNotes(Protocol):
 
 @frozen
 class _Sent:
-    """What this process sent under a key: the parameters, and the monotonic time."""
+    """The request that this process sent with a key: the parameters, and the monotonic time."""
 
     params: Mapping[str, Any]
     at: float
@@ -168,7 +168,7 @@ class Claim:
         return project
 
     def _compare(self, place: Place, record: ProjectRecord) -> Flow[None]:
-        """Compare the parameters with what is known of a project of another process."""
+        """Compare the parameters with those of a project of another process, as far as known."""
         restored = comparable(params_from_record(record))
         names = _restored(restored) + (["number_of_media"] if record.image_count is not None else [])
         before = {name: restored[name] for name in names}

@@ -218,10 +218,10 @@ CONTROL_MODES = {"balanced": 0, "prompt_priority": 1, "cn_priority": 2}
 
 
 def check_image_params(params: ImageProjectParams) -> ImageProjectParams:
-    """Return the params with plain values and what the model forces; ValidationError for invalid ones.
+    """Return the params with plain values and those that the model forces. Raises ValidationError.
 
     First single values, then parameters that the model does not take, then the rules that span several. Media inputs
-    are not looked at: whether a file is an image is known when it is read.
+    are not checked, because whether a file is an image is known only when it is read.
     """
     params = checked(params)
     changes = {
@@ -445,7 +445,7 @@ def enhancement_strength(strength: str) -> float:
 def enhancement_refusal(*, kind: str, status: str, withheld: bool, model_id: str) -> str | None:
     """Return why a job cannot be enhanced, None when it can.
 
-    `kind` is what the job made, `withheld` whether the service keeps the result back.
+    `kind` is the media kind of the job, `withheld` whether the service withholds the result.
     """
     if kind != "image":
         return f"only images can be enhanced, not a job of type {kind!r}"

@@ -1,4 +1,4 @@
-"""What the job requests of image, video and audio projects have in common: checks, and the constant keys."""
+"""Shared parts of the job requests of image, video and audio projects: checks, and constant keys."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _OPTIONAL = (
 
 
 def given(**values: Any) -> dict[str, Any]:
-    """Only what was given: a null is not the same as a missing key to the service."""
+    """Return only the given values: to the service, null is not the same as a missing key."""
     return {key: value for key, value in values.items() if value is not None}
 
 

@@ -32,7 +32,7 @@ class Check(Protocol[Kept]):
 
 
 class CheckOptions(Protocol[Given]):
-    """Raise ValidationError for what the options of the model rule out."""
+    """Raise ValidationError for values that the options of the model do not allow."""
 
     def __call__(self, params: Given, options: ModelOptions, /) -> None: ...
 
@@ -50,7 +50,7 @@ class Uploads(Protocol[Given]):
 
 
 class Estimate(Protocol[Given]):
-    """Return the call that asks what the project costs."""
+    """Return the request for a cost estimate of the project."""
 
     def __call__(
         self,
@@ -86,7 +86,7 @@ class ProjectKind(Generic[P]):
         return Checked(self._check(params))
 
     def check_options(self, checked: Checked[P], options: ModelOptions) -> None:
-        """Check params against the options of their model. ValidationError for what they rule out."""
+        """Check params against the options of their model. Raises ValidationError."""
         self._check_options(checked.params, options)
 
     def request(self, checked: Checked[P], **known: Any) -> dict[str, Any]:
@@ -94,11 +94,11 @@ class ProjectKind(Generic[P]):
         return self._request(checked.params, **known)
 
     def estimate(self, checked: Checked[P], **known: Any) -> HttpCall:
-        """Return the call that asks what the project costs; see `Estimate`."""
+        """Return the request for a cost estimate of the project; see `Estimate`."""
         return self._estimate(checked.params, **known)
 
     def annotate(self, payload: dict[str, Any], item: UploadItem, content_type: str | None) -> None:
-        """Note in a payload what an uploaded file is; called in the order of the uploads."""
+        """Add the type of an uploaded file to a payload; called in the order of the uploads."""
         annotate(payload, item, content_type)
 
 
@@ -139,7 +139,7 @@ _KINDS: dict[str, ProjectKind[Any]] = {"image": IMAGE, "video": VIDEO, "audio": 
 def checked_params(
     given: ProjectParams | Checked[Any] | None, fields: Mapping[str, Any], call: str = "create"
 ) -> Checked[Any]:
-    """Parse and check what was passed as one object or as keywords, unless that has been done."""
+    """Parse and check params given as an object or keywords, unless that has been done."""
     if isinstance(given, Checked):
         return given
     params = project_params(given, fields, call)

@@ -1,4 +1,4 @@
-"""What follows from the declarations of project parameters: checks of single values, and their form in a request.
+"""Check and convert project parameters by their declarations.
 
 The declarations are in `sogni.models.params`. Rules that span several parameters are in `image_requests`,
 `video_requests` and `audio_requests`.
@@ -131,7 +131,7 @@ def _has(params: ProjectParams, name: str) -> bool:
 
 
 def check_options(params: ProjectParams, options: ModelOptions) -> None:
-    """Raise ValidationError for what the options of the model rule out. What they do not state is accepted."""
+    """Raise ValidationError for values that the options of the model do not allow. Others are accepted."""
     if options.type != params.type:
         article = "a" if params.type == "video" else "an"
         sentence = (

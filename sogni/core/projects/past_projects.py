@@ -1,4 +1,4 @@
-"""Requests for the status and results of projects, also of other processes, and a list of recent ones."""
+"""Request the status and results of projects, including those of other processes, and list recent ones."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def project_status(project_id: str) -> Flow[ProjectStatusRecord]:
 
 
 def project_result(project_id: str, kind: ResultKind | None = None) -> Flow[ProjectResultRecord]:
-    """Request the results of a project with their URLs; `kind` is used where nothing else tells what they are."""
+    """Request the results of a project with their URLs; `kind` is used only if nothing else determines their type."""
     given = optional(one_of, "kind", kind, allowed=KINDS)
     record = yield from project_status(project_id)
     output_format = record.extra.get("outputFormat")
@@ -94,7 +94,7 @@ def _one_per_id(jobs: list[JobRecord]) -> dict[str, JobRecord]:
 
 
 def _kind_of(result: ProjectResultRecord, model_type: str | None) -> Flow[str | None]:
-    """Return what a project makes, by its model, its file format or its type; None if all are unknown."""
+    """Return the media kind of a project, by its model, file format or type; None if all are unknown."""
     by_model = (yield from _kind_of_model(result.model_id)) if result.model_id else None
     by_format = (content_type_of_format(result.output_format) or "").partition("/")[0]
     by_type = "audio" if model_type == "music" else model_type
@@ -102,7 +102,7 @@ def _kind_of(result: ProjectResultRecord, model_type: str | None) -> Flow[str | 
 
 
 def _kind_of_model(model_id: str) -> Flow[str | None]:
-    """Return what a model makes, by its id, or else by the model list."""
+    """Return the media kind of a model, by its id, or else by the model list."""
     if model_id.startswith(ARTIFACT_PREFIX):
         return "model"
     family = family_of(model_id)

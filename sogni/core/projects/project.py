@@ -155,7 +155,7 @@ class JobTally:
 
 
 class ProjectTotals(NamedTuple):
-    """What the service's record of an ended project tells."""
+    """Values from the service's record of an ended project."""
 
     cost: Decimal | None = None
     token_type: str | None = None
@@ -250,7 +250,7 @@ class ProjectState:
         self.tally: JobTally = JobTally()
         self._reordered = False
         self.totals: ProjectTotals | None = None
-        """What the record of the ended project tells; None until it has been read."""
+        """Values from the record of the ended project; None until it has been read."""
         self.number_of_media: int = getattr(params, "number_of_media", None) or 1
         self.steps: int = getattr(params, "steps", None) or 0
         self.app_id: str | None = None
@@ -546,7 +546,7 @@ class ProjectState:
         return QueueChange(project_id=self.id, waiting_reason=self.queue.waiting_reason, job_waiting_reasons=reasons)
 
     def _set_queue(self, queue: QueueInfo) -> set[str]:
-        """Replace what is known of the wait; return the names of the changed attributes."""
+        """Replace the data about the wait; return the names of the changed attributes."""
         before, self.queue = self.queue, queue
         names = {name for name, old, new in zip(queue._fields, before, queue, strict=True) if old != new}
         if "waiting_reason" in names or "job_waiting_reasons" in names:
@@ -696,7 +696,7 @@ class ProjectState:
             self.number_of_media = images
 
     def apply_totals(self, totals: ProjectTotals, now: float) -> None:
-        """Apply what the record of the ended project tells."""
+        """Apply the values from the record of the ended project."""
         before = self.totals or ProjectTotals(token_type=self.token_type)
         self.totals = totals
         pairs = zip(totals._fields, before, totals, strict=True)

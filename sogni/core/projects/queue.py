@@ -30,7 +30,7 @@ class QueueInfo(NamedTuple):
     job_waiting_reasons: tuple[JobWaitingReason, ...] = ()
 
     def queued(self, payload: Mapping[str, Any], now: float, jobs: int) -> QueueInfo:
-        """Return what `jobState` `queued` tells; reasons that it does not mention are kept."""
+        """Return the data in `jobState` `queued`; reasons that it does not mention are kept."""
         status, seconds = payload.get("queueStatus"), payload.get("estimatedStartSeconds")
         reason, reasons = self.waiting_reason, self.job_waiting_reasons
         if "waitingReason" in payload:
@@ -40,14 +40,14 @@ class QueueInfo(NamedTuple):
         return QueueInfo(status if status in QUEUE_STATUSES else None, _start(seconds, now), reason, reasons)
 
     def explained(self, payload: Mapping[str, Any], jobs: int) -> QueueInfo:
-        """Return what `projectQueue` tells: all reasons there are."""
+        """Return the data in `projectQueue`, which contains all reasons."""
         return self._replace(
             waiting_reason=read_waiting_reason(payload.get("waitingReason")),
             job_waiting_reasons=read_job_reasons(payload.get("jobWaitingReasons"), jobs),
         )
 
     def without_job(self, job_id: str, index: int | None) -> QueueInfo:
-        """Return what is left once a job is with a worker: the reasons of the other jobs."""
+        """Return the data after a worker has taken a job, with the reasons of the other jobs."""
         reasons = self.job_waiting_reasons
         return QueueInfo(job_waiting_reasons=tuple(it for it in reasons if not _is_of(it, job_id, index)))
 
@@ -78,7 +78,7 @@ def read_waiting_reason(given: Any) -> WaitingReason | None:
 
 
 def read_job_reasons(given: Any, jobs: int) -> tuple[JobWaitingReason, ...]:
-    """Return the reasons of single jobs of a project with so many; malformed and repeated ones are omitted."""
+    """Return the reasons of the jobs of a project; malformed and repeated ones are omitted."""
     found: dict[int, JobWaitingReason] = {}
     for item in given[:jobs] if isinstance(given, list) else ():
         index = item.get("jobIndex") if isinstance(item, Mapping) else None

@@ -159,7 +159,7 @@ def signed_url(project: ProjectState, job_id: str, *, preview: bool = False) -> 
 def download_url(kind: str, project_id: str, job_id: str, output_format: str | None) -> Flow[str]:
     """Request the download URL of a result.
 
-    What counts as an image, because nothing tells otherwise, may turn out to be served by the route of other media.
+    A result of unknown type counts as an image, but may turn out to be served by the route of other media.
     """
     # additions-5x §5 "Kind fallback"
     call = download_url_call(kind, project_id=project_id, job_id=job_id, output_format=output_format)
@@ -417,7 +417,7 @@ def _conclude(project: ProjectState, record: ProjectRecord, now: float) -> None:
 
 
 def _fail(project: ProjectState, record: ProjectRecord, now: float) -> None:
-    """Fail a project as its record says, unless it completed with results."""
+    """Fail a project according to its record, unless it completed with results."""
     if project.status == "completed" and project.result_urls:
         return
     project.overrule("failed", project.error or recorded_error(record), now)

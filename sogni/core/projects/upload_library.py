@@ -1,4 +1,4 @@
-"""What a client knows about the files that the service keeps for an account."""
+"""Cached data about the files that the service keeps for an account."""
 
 from __future__ import annotations
 

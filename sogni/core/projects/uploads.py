@@ -247,8 +247,8 @@ def download_url_call(
 ) -> HttpCall:
     """Return the request for the URL of a result, or of its preview.
 
-    `kind` is what the model makes (`image`, `video`, `audio`, `model`). Without `output_format` the service assumes PNG
-    for images.
+    `kind` is the media kind of the model (`image`, `video`, `audio`, `model`). Without `output_format` the service
+    assumes PNG for images.
     """
     # projects-4.2 §10.4, projects-5x §8
     if preview:

@@ -1,7 +1,7 @@
 """The rules and the job request of video projects.
 
-Differences between models are rows of `catalogue.video_models`; what no row can express is one function per family, in
-`FAMILY_RULES`. No file is read: the limits of a source are checked by the service.
+Differences between models are rows of `catalogue.video_models`; rules that no row can express are functions in
+`FAMILY_RULES`, one per family. No file is read, because the service checks the limits of a source.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _PROMPTS = ("positive_prompt", "negative_prompt", "style_prompt")
 
 
 def check_flashvsr(params: VideoProjectParams, model: VideoModel) -> VideoProjectParams:
-    """Return the params with the resolution filled in; ValidationError for what breaks a rule."""
+    """Return the params with the resolution filled in. Raises ValidationError if a rule is broken."""
     resolution = params.upscale_resolution
     if resolution is None and params.width and params.height:
         side = min(params.width, params.height)
@@ -194,7 +194,7 @@ CLIP_SECONDS, CLIPS_SECONDS, TOLERANCE = (2, 15), 15, 0.05
 
 
 def check_minimax_h3(params: VideoProjectParams, model: VideoModel) -> VideoProjectParams:
-    """Return the params with plain keyframes; ValidationError for what breaks a rule."""
+    """Return the params with plain keyframes. Raises ValidationError if a rule is broken."""
     if params.frames is not None and not H3_GRID.has(params.frames):
         allowed = f"{H3_GRID.base}, {H3_GRID.base + H3_GRID.step} and so on up to {H3_GRID.most}"
         raise invalid_value("frames", params.frames, allowed)
@@ -468,7 +468,7 @@ def _checked_control_net(given: VideoControlNetParams | None) -> VideoControlNet
 
 
 def check_video_options(params: VideoProjectParams, options: ModelOptions) -> None:
-    """Raise ValidationError for what the options of the model rule out, the number of pixels included."""
+    """Raise ValidationError for values, or a number of pixels, that the options of the model do not allow."""
     check_options(params, options)
     width, height, most = params.width or 0, params.height or 0, options.max_pixels
     if most is not None and width * height > most:
@@ -519,7 +519,7 @@ def _key_frame_values(params: VideoProjectParams, model: VideoModel) -> dict[str
 
 
 def _references(params: VideoProjectParams, model: VideoModel) -> dict[str, Any]:
-    """Return a flag for every media input that is given, and what belongs to the inputs."""
+    """Return a flag for every media input that is given, and the parameters of the inputs."""
     flags = {item.flag: True for group in video_media(params) for item in group if item.flag}
     keyframes = video_keyframes(params.keyframes)
     durations = (params.reference_video_durations or ()) if model.numbered else ()

@@ -122,7 +122,7 @@ def _other_balance(params: ProjectParams, balances: Balances) -> str:
 
 
 def shortfall(project: ProjectState) -> str | None:
-    """Describe what is missing of the results of a completed project; None if nothing is."""
+    """Describe the missing results of a completed project; None if it has all of them."""
     requested, available = project.number_of_media, len(project.result_urls)
     if available >= requested:
         return None

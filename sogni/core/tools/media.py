@@ -1,7 +1,7 @@
 """Media in tool calls: resolve data URIs and indices, and check what may be uploaded.
 
-Arguments come from a language model, so they may contain data URIs and indices, but never URLs or paths. What an index
-refers to comes from the caller. Nothing is fetched here.
+Arguments come from a language model, so they may contain data URIs and indices, but never URLs or paths. The caller
+provides the media that indices refer to. Nothing is fetched here.
 """
 
 # Media of tools: tools §4.7.
@@ -62,7 +62,7 @@ _REFERENCES: Mapping[str, InlineKind] = {
 
 @define
 class AvailableMedia:
-    """The media that indices can refer to: what a conversation has created and uploaded, newest last.
+    """The media that indices can refer to: those that a conversation has created and uploaded, newest last.
 
     Entries are data URIs, trusted URLs or results: anything that a project accepts as a media input.
     """

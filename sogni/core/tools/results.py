@@ -1,4 +1,4 @@
-"""Results of tool calls: what the model reads, and the media they add to a conversation.
+"""Results of tool calls: the content for the model, and the media that they add to a conversation.
 
 Content is compact JSON, as written by the service's own clients.
 """
@@ -46,7 +46,7 @@ def failed(call: ToolCall, error: str) -> ToolExecutionResult:
 def media_content(
     kind: str, urls: list[str], model: str, prompt: str, last_frame_urls: Sequence[str | None] = ()
 ) -> str:
-    """Return what a model reads about created media.
+    """Return the content for the model about created media.
 
     `last_frame_urls` has one entry per job, None where there is none; omitted if all are None.
     """
@@ -144,7 +144,7 @@ def names_of(results: Iterable[ToolExecutionResult], first: int = 0) -> tuple[li
 
 
 def media_in(messages: Iterable[Any], given: AvailableMedia | None = None) -> AvailableMedia:
-    """Return what a conversation has created and uploaded: the user's images and the results of tools.
+    """Return the media that a conversation has created and uploaded: the user's images and the results of tools.
 
     Lists that the caller has `given` take precedence.
     """

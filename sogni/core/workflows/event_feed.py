@@ -1,7 +1,7 @@
 """Event streams that survive lost connections, and waiting for durable work.
 
 `EventFeed` reconnects after the last event that was read, and delivers every event once. `wait_for_record` waits for
-a run or workflow: events tell that its record may have changed, but only the record decides.
+a run or workflow: events indicate that its record may have changed, but only the record is authoritative.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class EventFeed(Generic[T]):
             body.close()
 
     def read(self, data: bytes) -> None:
-        """Read bytes of the body. What follows the final event is ignored."""
+        """Read bytes of the body. Data after the final event is ignored."""
         for block in self._decoder.feed(data):
             self._add(self.reader.read(block))
             if self.closed:
@@ -182,7 +182,7 @@ def _failed(feed: EventFeed[T], error: SogniError, *, clean: bool = False) -> Fl
 
 
 def _ended(feed: EventFeed[T]) -> Flow[None]:
-    """Handle a clean end without a final event: the stream is closed only if the record says that all is over."""
+    """Handle a clean end without a final event: the stream is closed only if the record has ended."""
     feed.read_end()
     if feed.closed:
         return

@@ -107,7 +107,7 @@ def reseed_call(workflow_id: Any, given: Mapping[str, Any], app_source: str | No
 
 
 def _payment(given: Mapping[str, Any], source: str | None) -> dict[str, Any]:
-    """Return the fields that tell who pays, and the app source."""
+    """Return the payment fields and the app source."""
     return {
         "token_type": optional_string("token_type", given),
         "app_source": checks.optional(checks.text, "app_source", source or None),
