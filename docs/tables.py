@@ -40,7 +40,7 @@ ERRORS: dict[str, tuple[str, str]] = {
     "PermissionDeniedError": ("no", "Use an account, or a kind of sign-in, that is allowed to do this."),
     "NotFoundError": ("no", "Check the id. It may belong to another account, or have been deleted."),
     "ConflictError": ("later", "Read the resource again: its state does not allow the request now."),
-    "RateLimitError": ("after `retry_after`", "Wait. Requests that are safe to repeat are repeated for you."),
+    "RateLimitError": ("later", "Wait `retry_after` seconds. Requests that are safe to repeat are repeated for you."),
     "ServerError": ("later", "Try again later. Running projects are not lost."),
     "InsufficientBalanceError": ("no", "Deposit, or pay with another `token_type`."),
     "ProjectError": ("", "Look at `code` and `original_code`; `project` is the project."),
@@ -50,7 +50,7 @@ ERRORS: dict[str, tuple[str, str]] = {
     "PartialResultWarning": ("", "A warning: there are fewer results than requested. Look at `project.failed_jobs`."),
     "JobError": ("often", "Look at `job.error`. A job without a URL may have one later: `job.get_result_url()`."),
     "ChatError": (
-        "if `retryable`",
+        "maybe",
         "If `error.retryable`, send a new request at once. With `required_plans`: another plan, or tokens.",
     ),
     "ToolLimitError": ("no", "Raise the limit. `tool_history` has what was executed, and billed."),
@@ -357,6 +357,56 @@ def limits() -> str:
     return "\n".join(parts)
 
 
+# -- options of chats ---------------------------------------------------------------
+
+CHAT_OPTIONS = {
+    "max_tokens": "Largest number of tokens of the answer.",
+    "temperature": "How random the answer is.",
+    "top_p": "Choose among the most likely tokens that have this probability together.",
+    "top_k": "Choose among this many of the most likely tokens.",
+    "min_p": "Leave out tokens that are less likely than this share of the most likely one.",
+    "repetition_penalty": "Make tokens that have occurred less likely; 1 has no effect.",
+    "frequency_penalty": "Make tokens less likely the more often they have occurred.",
+    "presence_penalty": "Make tokens that have occurred less likely, however often.",
+    "stop": "End the answer before this string, or one of these.",
+    "tools": "Definitions in the OpenAI form, or Python functions.",
+    "tool_choice": '`"auto"`, `"none"`, `"required"`, or the tool to call, in the OpenAI form.',
+    "sogni_tools": "Offer the hosted tools: True, or a family of them.",
+    "sogni_tool_execution": "The service executes calls of hosted tools.",
+    "think": "Let the model think before it answers, or not.",
+    "task_profile": "Use sampling values that suit the kind of task.",
+    "response_format": "A class or a JSON schema that the answer must match, or the OpenAI form.",
+    "token_type": "Token that pays. Default: that of the client.",
+    "billing_mode": "Whether a subscription pays.",
+    "safe_content_filter": "Filter sensitive content. Default: that of the service.",
+    "app_source": "Name of the application, for statistics. Default: that of the client.",
+    "attribution": "Origin of the call, for statistics.",
+    "auto_execute_tools": "Execute calls of tools, and send back their results.",
+    "on_tool_call": "Called with calls of tools that are neither Python functions nor media tools; returns a string.",
+    "on_tool_progress": "Called with the progress of projects that tools have created.",
+    "max_tool_rounds": "Largest number of rounds of tools. Default: 5.",
+    "media_context": "Media that indices in calls of tools refer to. Default: the images in `messages`.",
+    "media_references": "Media that hosted tools can use.",
+    "api_media_references": "The same, in the form of the service.",
+    "chat_template_kwargs": "Arguments of the chat template of the model; takes precedence over `think`.",
+}
+
+
+def chat_options() -> str:
+    """The options of completions, and where they exist."""
+    models = importlib.import_module("sogni.models.chat")
+    calls = {"completions": models.CompletionFields, "hosted": models.HostedFields}
+    types = {name: it.__forward_arg__ for kind in calls.values() for name, it in kind.__annotations__.items()}
+    if missing := types.keys() ^ CHAT_OPTIONS.keys():
+        raise ValueError(f"docs/tables.py must describe the options of chats {', '.join(sorted(missing))}")
+    rows = []
+    for name, text in CHAT_OPTIONS.items():
+        only = [call for call, kind in calls.items() if name in kind.__annotations__]
+        where = "" if len(only) == len(calls) else f" Only for `client.chat.{only[0]}`."
+        rows.append((f"`{name}`", f"`{types[name].removesuffix(' | None')}`", text + where))
+    return table(("option", "type", "meaning"), rows)
+
+
 # -- hosted tools ------------------------------------------------------------------
 
 
@@ -375,6 +425,7 @@ def hosted_tools() -> str:
 
 
 GENERATED: dict[str, Callable[[], str]] = {
+    "chat-options": chat_options,
     "command-line": command_line,
     "control-api": control_api,
     "errors": errors,

@@ -148,6 +148,13 @@ def test_every_command_and_option_is_listed() -> None:
     assert missing == []
 
 
+def test_every_option_of_chats_is_described() -> None:
+    from sogni.models.chat import CompletionFields, HostedFields
+
+    names = {*CompletionFields.__annotations__, *HostedFields.__annotations__}
+    assert [it for it in names if f"\n| `{it}` | `" not in WHOLE] == []
+
+
 @pytest.mark.parametrize("name", sorted(tables.GENERATED))
 def test_every_table_is_on_a_page(name: str) -> None:
     assert [page for page, text in PAGES.items() if f"```{{generated}} {name}\n" in text] != []
