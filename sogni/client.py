@@ -217,7 +217,7 @@ class SogniClient(EventEmitter[OnClientEvent]):
 
         Raises:
             ModuleNotFoundError: The extra is not installed.
-            TypeError: An option is unknown. The message suggests the nearest one.
+            TypeError: An option is unknown. The message suggests the closest one.
 
         Example:
             >>> with SogniClient.local(step_time=0) as client:

@@ -67,7 +67,7 @@ def _roots(context: click.Context, parameter: click.Parameter, value: tuple[str,
     "names",
     multiple=True,
     metavar="NAME",
-    help="Accept requests to this host name with --http, beside --host and the loopback interface. Repeatable.",
+    help="Accept requests to this host name with --http, in addition to --host and the loopback interface. Repeatable.",
 )
 @click.option(
     "--root",

@@ -221,7 +221,7 @@ def watch(
 ) -> None:
     """Follow a project until it ends, and print the URLs of its results, or the paths of the saved files.
 
-    The project continues when the command ends, also by Ctrl-C or --timeout.
+    The project continues when the command ends, even by Ctrl-C or --timeout.
 
     Example: sogni project watch PROJECT --output-dir out
     """

@@ -113,7 +113,7 @@ _CHAT_API_ERRORS = {kind: _as_chat_error(kind) for kind in _API_ERRORS}
 
 
 DETAILS = frozenset(map(wire_name, fields(ErrorData))) - {"code", "message", "originalCode", "extra"}
-"""The fields of an error that `ErrorData` declares beside code and message."""
+"""The fields of an error that `ErrorData` declares in addition to code and message."""
 
 _ADVICE: Mapping[str, str] = {
     "4078": "get a plan (account.create_subscription_checkout), or pay with tokens: billing_mode='tokens'",

@@ -88,7 +88,7 @@ def acquire_app_id(state_dir: Path | None = None) -> AppSlot:
 
 
 def state_directory() -> Path:
-    """Return the directory for what this user's programs keep between runs. Raises RuntimeError without a home."""
+    """Return the directory for files that are kept between runs. Raises RuntimeError without a home."""
     path = platformdirs.PlatformDirs("sogni", appauthor=False).user_state_path
     if not path.is_absolute():  # how some releases of platformdirs say that there is no home directory
         raise RuntimeError("there is no home directory")

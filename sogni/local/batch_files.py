@@ -135,7 +135,7 @@ def _hints() -> Mapping[str, list[Any]]:
 
 
 SUMMARY = ("done", "failed", "kept", "cost", "duration")
-"""The keys of a report beside its requests."""
+"""The keys of a report in addition to its requests."""
 FIELDS = frozenset(it.name for kind in PARAMS_BY_TYPE.values() for it in attrs.fields(kind)) | {"idempotency_key"}
 """The names of all fields of projects."""
 

@@ -32,7 +32,7 @@ from sogni.local.files import lock, unlock
 from sogni.local.storage import is_url
 
 _LINE_START = b'{"service": '
-"""Start of every line, also of an incomplete one. Any other file is rejected and left unchanged."""
+"""Start of every line, including incomplete ones. Any other file is rejected and left unchanged."""
 _SECRET = ""
 """In place of a request: its line contains the secret from which idempotency keys are derived."""
 _SYNC_SECONDS = 1.0
@@ -70,7 +70,7 @@ class BatchJournal:
         self._entries: dict[tuple[str, str], Entry] = {}
         self._failures: Counter[tuple[str, str]] = Counter()
         self.has_new_keys: bool = False
-        """Whether `new_key` returns keys that nobody has used: no earlier run has known the secret."""
+        """Whether `new_key` returns unused keys, because no earlier run has had the secret."""
         self._descriptor = -1
         self._locked = False
         self._synced = -_SYNC_SECONDS
@@ -102,7 +102,7 @@ class BatchJournal:
     def new_key(self, key: str) -> str:
         """Return the idempotency key of the next project of a request.
 
-        It is the same until the project fails, also after a power failure.
+        It is the same until the project fails, even after a power failure.
         """
         if self[_SECRET].idempotency_key is None:
             self._append(_SECRET, idempotency_key=secrets.token_hex(16))
@@ -207,7 +207,7 @@ _open_journals: weakref.WeakSet[BatchJournal] = weakref.WeakSet()
 
 
 def _leave_journals() -> None:
-    """Close what belongs to the parent: a worker that outlives it would hold the lock of the next run."""
+    """Close the journals of the parent: a worker that outlives it would block the lock for the next run."""
     for journal in list(_open_journals):
         os.close(journal._descriptor)
         journal._descriptor = -1
@@ -218,7 +218,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _relative(path: Path | str, directory: Path) -> str:
-    """Return a path relative to the journal, so that both can be moved together, or a URL as it is."""
+    """Return a path relative to the journal, so that both can be moved together, or a URL unchanged."""
     if isinstance(path, str):
         return path
     try:

@@ -25,7 +25,7 @@ from sogni.models.converter import to_dict
 _THUMBNAIL = 160
 """Longest edge of a thumbnail in pixels."""
 _EMBEDDED = 64 * 1024
-"""Largest image, in bytes, that is embedded as it is if Pillow is not installed."""
+"""Largest image, in bytes, that is embedded unchanged if Pillow is not installed."""
 
 
 def check_report(path: str | os.PathLike[str]) -> Path:

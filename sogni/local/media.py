@@ -361,7 +361,7 @@ def _image_source(name: str, image: Any) -> MediaSource:
 
 _guard = threading.Lock()
 _locks: WeakValueDictionary[Hashable, threading.Lock] = WeakValueDictionary()
-"""Locks of what is being read, by id or version. A lock lasts while a thread holds it or waits for it."""
+"""Locks of the objects being read, by id or version. A lock exists while a thread holds it or waits for it."""
 
 
 def _exclusive(value: Any) -> AbstractContextManager[None]:

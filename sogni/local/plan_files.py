@@ -158,7 +158,7 @@ def _after_blank(text: str, at: int) -> int:
 
 _STRING = "tag:yaml.org,2002:str"
 _STRINGS = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")
-"""What the safe loader would make dates of, or refuse: `2026-06-01` and `=` are strings, as in JSON."""
+"""Values that the safe loader would convert to dates, or reject: `2026-06-01` and `=` are strings, as in JSON."""
 _NEEDS_ESCAPE = re.compile("[^\t\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 """Control characters, byte order marks, lone surrogates, and the line breaks other than `\\n`."""
 

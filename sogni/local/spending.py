@@ -73,7 +73,7 @@ class DaySpending:
             return cls(limit)
 
     def spent(self, token: str) -> Decimal:
-        """Return what has been spent today, in a token.
+        """Return the amount spent today, in a token.
 
         Raises:
             OSError: The file cannot be read.
@@ -102,7 +102,7 @@ class DaySpending:
             return Reservation(token, amount, self._day)
 
     def settle(self, reservation: Reservation, cost: Decimal) -> None:
-        """Replace an amount by what was spent in fact. Does nothing if it was counted on an earlier day.
+        """Replace an amount with the one actually spent. Does nothing if it was counted on an earlier day.
 
         Raises:
             OSError: The file cannot be written. The reserved amount remains counted.

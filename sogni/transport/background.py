@@ -33,7 +33,7 @@ Perform = Callable[[Step], Any]
 class BackgroundTasks:
     """Flows that run in the background.
 
-    `performer` returns the function that performs a step, None if the client is gone.
+    `performer` returns the function that performs a step, None if the client no longer exists.
     """
 
     def __init__(self, performer: Callable[[], Perform | None], jittered: Callable[[Pause], float]) -> None:

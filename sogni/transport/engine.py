@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 
 def load_libraries() -> None:
-    """Import what the reader, transfers and background tasks need; quick if called again.
+    """Import the modules that the reader, transfers and background tasks need; fast if called again.
 
     Nothing is imported for the first time on a background thread: the process may fork at any time.
     """

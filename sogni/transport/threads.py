@@ -22,7 +22,7 @@ class DaemonThread(threading.Thread):
         self.called_off: bool = False
 
     def start(self) -> None:
-        """Start the thread. After an exception, `called_off` tells whether the start failed."""
+        """Start the thread. After an exception, `called_off` is whether the start failed."""
         try:
             super().start()
         except BaseException:

@@ -20,7 +20,7 @@ from sogni_async.transport.engine import Engine
 
 @suggest_keywords
 class Conversation:
-    """A conversation with a language model; made by `client.chat.conversation`.
+    """A conversation with a language model; created by `client.chat.conversation`.
 
     Each question is sent with as many previous messages as fit into the context of the model. The oldest turns are
     omitted first; the system message is always sent. The reasoning of the model is not sent back.

@@ -176,7 +176,7 @@ class Session:
         self.end()
 
     def end(self) -> None:
-        """Close all connections at once, also if the loop is closed. Idempotent."""
+        """Close all connections immediately, even if the loop is closed. Idempotent."""
         self._end()
         # Driven by hand, because the loop would create a task that may never run.
         with suppress(StopIteration):
@@ -185,7 +185,7 @@ class Session:
     def abandon_after_fork(self) -> None:
         """Close the inherited descriptors in a forked child. The connections of the parent continue.
 
-        Closing a raw socket sends nothing. The loop of the parent must not be touched, also not by finalizers, because
+        Closing a raw socket sends nothing. The loop of the parent must not be touched, not even by finalizers, because
         its selector is shared.
         """
         self._loop.set_exception_handler(lambda *_: None)
@@ -511,7 +511,7 @@ class Http:
             await self._session.close()
 
     def end(self) -> None:
-        """Close all connections at once, also if the loop is closed and nothing can be awaited."""
+        """Close all connections immediately, even if the loop is closed and nothing can be awaited."""
         self.end_streams()
         if self._session is not None:
             self._session.end()

@@ -95,7 +95,7 @@ class ToolRounds:
         return self.final_result
 
     def _next_unread(self, timeout: float | None) -> Flow[ChatState | None]:
-        """Return the job whose chunks come next, also if another reader started it; None after the last."""
+        """Return the job whose chunks come next, even if another reader started it; None after the last."""
 
         def found(_: State) -> tuple[ChatState | None] | None:
             if self._unread or self.abandoned:

@@ -104,9 +104,9 @@ def job_request(
 
 
 def annotate(payload: dict[str, Any], item: UploadItem, content_type: str | None) -> None:
-    """Note the content type of an uploaded file in a payload. Call it in the order of the uploads.
+    """Add the content type of an uploaded file to a payload. Call it in the order of the uploads.
 
-    A key that is there already stays: a voice clip shares that of the audio it stands beside.
+    An existing key is kept: a voice clip shares the key of its audio.
     """
     if content_type is not None:
         for key in item.content_type_keys:
