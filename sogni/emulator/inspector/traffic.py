@@ -46,7 +46,7 @@ class Entry:
 
 @define(eq=False)
 class Chat:
-    """A conversation: its last question, and the answer as far as it has been sent."""
+    """A conversation: its last question, and the part of the answer that has been sent."""
 
     id: str
     at: float

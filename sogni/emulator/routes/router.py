@@ -1,4 +1,4 @@
-"""Routes as functions: who may call them, how their request is read, and how their result is answered."""
+"""Route declarations: access, parsing of the request, and the response for what the function returns."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ UNSET = ("", "undefined", "null")
 # Protocol notes: transport §3.
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 Access = Literal["public", "account", "session"]
-"""Who may call a route: everybody, an account, or an account that has signed in (no API key)."""
+"""Access to a route: everybody, an account, or an account that has signed in (no API key)."""
 
 
-@define(kw_only=True)
+@define
 class Body(Fields):
     """Reads the JSON object of a request. ``route`` names the request in violations."""
 
-    recorder: Recorder
-    route: str
+    recorder: Recorder = field(kw_only=True)
+    route: str = field(kw_only=True)
 
     def check(self, *, strict: bool = False) -> None:
         """Refuse a body with findings. Unread keys are only reported, unless ``strict``."""
