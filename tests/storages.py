@@ -16,7 +16,7 @@ KEY, SECRET = "AKIAOFTHETESTS", "hush-hush-hush"
 @contextmanager
 def s3_server() -> Iterator[str]:
     """The URL of a server that knows `BUCKET`."""
-    server_of = pytest.importorskip("moto.server", reason="moto[server] is not installed")
+    server_of = pytest.importorskip("moto.server", reason="moto[s3], flask or flask-cors is not installed")
     pytest.importorskip("s3fs", reason="s3fs is not installed")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = server_of.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
