@@ -82,11 +82,12 @@ def install() -> Path:
             "--no-fund",
             "--ignore-scripts",
             "--fetch-retries=1",
+            "--fetch-retry-mintimeout=500",
             "--fetch-timeout=20000",
         ]
         command = ["npm", "install", *quiet, "--prefix", str(home), f"{PACKAGE}@{VERSION}"]
         try:
-            subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+            subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
         except (OSError, subprocess.SubprocessError) as error:
             said = (getattr(error, "stderr", None) or "").strip().splitlines()
             raise UnavailableError(f"it could not be installed: {said[-1] if said else error}") from None

@@ -530,7 +530,8 @@ def install(client: Published, cache: Path) -> tuple[list[str], Path]:
         if client.is_javascript:
             # No code of the package runs while it is installed, and a registry that cannot be reached is given up on.
             quiet = ["--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
-            run(["npm", "install", *quiet, "--fetch-retries=1", "--fetch-timeout=20000", "--prefix", home, requirement])
+            limits = ["--fetch-retries=1", "--fetch-retry-mintimeout=500", "--fetch-timeout=20000"]
+            run(["npm", "install", *quiet, *limits, "--prefix", home, requirement])
         else:
             run([sys.executable, "-m", "venv", "--without-pip", home])
             run([sys.executable, "-m", "pip", "--python", python, "install", "-q", "--timeout=20", requirement])
@@ -543,7 +544,7 @@ def install(client: Published, cache: Path) -> tuple[list[str], Path]:
 
 def run(command: list[str | Path]) -> None:
     """Run a program that installs something; its output belongs to the error."""
-    subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
 
 
 @contextmanager
