@@ -48,18 +48,22 @@ async def test_results_come_in_job_order(sdk: Sdk, client: Any) -> None:
     assert len(set(urls)) == 4
 
 
-async def test_callbacks_hear_of_everything_in_order(sdk: Sdk, client: Any) -> None:
+async def test_callbacks_hear_of_everything_in_order(sdk: Sdk) -> None:
     heard: list[tuple[str, Any]] = []
-    project = await sdk.create(client, number_of_media=2, steps=3)
-    for name in ("job_started", "job_completed", "completed"):
-        project.on(name, lambda value, name=name: heard.append((name, value)))
+    # Time stands still until all callbacks are attached: a project that has ended reports no progress.
+    with LocalSupernet(clock="manual") as supernet:
+        async with sdk.client(supernet) as client:
+            project = await sdk.create(client, number_of_media=2, steps=3)
+            for name in ("job_started", "job_completed", "completed"):
+                project.on(name, lambda value, name=name: heard.append((name, value)))
 
-    @project.on("progress")
-    def progressed(value: int) -> None:
-        heard.append(("progress", value))
+            @project.on("progress")
+            def progressed(value: int) -> None:
+                heard.append(("progress", value))
 
-    urls = await sdk.call(project.wait_for_completion, timeout=SOON)
-    await until(lambda: heard and heard[-1][0] == "completed")
+            supernet.clock.resume(factor=100)
+            urls = await sdk.call(project.wait_for_completion, timeout=SOON)
+            await until(lambda: heard and heard[-1][0] == "completed")
     assert heard[-1] == ("completed", urls)
     completed = [value for name, value in heard if name == "job_completed"]
     assert sorted(completed, key=lambda job: job.id) == sorted(project.jobs, key=lambda job: job.id)
