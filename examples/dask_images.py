@@ -24,7 +24,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     common = {"model_id": "krea2_turbo_fp8_scaled", "steps": 8, "token_type": "spark"}
-    cluster = {} if args.scheduler else {"n_workers": 2, "threads_per_worker": 4, "dashboard_address": None}
+    cluster = {} if args.scheduler else {"n_workers": 2, "threads_per_worker": 4, "dashboard_address": ":0"}
     with (
         SogniClient() if os.environ.get("SOGNI_API_KEY") else SogniClient.local() as client,
         Client(args.scheduler, **cluster) as dask,

@@ -177,7 +177,7 @@ DASK = """
     from distributed import Client
 
     if __name__ == "__main__":
-        with Client(n_workers=2, threads_per_worker=4, dashboard_address=None, silence_logs=50) as dask:
+        with Client(n_workers=2, threads_per_worker=4, dashboard_address=":0", silence_logs=50) as dask:
             print(dask.cluster.workers[0].pid, flush=True)
             options = {"executor": dask.get_executor(retries=5), "concurrency": 8}
             try:
@@ -224,7 +224,7 @@ CLUSTER = """
     from distributed import LocalCluster
 
     if __name__ == "__main__":
-        options = {"n_workers": 2, "threads_per_worker": 8, "dashboard_address": None, "silence_logs": 50}
+        options = {"n_workers": 2, "threads_per_worker": 8, "dashboard_address": ":0", "silence_logs": 50}
         with LocalCluster(**options) as cluster:
             print(cluster.scheduler_address, flush=True)
             sys.stdin.readline()
