@@ -14,7 +14,7 @@ from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -48,8 +48,12 @@ def _limit(context: click.Context, parameter: click.Parameter, value: str) -> De
     return amount
 
 
-def _roots(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[Path, ...]:
-    return tuple(Path(os.path.realpath(os.path.expanduser(it))) for it in value)
+class _Folder(click.Path):
+    """A folder that exists. No shell expands `~` in the settings of a host."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path without links, so that a link that replaces the folder later is noticed."""
+        return Path(os.path.realpath(os.fsdecode(super().convert(os.path.expanduser(value), param, ctx))))
 
 
 @click.command(cls=Command)
@@ -73,8 +77,7 @@ def _roots(context: click.Context, parameter: click.Parameter, value: tuple[str,
     "--root",
     "roots",
     multiple=True,
-    type=click.Path(exists=True, file_okay=False),
-    callback=_roots,
+    type=_Folder(exists=True, file_okay=False),
     metavar="FOLDER",
     help="Allow files in this folder to be read, and save results to the first one. Repeatable. Default: only the "
     "folders that the host declares, without --http, and nothing is saved unless a call says where.",

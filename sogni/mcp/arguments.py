@@ -7,6 +7,7 @@ command line. This module adds what agents need to know beyond those.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import UnionType
@@ -111,6 +112,9 @@ def checked(schema: Schema, given: Mapping[str, Any], prefix: str = "") -> dict[
     if error is not None:
         raise ValidationError(prefix + _message(error, schema), field=str(next(iter(error.absolute_path), "")))
     known = schema["properties"]
+    for name, value in given.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValidationError(f"{prefix}{name} must be a finite number, got {value}", field=name)
     return {name: _as_integer(value, known[name]) for name, value in given.items()}
 
 

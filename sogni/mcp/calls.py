@@ -6,6 +6,7 @@ on, the call returns its questions and is repeated with the answers, so a tool m
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,6 +36,10 @@ DONE = 100.0
 """Total of the progress, which is in percent."""
 _STEP = 0.01
 """Increment of the progress when only its message changes: the protocol requires each value to be higher."""
+APPROVAL_SECONDS = 600.0
+"""How long the user may take to answer. Not every host tells a server that it has given up."""
+ROOTS_SECONDS = 10.0
+"""How long a host may take to name its roots."""
 _APPROVE = {
     "type": "object",
     "properties": {
@@ -68,6 +73,7 @@ class Call:
         self._context = context
         self._answers = answers or {}
         self._asked: dict[str, InputRequest] = {}
+        self._folders: list[Path] | None = None
         self._progress = -1.0
         self.files: ExitStack = ExitStack()
         """The files that the call has opened, which are closed at its end."""
@@ -80,7 +86,10 @@ class Call:
             message: Description of the current step.
         """
         # Rounded, because sums of 0.01 would be sent with all their digits.
-        self._progress = percent if percent > self._progress else round(self._progress + _STEP, 2)
+        reached = percent if percent > self._progress else round(self._progress + _STEP, 2)
+        if reached >= DONE > percent:  # a project that was rendered once more may report as much again
+            return
+        self._progress = reached
         await self._context.session.report_progress(self._progress, DONE, message)
 
     @property
@@ -98,7 +107,7 @@ class Call:
         """
         request = ElicitRequest(params=ElicitRequestFormParams(message=message, requested_schema=_APPROVE))
         try:
-            answer = await self._ask(f"approve {key}", request, ElicitResult)
+            answer = await self._ask(f"approve {key}", request, ElicitResult, APPROVAL_SECONDS)
         except MCPError:
             return False
         return answer.action == "accept" and (answer.content or {}).get("approve", True) is True
@@ -107,22 +116,25 @@ class Call:
         """Return the folders that the host declares as its roots; none if it does not."""
         if self._capabilities.roots is None:
             return []
-        try:
-            answer = await self._ask("roots", ListRootsRequest(), ListRootsResult)
-        except MCPError:
-            return []
-        return folders_of_uris(str(root.uri) for root in answer.roots)
+        if self._folders is None:
+            try:
+                answer = await self._ask("roots", ListRootsRequest(), ListRootsResult, ROOTS_SECONDS)
+            except MCPError:
+                return []
+            named = folders_of_uris(str(root.uri) for root in answer.roots)
+            self._folders = [Path(os.path.realpath(it)) for it in named]
+        return self._folders
 
     @property
     def _capabilities(self) -> ClientCapabilities:
         return self._context.session.client_capabilities or ClientCapabilities()
 
-    async def _ask(self, key: str, request: Any, result_type: type[ResultT]) -> ResultT:
+    async def _ask(self, key: str, request: Any, result_type: type[ResultT], seconds: float) -> ResultT:
         session = self._context.session
         if session.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             # With the id of the call, HTTP sends it on the stream of the call, which is open.
             related = ServerMessageMetadata(related_request_id=self._context.request_id)
-            return await session.send_request(request, result_type, metadata=related)
+            return await session.send_request(request, result_type, seconds, metadata=related)
         # Each repetition of the call brings the answers to what was asked last, so everything is asked again.
         self._asked[key] = request
         answer = self._answers.get(key)

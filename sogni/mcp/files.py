@@ -12,7 +12,7 @@ import re
 import stat
 from collections.abc import Iterable
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 from urllib.request import url2pathname
@@ -21,6 +21,8 @@ from sogni.errors import ValidationError
 
 MAX_DATA_BYTES = 20 * 1024 * 1024
 """Largest file in a data: URI."""
+MAX_PATH = 4096
+"""Maximum length of a path, which errors quote."""
 _DATA = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[\w.+-]+=[^;,]*)*(?P<base64>;base64)?,", re.ASCII)
 
 
@@ -28,11 +30,11 @@ class Roots:
     """Folders that may be read from and saved to. Relative paths start in the first one.
 
     Args:
-        folders: The folders. Those that do not exist are ignored.
+        folders: The folders, without links. Those that do not exist, or that a link has replaced, are ignored.
     """
 
     def __init__(self, folders: Iterable[Path]) -> None:
-        self.folders: list[Path] = list(dict.fromkeys(Path(os.path.realpath(it)) for it in folders if it.is_dir()))
+        self.folders: list[Path] = [it for it in dict.fromkeys(folders) if it.is_dir() and not is_replaced(it)]
 
     def open(self, given: str, field: str) -> BinaryIO:
         """Open a file for reading.
@@ -88,6 +90,8 @@ class Roots:
                 field=field,
                 value=given,
             )
+        if names_other_host(path, self.folders):
+            raise ValidationError(f"{field} must be a file of this computer, got {given}", field=field, value=given)
         # Links are resolved as far as the path exists; nothing below that can be one.
         resolved = Path(os.path.realpath(self.folders[0] / path))
         if not any(resolved.is_relative_to(folder) for folder in self.folders):
@@ -96,6 +100,19 @@ class Roots:
                 f"{field} must be inside of an allowed folder ({allowed}), got {given}", field=field, value=given
             )
         return resolved
+
+
+def is_replaced(folder: Path) -> bool:
+    """Whether a folder, whose links had been resolved, is now reached by a link."""
+    return os.path.realpath(folder) != str(folder)
+
+
+def names_other_host(path: PurePath, folders: Iterable[PurePath]) -> bool:
+    """Whether a path of Windows names a network share or a device that none of the folders is on.
+
+    Merely resolving such a path sends the credentials of the user to the host.
+    """
+    return path.drive.startswith("\\\\") and path.drive.lower() not in {it.drive.lower() for it in folders}
 
 
 def folders_of_uris(uris: Iterable[str]) -> list[Path]:
@@ -111,6 +128,8 @@ def folders_of_uris(uris: Iterable[str]) -> list[Path]:
 
 
 def _path_of(given: str, field: str) -> Path:
+    if len(given) > MAX_PATH:
+        raise ValidationError(f"{field} must have at most {MAX_PATH:,} characters as a path", field=field)
     if "\0" in given:
         raise ValidationError(f"{field} must not contain a zero byte", field=field)
     if given.startswith("file:"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from mcp_types import CallToolResult
@@ -13,7 +12,7 @@ from sogni import to_dict
 from sogni.errors import NotFoundError, ValidationError
 from sogni.mcp.arguments import Schema, checked, object_schema
 from sogni.mcp.calls import Call
-from sogni.mcp.results import PROJECT, project_result, result
+from sogni.mcp.results import PROJECT, project_result, result, text_of
 from sogni.mcp.service import Service
 from sogni.mcp.tools import MAKERS, MAKING_TOOLS, SAVE_TO, WAIT, Arguments, Tool, folder_of, follow, name_of
 
@@ -29,9 +28,16 @@ _LIMIT: Schema = {
 _SEARCH: Schema = {"type": "string", "description": "Return only those whose ID or name contains this."}
 
 
-def text_of(amount: Decimal | None) -> str | None:
-    """Return an amount as a string, because a JSON number would lose digits."""
-    return None if amount is None else f"{amount:f}"
+def _list_of(name: str, properties: Mapping[str, Schema], *required: str) -> Schema:
+    """Return the schema of a list, and of its length before it was limited."""
+    return object_schema(
+        {
+            name: {"type": "array", "items": object_schema(properties, *required)},
+            "total": {"type": "integer", "description": "Number of entries before limit."},
+        },
+        name,
+        "total",
+    )
 
 
 def matches(search: str | None, *names: str) -> bool:
@@ -186,7 +192,7 @@ async def _get_project(service: Service, call: Call, arguments: Arguments) -> Ca
     project_id = arguments["project_id"]
     project = await _attach(service, project_id)
     # The project is not of this call, so it continues if the call is canceled.
-    await follow(call, project, arguments.get("wait_seconds", service.options.wait), cancel=None)
+    await follow(call, project, arguments.get("wait_seconds", service.options.wait))
     if folder is None and project.id in service.made:
         folder = await folder_of(service, call, arguments)
     return await project_result(service, project, folder, name_of(project.params.positive_prompt, project))
@@ -287,25 +293,16 @@ LIST_MODELS = Tool(
             "limit": _LIMIT,
         }
     ),
-    output=object_schema(
-        {
-            "models": {
-                "type": "array",
-                "items": object_schema(
-                    {
-                        "id": {"type": "string"},
-                        "name": {"type": "string"},
-                        "media": {"type": "string"},
-                        "workers": {"type": "integer", "description": "Workers that serve it now."},
-                    },
-                    "id",
-                    "media",
-                ),
-            },
-            "total": {"type": "integer", "description": "Number of models before limit."},
-        },
+    output=_list_of(
         "models",
-        "total",
+        {
+            "id": _TEXT,
+            "name": _TEXT,
+            "media": _TEXT,
+            "workers": {"type": "integer", "description": "Workers that serve it now."},
+        },
+        "id",
+        "media",
     ),
     run=_list_models,
 )
@@ -395,26 +392,17 @@ LIST_LORAS = Tool(
             "limit": _LIMIT,
         }
     ),
-    output=object_schema(
-        {
-            "loras": {
-                "type": "array",
-                "items": object_schema(
-                    {
-                        "id": {"type": "string"},
-                        "name": {"type": "string"},
-                        "description": _TEXT,
-                        "models": {"type": "array", "items": {"type": "string"}},
-                        "strength": {"type": "number", "description": "Usual strength."},
-                    },
-                    "id",
-                    "name",
-                ),
-            },
-            "total": {"type": "integer", "description": "Number of LoRAs before limit."},
-        },
+    output=_list_of(
         "loras",
-        "total",
+        {
+            "id": _TEXT,
+            "name": _TEXT,
+            "description": _TEXT,
+            "models": {"type": "array", "items": _TEXT},
+            "strength": {"type": "number", "description": "Usual strength."},
+        },
+        "id",
+        "name",
     ),
     run=_list_loras,
 )

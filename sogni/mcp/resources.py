@@ -18,8 +18,8 @@ from mcp_types import (
 )
 
 from sogni.errors import NotFoundError, ValidationError
-from sogni.mcp.lookups import balance_data, loras_data, model_data, models_data, recent_projects, text_of
-from sogni.mcp.results import mime_type, without_none
+from sogni.mcp.lookups import balance_data, loras_data, model_data, models_data, recent_projects
+from sogni.mcp.results import image_type, mime_type, text_of, without_none
 from sogni.mcp.service import RESULT_URI, Service
 
 MAX_BYTES = 25 * 1024 * 1024
@@ -142,7 +142,7 @@ async def _project(service: Service, project_id: str) -> dict[str, Any]:
 
 async def _result(service: Service, uri: str) -> ReadResourceResult:
     job, project = await service.result(uri)
-    content = b""
+    content = bytearray()
     async with await job.open() as file:
         while chunk := await file.read(256 * 1024):
             content += chunk
@@ -151,5 +151,7 @@ async def _result(service: Service, uri: str) -> ReadResourceResult:
                 raise ValidationError(
                     f"the result is larger than {limit} MiB; call get_project with save_to", field="uri"
                 )
+    # A model refuses an image whose type is another one than declared.
+    kind = image_type(content) or mime_type(project)
     blob = base64.b64encode(content).decode("ascii")
-    return ReadResourceResult(contents=[BlobResourceContents(uri=uri, mime_type=mime_type(project), blob=blob)])
+    return ReadResourceResult(contents=[BlobResourceContents(uri=uri, mime_type=kind, blob=blob)])

@@ -85,6 +85,11 @@ def result(data: Mapping[str, Any], text: str | None = None, *blocks: ContentBlo
     return CallToolResult(content=[TextContent(text=shown), *blocks], structured_content=known)
 
 
+def text_of(amount: Decimal | None) -> str | None:
+    """Return an amount as a string, because a JSON number would lose digits."""
+    return None if amount is None else f"{amount.normalize():f}"
+
+
 def without_none(data: Any) -> Any:
     """Return JSON data without the keys whose value is None."""
     if isinstance(data, Mapping):
@@ -119,7 +124,10 @@ async def project_result(service: Service, project: Project, folder: Path | None
             if project.type == "image" and images < SHOWN_IMAGES:
                 images += 1
                 with suppress(SogniError, OSError):  # the link is enough
-                    blocks += await _pictures(job, path)
+                    content = await (job.get_result_data() if path is None else anyio.Path(path).read_bytes())
+                    row["mime_type"] = image_type(content) or row["mime_type"]
+                    shown = await anyio.to_thread.run_sync(picture, content)
+                    blocks += () if shown is None else (shown,)
             blocks.append(
                 ResourceLink(
                     uri=row["uri"],
@@ -138,7 +146,7 @@ async def project_result(service: Service, project: Project, folder: Path | None
         "finished": project.finished,
         "progress": project.progress,
         "model": project.params.model_id,
-        "cost": None if cost is None else f"{cost:f}",
+        "cost": text_of(cost),
         "token": project.token_type,
         "results": rows,
         "error": None if project.error is None else project.error.message,
@@ -189,10 +197,15 @@ def _reason(error: Exception) -> str:
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
-async def _pictures(job: Job, path: Path | None) -> list[ImageContent]:
-    content = await anyio.Path(path).read_bytes() if path is not None else await job.get_result_data()
-    shown = await anyio.to_thread.run_sync(picture, content)
-    return [] if shown is None else [shown]
+def image_type(content: bytes | bytearray) -> str | None:
+    """Return the MIME type of an image; None if this is not an image."""
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(content)) as image:
+            return Image.MIME.get(image.format or "")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
 
 
 def picture(content: bytes) -> ImageContent | None:

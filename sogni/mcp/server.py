@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -117,7 +118,7 @@ class _Handlers:
         except InputNeededError as needed:
             return InputRequiredResult(input_requests=needed.requests)
         except SogniError as error:
-            return _failure(_message(error, tool))
+            return _failure(_message(error, tool.name, params.arguments or {}))
         except OSError as error:
             return _failure(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error))
         except Exception as error:
@@ -182,13 +183,13 @@ def _failure(message: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(text=message)], is_error=True)
 
 
-def _message(error: SogniError, tool: Tool | None = None) -> str:
-    """Return the message of an error, with the name of the argument instead of that of the field."""
+def _message(error: SogniError, tool: str = "", given: Mapping[str, Any] | None = None) -> str:
+    """Return the message of an error, with the names of arguments instead of those of fields."""
     text = str(error) or type(error).__name__
-    field = getattr(error, "field", None)
-    maker = MAKERS.get(tool.name) if tool is not None else None
-    if maker is not None and field and text.startswith(field):
-        text = maker.argument(field) + text.removeprefix(field)
+    if isinstance(error, ValidationError):
+        maker = MAKERS.get(tool)
+        names = {"model_id": "model"} if maker is None else maker.arguments(given or {})
+        text = re.sub(rf"\b({'|'.join(names)})\b", lambda found: names[found[0]], text)
     notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
     return text + notes
 

@@ -44,7 +44,7 @@ class ServerOptions:
         token_type: Token that pays.
         max_cost: Maximum cost of a call, in that token. None for no limit.
         ask_above: Cost above which the user is asked for approval, if the host supports it. None never asks.
-        roots: Folders that may be read from; results are saved to the first one.
+        roots: Folders that may be read from, without links; results are saved to the first one.
         host_roots: Whether the host may allow more folders. Not if it may run on another computer.
         wait: Seconds after which a call returns although its project is still running.
         max_calls: Maximum number of concurrent calls.

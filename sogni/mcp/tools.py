@@ -27,6 +27,7 @@ from sogni.mcp.arguments import (
     parameters,
 )
 from sogni.mcp.calls import Call
+from sogni.mcp.files import is_replaced
 from sogni.mcp.results import PROJECT, project_result
 from sogni.mcp.service import Service
 from sogni_async import Project
@@ -101,34 +102,33 @@ async def folder_of(service: Service, call: Call, arguments: Mapping[str, Any]) 
     """Return the folder that the results of a call are saved to, or None."""
     if "save_to" in arguments:
         return (await service.roots(call)).folder(arguments["save_to"], "save_to")
-    return service.options.roots[0] if service.options.roots else None
+    if not service.options.roots:
+        return None
+    root = service.options.roots[0]
+    if is_replaced(root):
+        raise ValidationError(f"save_to: {root} is now a link, so nothing is saved there", field="save_to")
+    return root
 
 
-async def follow(call: Call, project: Project, seconds: float, *, cancel: Callable[[], Awaitable[None]] | None) -> None:
+async def follow(call: Call, project: Project, seconds: float) -> None:
     """Wait for a project and report its progress, until it is finished or the time is up.
 
     Args:
         call: The call that waits.
         project: The project.
         seconds: Time limit.
-        cancel: Called if the call is canceled.
     """
-    try:
-        with anyio.move_on_after(seconds):
-            async with aclosing(project.events()) as events:  # type: ignore[type-var]
-                shown = ""
-                async for event in events:
-                    message = _state_of(project)
-                    if event.name == "progress" or message != shown:
-                        shown = message
-                        # 100 is for the end, after the results have been fetched.
-                        await call.progress(min(project.progress, 99), message)
-            # The URLs of results may still be missing.
-            await project.wait(check=False)
-    except anyio.get_cancelled_exc_class():
-        if cancel is not None:
-            await cancel()
-        raise
+    with anyio.move_on_after(seconds):
+        async with aclosing(project.events()) as events:  # type: ignore[type-var]
+            shown = ""
+            async for event in events:
+                message = _state_of(project)
+                if event.name == "progress" or message != shown:
+                    shown = message
+                    # 100 is for the end, after the results have been fetched.
+                    await call.progress(min(project.progress, 99), message)
+        # The URLs of results may still be missing.
+        await project.wait(check=False)
 
 
 def _state_of(project: Project) -> str:
@@ -172,9 +172,10 @@ class Maker:
     complete: Callable[[Arguments], None] = field(default=lambda fields: None)
     completed: Mapping[str, str] = field(factory=dict)
 
-    def argument(self, name: str) -> str:
-        """Return the argument that a field of the project comes from."""
-        return {**{name: argument for argument, name in self.renamed.items()}, **self.completed}.get(name, name)
+    def arguments(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """Return the argument that each field of the project with another name comes from, if it is one of those."""
+        known = {**{name: argument for argument, name in self.renamed.items()}, **self.completed}
+        return known | {name: argument for argument, name in self.renamed.items() if argument in given}
 
     async def fields(self, service: Service, call: Call, arguments: Arguments) -> Arguments:
         """Return the fields of the project that the arguments describe."""
@@ -217,10 +218,14 @@ class Maker:
         what = f"{fields.get('number_of_media', 1)} × {self.noun} with {fields['model_id']}"
         reservation = await service.reserve(call, cost, usd, what)
         project = await service.create(fields, reservation, estimated=exact)
-        await call.progress(0, f"Project {project.id} has been sent")
-        seconds = arguments.get("wait_seconds", service.options.wait)
-        await follow(call, project, seconds, cancel=lambda: service.cancel(project))
-        return await project_result(service, project, folder, name_of(fields["positive_prompt"], project))
+        try:
+            await call.progress(0, f"Project {project.id} has been sent")
+            await follow(call, project, arguments.get("wait_seconds", service.options.wait))
+            return await project_result(service, project, folder, name_of(fields["positive_prompt"], project))
+        except anyio.get_cancelled_exc_class():
+            # Nobody would learn of the project, nor of one whose call was canceled while it was sent.
+            await service.cancel(project)
+            raise
 
 
 _SPEECH_FAMILY = "qwen3_tts"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from sogni.cli.mcp import mcp
 from tests.tables import each_row
 
 for _name in ("mcp", "uvicorn"):
@@ -34,6 +35,17 @@ def test_invalid_options_are_usage_errors(sogni: Run, options: tuple[str, ...], 
     result = sogni("mcp", *options)
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
+
+
+def test_a_folder_may_be_named_from_the_home_directory(
+    sogni: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "pictures")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    roots = mcp.make_context("mcp", ["--root", "~/linked"]).params["roots"]
+    assert roots == (tmp_path / "pictures",)
+    assert f"Directory '{tmp_path}/nothing' does not exist" in sogni("mcp", "--root", "~/nothing").stderr
 
 
 def test_keys_that_could_be_guessed_are_refused(sogni: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -73,6 +74,7 @@ async def open_host(
     declared: Sequence[Path] | None = None,
     answer: ElicitResult | None = None,
     asked: list[str] | None = None,
+    silent: bool = False,
     max_cost_per_day: int | str | None = 1000,
     **options: Any,
 ) -> AsyncIterator[Host]:
@@ -83,17 +85,24 @@ async def open_host(
         mode: One of `MODES`.
         declared: Folders that the host declares; it cannot declare any if None.
         answer: How it answers for its user; it cannot ask if None.
-        asked: Receives what the user was asked.
+        asked: Receives what it was asked.
+        silent: Whether it never answers.
         max_cost_per_day: Limit of the server.
         options: Further options of the server.
     """
 
+    async def note(question: str) -> None:
+        if asked is not None:
+            asked.append(question)
+        if silent:
+            await asyncio.Event().wait()
+
     async def list_roots(context: Any) -> ListRootsResult:
+        await note("roots")
         return ListRootsResult(roots=[Root(uri=folder.as_uri()) for folder in declared or ()])
 
     async def elicit(context: Any, params: Any) -> ElicitResult:
-        if asked is not None:
-            asked.append(params.message)
+        await note(params.message)
         assert answer is not None
         return answer
 

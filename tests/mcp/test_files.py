@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 
 from sogni.emulator import LocalSupernet
 from sogni.errors import ValidationError
-from sogni.mcp.files import Roots, data_of, folders_of_uris
+from sogni.mcp.files import Roots, data_of, folders_of_uris, names_other_host
 from tests.mcp.hosts import MODES, SMALL, open_host, picture_file
 
 
@@ -90,6 +90,30 @@ def test_a_folder_that_becomes_a_link_is_noticed(root: Path, monkeypatch: pytest
         roots.open("inner/secret.txt", "image")
 
 
+async def test_a_folder_that_a_link_replaces_is_no_longer_used(supernet: LocalSupernet, root: Path) -> None:
+    async with open_host(supernet, roots=(root / "inner",)) as host:
+        assert len((await host.made("generate_image", **SMALL))["results"]) == 1
+        (root / "inner").rename(root / "moved")
+        (root / "inner").symlink_to(root.parent / "outside")
+        assert "inner is now a link" in await host.refused("generate_image", **SMALL)
+        for arguments in ({"save_to": "new"}, {"save_to": str(root / "inner")}):
+            assert "no folder is allowed" in await host.refused("generate_image", **SMALL, **arguments)
+    assert list((root.parent / "outside").iterdir()) == [root.parent / "outside" / "secret.txt"]
+
+
+def test_no_path_of_windows_makes_it_sign_in_to_another_host() -> None:
+    drives = [PureWindowsPath("C:/pictures"), PureWindowsPath("//nas/pictures/ada")]
+    for given, refused in (
+        ("//attacker/share/a.png", True),
+        ("//?/UNC/attacker/share/a.png", True),
+        ("//./pipe/a", True),
+        ("//NAS/Pictures/ada/a.png", False),
+        ("C:/windows/a.png", False),
+        ("a.png", False),
+    ):
+        assert names_other_host(PureWindowsPath(given), drives) is refused
+
+
 def test_data_uris_are_read() -> None:
     for uri, content in (
         ("data:image/png;base64,aGk=", b"hi"),
@@ -120,6 +144,10 @@ async def test_the_folders_of_the_host_are_allowed(supernet: LocalSupernet, tmp_
         assert (await host.made("edit_image", **edit))["status"] == "completed"
     async with open_host(supernet, mode, declared=[tmp_path], host_roots=False) as host:
         assert "no folder is allowed" in await host.refused("edit_image", **edit)
+    asked: list[str] = []
+    async with open_host(supernet, mode, declared=[tmp_path], asked=asked) as host:
+        await host.made("edit_image", **{**edit, "images": ["picture.png"] * 3}, save_to=".")
+    assert asked == ["roots"]
     async with open_host(supernet, mode, declared=[tmp_path / "missing"]) as host:
         assert "no folder is allowed" in await host.refused("edit_image", **edit)
     async with open_host(supernet, mode) as host:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from mcp_types import ElicitResult
 
 from sogni.emulator import LocalSupernet
 from sogni.local.spending import DaySpending
+from sogni.mcp import calls
 from sogni.mcp.server import ServerOptions
 from sogni.mcp.tools import SPEECH_MODELS
 from tests.mcp.hosts import MODES, SMALL, open_host
@@ -34,6 +36,20 @@ async def test_the_user_is_asked_above_the_threshold(supernet: LocalSupernet, mo
             assert "the user did not approve; nothing has been spent" in await host.refused("generate_image", **SMALL)
             assert (await host.made("get_balance"))["spent_today"] == "0"
         assert len(supernet.projects) == before
+
+
+async def test_a_host_that_never_answers_is_not_waited_for(
+    supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(calls, "APPROVAL_SECONDS", 0.05)
+    monkeypatch.setattr(calls, "ROOTS_SECONDS", 0.05)
+    before = len(supernet.projects)
+    async with open_host(
+        supernet, "legacy", silent=True, answer=YES, declared=[tmp_path], ask_above=NOTHING, max_calls=1
+    ) as host:
+        assert "the user did not approve; nothing has been spent" in await host.refused("generate_image", **SMALL)
+        assert "no folder is allowed" in await host.refused("generate_image", **SMALL, save_to=str(tmp_path))
+    assert len(supernet.projects) == before
 
 
 async def test_the_user_is_not_asked_when_it_is_not_necessary(supernet: LocalSupernet) -> None:

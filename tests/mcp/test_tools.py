@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import math
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import pytest
 from attrs import evolve
 from jsonschema import Draft202012Validator
@@ -17,9 +20,14 @@ from mcp.shared.exceptions import MCPError
 from PIL import Image
 
 from sogni.emulator import LocalSupernet
+from sogni.errors import ValidationError
+from sogni.mcp.arguments import checked
+from sogni.mcp.calls import Call
 from sogni.mcp.lookups import TOOLS
 from sogni.mcp.results import picture
+from sogni.mcp.service import Service
 from sogni.mcp.tools import MAKERS
+from sogni_async import Project
 from tests.mcp.hosts import MODES, SMALL, open_host, picture_file, text_of
 
 
@@ -94,6 +102,28 @@ async def test_results_are_shown_linked_and_saved(supernet: LocalSupernet, tmp_p
         assert "path" not in row
 
 
+async def test_an_image_of_another_program_has_the_type_of_its_content(supernet: LocalSupernet) -> None:
+    async with open_host(supernet) as other:
+        project_id = (await other.made("generate_image", **SMALL, output_format="jpg"))["project_id"]
+    async with open_host(supernet) as host:
+        answer = await host.call("get_project", project_id=project_id)
+        (row,) = answer.structured_content["results"]
+        (read,) = (await host.client.read_resource(row["uri"])).contents
+        assert {row["mime_type"], read.mime_type, *(it.mime_type for it in answer.content[1:])} == {"image/jpeg"}
+
+
+async def test_progress_rises_and_stays_below_the_end_until_then() -> None:
+    sent: list[float] = []
+
+    async def report_progress(progress: float, total: float, message: str) -> None:
+        sent.append(progress)
+
+    call = Call(SimpleNamespace(session=SimpleNamespace(report_progress=report_progress)))  # type: ignore[arg-type]
+    for percent in (0, 0, 50, 20, *[99] * 200, 100):
+        await call.progress(percent, "Rendering")
+    assert sent == [0, 0.01, 50, 50.01, *[round(99 + step / 100, 2) for step in range(100)], 100]
+
+
 def test_pictures_are_scaled_down() -> None:
     for size, kind, shown in (
         ((64, 64), "PNG", "image/png"),
@@ -142,12 +172,21 @@ async def test_arguments_are_checked_before_anything_is_sent(supernet: LocalSupe
             ),
             ("get_project", {"project_id": "x"}, "there is no project x; see list_projects"),
             ("cancel_project", {"project_id": "x"}, "there is no project x; see list_projects"),
-            ("get_model", {"model": "nope"}, "nope"),
+            ("edit_image", {"prompt": "x", "images": ["x" * 5000]}, "images[0] must have at most 4,096 characters"),
+            (
+                "generate_video",
+                {"prompt": "x", "image": "data:image/png;base64,aGk="},
+                "got the file given as image (text/plain)",
+            ),
+            ("get_model", {"model": "nope"}, "model: the service knows no model 'nope'"),
         ):
             assert message in await host.refused(name, **arguments), arguments
         with pytest.raises(MCPError, match="there is no tool draw"):
             await host.call("draw")
         assert len(supernet.projects) == before
+    # The official client cannot send it.
+    with pytest.raises(ValidationError, match="hours must be a finite number, got nan"):
+        checked(TOOLS["list_projects"].arguments, {"hours": math.nan})
 
 
 async def test_a_failed_project_is_an_error_with_its_reason(supernet: LocalSupernet) -> None:
@@ -183,6 +222,37 @@ async def test_a_canceled_call_cancels_its_project(supernet: LocalSupernet, mode
             assert supernet.projects[-1]["id"] == project_id
         finally:
             supernet.resume_workers()
+
+
+async def test_a_call_canceled_while_its_project_is_sent_cancels_it(
+    supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sending, canceled, create = asyncio.Event(), asyncio.Event(), Service.create
+
+    async def slowly(self: Service, *given: Any, **options: Any) -> Project:
+        project = await create(self, *given, **options)
+        sending.set()
+        with anyio.CancelScope(shield=True):
+            await canceled.wait()
+        return project
+
+    monkeypatch.setattr(Service, "create", slowly)
+    async with open_host(supernet, "legacy") as host:
+        supernet.pause_workers()
+        try:
+            call = asyncio.ensure_future(host.call("generate_image", **SMALL))
+            await sending.wait()
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            await host.made("get_balance")  # so that the server knows
+            canceled.set()
+            await until(lambda: supernet.projects[-1]["status"] == "canceled")
+        finally:
+            supernet.resume_workers()
+        # Its estimate no longer counts, which is noticed a moment later.
+        while (await host.made("get_balance"))["spent_today"] != "0":
+            await asyncio.sleep(0.01)
 
 
 async def test_a_call_returns_before_a_long_project_is_finished(supernet: LocalSupernet) -> None:

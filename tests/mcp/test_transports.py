@@ -168,6 +168,7 @@ async def test_requests_without_key_or_from_elsewhere_are_refused(environment: d
             ({**right, "Host": "attacker.example"}, 421),
             ({**right, "Origin": "https://attacker.example"}, 403),
             ({**right, "Content-Type": "text/plain"}, 400),
+            ({**right, "Authorization": f"bearer {key}"}, 400),
         ):
             assert (await http.post(url, content=b"{}", headers=headers)).status_code == status
         for content, status in ((b"{", 400), (b"x" * (33 * 1024 * 1024), 413)):
