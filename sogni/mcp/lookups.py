@@ -319,7 +319,8 @@ async def model_data(service: Service, model_id: str) -> dict[str, Any]:
         presets = await projects.get_size_presets(network, model_id)
         data["size_presets"] = [{"id": it.id, "width": it.width, "height": it.height} for it in presets]
     if options.type == "video":
-        data["inputs"] = to_dict(projects.get_video_asset_config(model_id))
+        video, assets = MAKERS["generate_video"], projects.get_video_asset_config(model_id).assets
+        data["inputs"] = assets and {name: getattr(assets, video.renamed[name]) for name in video.files}
     data["loras"] = await projects.supports_loras(model_id)
     return data
 
@@ -348,7 +349,11 @@ GET_MODEL = Tool(
                     "id", "width", "height",
                 ),
             },
-            "inputs": {"type": "object", "description": "Files that a video model needs or takes."},
+            "inputs": {
+                "type": "object",
+                "description": "Whether each file of generate_video is required, optional or forbidden.",
+                "additionalProperties": _TEXT,
+            },
             "loras": {"type": "boolean", "description": "Whether there are LoRAs for it."},
         },
         "id", "media", "options",

@@ -235,7 +235,7 @@ _CHARACTERS_PER_SECOND = 12
 # -- images ------------------------------------------------------------------
 
 _PROMPT = {"prompt": "positive_prompt", "model": "model_id", "count": "number_of_media"}
-_COUNT: Schema = {"maximum": 16}
+_COUNT: Schema = {"maximum": 16, "default": 1, "description": "Number of results, up to 16. Default: 1."}
 _LORAS = {
     "loras": parameter(ImageProjectParams, "loras", maxItems=8),
     "lora_strengths": parameter(ImageProjectParams, "lora_strengths", maxItems=8),

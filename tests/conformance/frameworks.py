@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from published import cache_directory, run
+from published import cache_directory, reason, run
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent / "frameworks"
@@ -57,8 +57,7 @@ def main() -> int:
     try:
         python = environment()
     except (OSError, subprocess.SubprocessError) as error:
-        said = (getattr(error, "stderr", None) or "").strip().splitlines()
-        print(f"skipped: the frameworks could not be installed: {said[-1] if said else error}")
+        print(f"skipped: the frameworks could not be installed: {reason(error)}")
         return 0
     settings = ["-c", HERE / "pytest.ini", "--rootdir", ROOT, "--confcutdir", HERE, "-q"]
     files = [

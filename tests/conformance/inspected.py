@@ -12,17 +12,17 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from published import cache_directory, npm_install, reason, serving
 
 from sogni.emulator import LocalSupernet
 
@@ -69,59 +69,16 @@ def install() -> Path:
     Raises:
         UnavailableError: The registry does not deliver.
     """
-    cache = os.environ.get("SOGNI_CONFORMANCE_CACHE")
-    folder = Path(cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sogni-conformance")
-    home = folder / f"mcp-inspector-{VERSION}"
+    home = cache_directory() / f"mcp-inspector-{VERSION}"
     if not (home / "installed").exists():
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
-        # No code of the package runs while it is installed, and a registry that cannot be reached is given up on.
-        quiet = [
-            "--silent",
-            "--no-audit",
-            "--no-fund",
-            "--ignore-scripts",
-            "--fetch-retries=1",
-            "--fetch-retry-mintimeout=500",
-            "--fetch-timeout=20000",
-        ]
-        command = ["npm", "install", *quiet, "--prefix", str(home), f"{PACKAGE}@{VERSION}"]
         try:
-            subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+            npm_install(home, f"{PACKAGE}@{VERSION}")
         except (OSError, subprocess.SubprocessError) as error:
-            said = (getattr(error, "stderr", None) or "").strip().splitlines()
-            raise UnavailableError(f"it could not be installed: {said[-1] if said else error}") from None
+            raise UnavailableError(f"it could not be installed: {reason(error)}") from None
         (home / "installed").touch()
     return home / "node_modules" / PACKAGE / "clients" / "launcher" / "build" / "index.js"
-
-
-@contextmanager
-def server(environment: Mapping[str, str], folder: str) -> Iterator[str]:
-    """Run `sogni mcp --http`; yields its URL. It must end in order, and print no traceback."""
-    command = [sys.executable, "-m", "sogni", "mcp", "--http", "--port", "0", "--json", "--root", folder]
-    with (
-        tempfile.TemporaryFile("w+") as log,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment) as process,
-    ):
-        assert process.stdout is not None
-        lines: list[str] = []
-        try:
-            while not lines or lines[-1] != "}\n":
-                lines.append(process.stdout.readline())
-                if not lines[-1]:
-                    raise RuntimeError("sogni mcp has not started")
-            yield json.loads("".join(lines))["url"]
-        finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                status = process.wait(timeout=60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                status = -1
-            log.seek(0)
-            said = log.read()
-        if status != 0 or "Traceback" in said:
-            raise RuntimeError(f"sogni mcp ended with status {status}:\n{said}")
 
 
 class Inspector:
@@ -234,7 +191,8 @@ def main() -> int:
         command = [program, str(script), "--cli", "--format", "json", "--quiet", "--connect-timeout", f"{SECONDS}000"]
         own = [f"{name}={value}" for name, value in environment.items() if name.startswith(("SOGNI_", "XDG_"))]
         passed = [part for pair in own for part in ("-e", pair)]
-        with server(environment, home) as url:
+        with serving("mcp", "--http", "--root", home, environment=environment) as started:
+            url = started["url"]
             wrong = list(
                 drive(
                     Inspector(command, environment, ["--server-url", url, "--header", f"Authorization: Bearer {KEY}"]),

@@ -15,6 +15,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -528,10 +529,7 @@ def install(client: Published, cache: Path) -> tuple[list[str], Path]:
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
         if client.is_javascript:
-            # No code of the package runs while it is installed, and a registry that cannot be reached is given up on.
-            quiet = ["--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
-            limits = ["--fetch-retries=1", "--fetch-retry-mintimeout=500", "--fetch-timeout=20000"]
-            run(["npm", "install", *quiet, *limits, "--prefix", home, requirement])
+            npm_install(home, requirement)
         else:
             run([sys.executable, "-m", "venv", "--without-pip", home])
             run([sys.executable, "-m", "pip", "--python", python, "install", "-q", "--timeout=20", requirement])
@@ -542,9 +540,56 @@ def install(client: Published, cache: Path) -> tuple[list[str], Path]:
     return ["node", "--input-type=module", "--eval", (HERE / "clients" / "steps.mjs").read_text()], home
 
 
-def run(command: list[str | Path]) -> None:
+def run(command: list[str | Path], timeout: float = 120) -> None:
     """Run a program that installs something; its output belongs to the error."""
-    subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=timeout)
+
+
+def npm_install(home: Path, requirement: str) -> None:
+    """Install a package of npm into a folder."""
+    # No code of the package runs while it is installed, and a registry that cannot be reached is given up on.
+    quiet = ["--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
+    limits = ["--fetch-retries=1", "--fetch-retry-mintimeout=500", "--fetch-timeout=20000"]
+    run(["npm", "install", *quiet, *limits, "--prefix", home, requirement])
+
+
+def reason(error: Exception) -> str:
+    """Why a client could not be installed, in a line."""
+    said = (getattr(error, "stderr", None) or "").strip().splitlines()
+    return said[-1] if said else str(error)
+
+
+@contextmanager
+def serving(command: str, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[dict[str, Any]]:
+    """Run a command that serves HTTP; yields what it prints at first.
+
+    Raises:
+        RuntimeError: It did not start, did not end in order, or logged a failure.
+    """
+    arguments = [sys.executable, "-m", "sogni", command, "--port", "0", "--json", *options]
+    with (
+        tempfile.TemporaryFile("w+") as log,
+        subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=log, text=True, env=environment) as process,
+    ):
+        assert process.stdout is not None
+        lines: list[str] = []
+        try:
+            while not lines or lines[-1] != "}\n":
+                lines.append(process.stdout.readline())
+                if not lines[-1]:
+                    raise RuntimeError(f"sogni {command} has not started")
+            yield json.loads("".join(lines))
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                status = process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                status = -1
+            log.seek(0)
+            said = log.read()
+        if status != 0 or "Traceback" in said or " status=500" in said:
+            raise RuntimeError(f"sogni {command} ended with status {status}:\n{said}")
 
 
 @contextmanager
@@ -742,8 +787,7 @@ def main() -> int:
         try:
             ready.append((client, *install(client, folder)))
         except (OSError, subprocess.SubprocessError) as error:
-            said = (getattr(error, "stderr", None) or "").strip().splitlines()
-            print(f"skipped {client}: it could not be installed: {said[-1] if said else error}")
+            print(f"skipped {client}: it could not be installed: {reason(error)}")
     wrong: list[str] = []
     with sample_media() as media, ThreadPoolExecutor(len(CLIENTS)) as pool:
         played = pool.map(lambda one: drive(*one, media, options.steps), ready)

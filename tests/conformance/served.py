@@ -14,20 +14,19 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from published import cache_directory, reason, run, serving
 
 HERE = Path(__file__).parent
 CLIENTS = ("openai==3.57.0", "langchain-openai==1.7.4", "litellm==1.110.2", "llm==0.36")
@@ -123,12 +122,6 @@ EXTRA_MODELS = """\
 """
 
 
-def cache_directory() -> Path:
-    """Where the clients are installed."""
-    cache = os.environ.get("SOGNI_CONFORMANCE_CACHE")
-    return Path(cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sogni-conformance")
-
-
 def install() -> Path:
     """Install the clients unless the cache has them; returns their Python. Raises if the registry does not deliver."""
     home = cache_directory() / f"served-{sha256(' '.join(CLIENTS).encode()).hexdigest()[:12]}"
@@ -136,52 +129,11 @@ def install() -> Path:
     if not (home / "installed").exists():
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
-        pip = [
-            sys.executable,
-            "-m",
-            "pip",
-            "--python",
-            python,
-            "install",
-            "-q",
-            "--no-compile",
-            "--timeout=20",
-            *CLIENTS,
-        ]
-        for command in ([sys.executable, "-m", "venv", "--without-pip", home], pip):
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=420)
+        run([sys.executable, "-m", "venv", "--without-pip", home])
+        pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", python]
+        run([*pip, "install", "-q", "--no-compile", "--timeout=20", *CLIENTS], timeout=420)
         (home / "installed").touch()
     return python
-
-
-@contextmanager
-def server(*options: str) -> Iterator[tuple[str, str]]:
-    """Run `sogni serve --local`; yields its URL and its key. It must end in order, and log no failure."""
-    command = [sys.executable, "-m", "sogni", "serve", "--local", "--port", "0", "--json", *options]
-    with (
-        tempfile.TemporaryFile("w+") as log,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
-    ):
-        assert process.stdout is not None
-        lines: list[str] = []
-        try:
-            while not lines or lines[-1] != "}\n":
-                lines.append(process.stdout.readline())
-                if not lines[-1]:
-                    raise RuntimeError("sogni serve has not started")
-            found = json.loads("".join(lines))
-            yield found["baseUrl"], found["apiKey"]
-        finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                status = process.wait(timeout=60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                status = -1
-            log.seek(0)
-            said = log.read()
-        if status != 0 or "Traceback" in said or " status=500" in said:
-            raise RuntimeError(f"sogni serve ended with status {status}:\n{said}")
 
 
 def drive(client: str, python: Path, environment: Mapping[str, str]) -> list[str]:
@@ -253,24 +205,24 @@ def main() -> int:
     try:
         python = install()
     except (OSError, subprocess.SubprocessError) as error:
-        said = (getattr(error, "stderr", None) or "").strip().splitlines()
-        print(f"skipped: the clients could not be installed: {said[-1] if said else error}")
+        print(f"skipped: the clients could not be installed: {reason(error)}")
         return 0
     chosen = sys.argv[1:] or [*ANSWERS, *PAGES]
     limits = ("--max-cost-per-request", "0", "--max-body", "1")
     with (
         tempfile.TemporaryDirectory() as home,
-        server("--voice", "alloy=ryan") as (url, key),
-        server(*limits) as (limited_url, limited_key),
+        serving("serve", "--local", "--voice", "alloy=ryan") as started,
+        serving("serve", "--local", *limits) as limited,
         ThreadPoolExecutor(len(chosen)) as pool,
     ):
+        url, key = started["baseUrl"], started["apiKey"]
         Path(home, "extra-openai-models.yaml").write_text(EXTRA_MODELS.format(model=MODEL, url=url))
         Path(home, "keys.json").write_text(json.dumps({"sogni": key}))
         environment = {
             "URL": url,
             "KEY": key,
-            "LIMITED_URL": limited_url,
-            "LIMITED_KEY": limited_key,
+            "LIMITED_URL": limited["baseUrl"],
+            "LIMITED_KEY": limited["apiKey"],
             "PICTURE": picture(),
             "LLM_USER_PATH": home,
             "NO_PROXY": "127.0.0.1",

@@ -102,6 +102,20 @@ async def test_results_are_shown_linked_and_saved(supernet: LocalSupernet, tmp_p
         assert "path" not in row
 
 
+async def test_a_model_names_the_files_that_it_takes(supernet: LocalSupernet) -> None:
+    async with open_host(supernet) as host:
+        for model, inputs in (
+            ("krea2_turbo_fp8_scaled", None),
+            (
+                "wan_v2.2-14b-fp8_s2v_lightx2v",
+                {"image": "required", "end_image": "forbidden", "audio": "required", "video": "forbidden"},
+            ),
+        ):
+            found = await host.made("get_model", model=model)
+            assert found.get("inputs") == inputs
+            Draft202012Validator(TOOLS["get_model"].output).validate(found)
+
+
 async def test_an_image_of_another_program_has_the_type_of_its_content(supernet: LocalSupernet) -> None:
     async with open_host(supernet) as other:
         project_id = (await other.made("generate_image", **SMALL, output_format="jpg"))["project_id"]
