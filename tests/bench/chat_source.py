@@ -9,18 +9,16 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
 import sys
 import threading
 import time
 from base64 import b64decode
-from types import TracebackType
 from typing import Any
 
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from tests.bench.peer import PeerServer, message
+from tests.bench.peer import Peer, PeerServer, main, message
 
 MODEL = "qwen3.6-35b-a3b-gguf-iq4xs"
 AT_ONCE = 5
@@ -52,6 +50,11 @@ class _Server(PeerServer):
             threading.Thread(target=self._pace, args=(self._waiting,), daemon=True).start()
             self._waiting = []
 
+    def obey(self, order: dict[str, Any]) -> None:
+        """Answer the next chats as the process that measures wants."""
+        vars(self).update(order)
+        print("done", flush=True)
+
     def _pace(self, chats: list[tuple[socket.socket, str]]) -> None:
         """Send the tokens of all answers in turn, evenly spaced; each token says when it was sent."""
         due = time.monotonic()
@@ -72,43 +75,16 @@ def _end(job: str) -> bytes:
     return message("llmJobResult", {"jobID": job, "usage": USAGE, "timeTaken": 1.5})
 
 
-class ChatSource:
+class ChatSource(Peer):
     """The service, from the outside."""
 
-    def __init__(self) -> None:
-        command = [sys.executable, os.path.abspath(__file__)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        self.http = self._process.stdout.readline().strip()
-        self.websocket = self.http.replace("http", "ws")
+    script = __file__
 
     def order(self, **order: Any) -> None:
         """Have the next `wanted` chats answered together, with so many `tokens` at a `rate` per second and chat."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        self._process.stdout.readline()
-
-    def __enter__(self) -> ChatSource:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.communicate()
-
-
-def main() -> None:
-    """Serve until the standard input ends."""
-    with _Server() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        print(server.base, flush=True)
-        for line in sys.stdin:
-            vars(server).update(json.loads(line))
-            print("done", flush=True)
-        server.shutdown()
+        self._order(**order)
+        self._line()
 
 
 if __name__ == "__main__":
-    main()
+    main(_Server)

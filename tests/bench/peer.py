@@ -18,7 +18,7 @@ from base64 import b64decode, b64encode
 from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 STEPS = 100
 """Steps of a job: every frame of progress moves the percentage, which is the dearest case."""
@@ -237,9 +237,11 @@ class PeerServer(ThreadingHTTPServer):
 class Peer:
     """The server, from the outside."""
 
+    script = __file__
+
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, os.path.abspath(__file__)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, os.path.abspath(self.script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.http = self._line()
         self.websocket = self.http.replace("http", "ws")
@@ -271,7 +273,7 @@ class Peer:
         """Send tokens one by one, `interval` seconds apart."""
         self._order(pace=app_id, count=count, interval=interval)
 
-    def __enter__(self) -> Peer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -280,9 +282,9 @@ class Peer:
         self._process.communicate()
 
 
-def main() -> None:
+def main(kind: type[PeerServer] = PeerServer) -> None:
     """Serve until the standard input ends."""
-    with PeerServer() as server:
+    with kind() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         print(server.base, flush=True)
         for line in sys.stdin:
