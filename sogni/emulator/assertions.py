@@ -95,11 +95,9 @@ def _check_name(what: object) -> None:
     if path.startswith(("/", "*")) and method in ("", *_METHODS):
         return
     if what not in (*FRAME_TYPES, UPGRADE):
-        known = ", ".join((*FRAME_TYPES, UPGRADE))
-        raise ValueError(
-            f"unknown request {what!r}{did_you_mean(what, (*FRAME_TYPES, UPGRADE), 1)}; use {known}, or a method and a "
-            "path like 'POST /v1/chat/completions'"
-        )
+        known = (*FRAME_TYPES, UPGRADE)
+        path_or_frame = f"; use a method and a path like 'POST /v1/chat/completions', or one of {', '.join(known)}"
+        raise ValueError(f"unknown request {what!r}{did_you_mean(what, known, 1) or path_or_frame}")
 
 
 # Fields

@@ -297,7 +297,8 @@ class Control:
             return route
         methods = [known for known, it in self.routes if it == path]
         if methods:
-            raise RefusedRequestError(405, f"{path} takes {' or '.join(methods)}, got {method}", allowed=methods)
+            message = f"{PATH}{path} takes {' or '.join(methods)}, got {method}"
+            raise RefusedRequestError(405, message, allowed=methods)
         known = [f"{method} {PATH}{it}" for method, it in self.routes]
         raise RefusedRequestError(404, f"There is no route {PATH}{path}; there are {', '.join(known)}", routes=known)
 

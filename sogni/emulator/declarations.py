@@ -51,6 +51,7 @@ class Limit:
 
 COUNT = Limit("an integer of at least 1", lambda it: it >= 1, {"minimum": 1})
 POSITION = Limit("an integer of at least 0", lambda it: it >= 0, {"minimum": 0})
+RATE = Limit("a non-negative number", lambda it: 0 <= it < math.inf, {"minimum": 0})
 SECONDS = Limit("a non-negative number of seconds", lambda it: 0 <= it < math.inf, {"minimum": 0})
 HEADER = Limit("printable ASCII", lambda it: str(it).isascii() and str(it).isprintable())
 
@@ -208,6 +209,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {found[0]}?" if found else f"there are {', '.join(known)}"
 
 
+def check_value(name: str, hint: Any, value: object) -> None:
+    """Raise ``InvalidValueError`` unless a type hint allows a value."""
+    if not shape(hint).allows(value):
+        allowed = shape(hint).words
+        raise InvalidValueError(f"{name} must be {allowed}, got {shown(value)}", name, allowed)
+
+
 @frozen(kw_only=True)
 class Parameter:
     """A parameter of an operation. ``default`` is ``inspect.Parameter.empty`` if it must be given."""
@@ -223,9 +231,7 @@ class Parameter:
 
     def check(self, value: object) -> None:
         """Raise ``InvalidValueError`` unless the value is allowed."""
-        if not shape(self.hint).allows(value):
-            allowed = shape(self.hint).words
-            raise InvalidValueError(f"{self.name} must be {allowed}, got {shown(value)}", self.name, allowed)
+        check_value(self.name, self.hint, value)
 
     def schema(self) -> dict[str, Any]:
         found = {**shape(self.hint).schema, "description": self.description}

@@ -1,13 +1,14 @@
 """Work that continues whether or not a client listens: what chat runs, workflows and world builds have in common.
 
-A run belongs to one account. It is saved with every event, and resumed by the next emulator with the same data. All of
-this belongs to the server's event loop.
+A run belongs to one account. Chat runs and workflows are saved with every event, and resumed by the next emulator with
+the same data. All of this belongs to the server's event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping
 from typing import Any, ClassVar, Generic, TypeVar, get_type_hints
 
@@ -70,8 +71,6 @@ R = TypeVar("R", bound=DurableRun)
 class DurableRuns(Generic[R]):
     """All runs of one kind."""
 
-    kind: ClassVar[str] = ""
-    """Under what they are saved; empty if they are not."""
     not_found: ClassVar[str]
 
     state: State
@@ -101,8 +100,37 @@ class DurableRuns(Generic[R]):
         return EventLog(self.state.clock)
 
     def add(self, run: R) -> R:
-        """Register a run, which is saved with each of its events from now on."""
+        """Register a run."""
         self.runs[run.id] = run
+        return run
+
+    def launch(self, run: R, work: Coroutine[Any, Any, None]) -> None:
+        run.task = asyncio.get_running_loop().create_task(work)
+
+    async def stop(self) -> None:
+        """Stop all tasks without changing their runs: saved ones continue in the next emulator."""
+        tasks = [run.task for run in self.runs.values() if run.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def clear(self) -> None:
+        """Remove every run; their tasks end in the next iterations of the loop."""
+        for run in self.runs.values():
+            if run.task is not None:
+                run.task.cancel()
+        self.runs.clear()
+
+
+@define(eq=False)
+class SavedRuns(DurableRuns[R], ABC):
+    """All runs of a kind that outlives the emulator."""
+
+    kind: ClassVar[str]
+    """Under what they are saved."""
+
+    def add(self, run: R) -> R:
+        """Register a run, which is saved with each of its events from now on."""
 
         def keep(event: Event, ends: bool) -> None:
             # A run removed in the meantime must not come back.
@@ -110,8 +138,8 @@ class DurableRuns(Generic[R]):
                 with self.state.archive.transaction():
                     self.keep_event(run, event, ends)
 
-        run.log.keep = keep if self.kind else None
-        return run
+        run.log.keep = keep
+        return DurableRuns.add(self, run)
 
     def keep_event(self, run: R, event: Event, ends: bool) -> None:
         self.keep(run)
@@ -133,29 +161,13 @@ class DurableRuns(Generic[R]):
                 run.log.restore(event, ends)
             self.interrupted(self.add(run))
 
+    @abstractmethod
     def loaded(self, account: Account, body: Mapping[str, Any]) -> R:
         """Return a saved run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def interrupted(self, run: R) -> None:
         """Reset what was under way when the emulator ended."""
-
-    def launch(self, run: R, work: Coroutine[Any, Any, None]) -> None:
-        run.task = asyncio.get_running_loop().create_task(work)
-
-    async def stop(self) -> None:
-        """Stop all tasks without changing their runs: saved ones continue in the next emulator."""
-        tasks = [run.task for run in self.runs.values() if run.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def clear(self) -> None:
-        """Remove every run; their tasks end in the next iterations of the loop."""
-        for run in self.runs.values():
-            if run.task is not None:
-                run.task.cancel()
-        self.runs.clear()
 
 
 def fingerprint(body: object) -> str:

@@ -10,15 +10,15 @@ import functools
 import inspect
 import json
 import re
-import threading
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, ClassVar, Literal, TypedDict, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, TypedDict, get_args, get_origin, get_type_hints
 
 from attrs import Attribute, define, field
 
-from sogni.emulator.declarations import COUNT, HEADER, POSITION, SECONDS, InvalidValueError, Limit, declared
+from sogni.emulator.declarations import COUNT, HEADER, POSITION, SECONDS, InvalidValueError, Limit
 from sogni.emulator.fields import Json
+from sogni.emulator.rules import BaseRule, R, RulePlan
 
 Stage = Literal[
     "request_received", "queued", "initiating", "started", "progress", "tokens", "result", "completed", "canceled"
@@ -36,9 +36,9 @@ WAIT_MESSAGES: Mapping[str, str] = {
 
 # RFC 6455, section 7.4: 1004 to 1006 and 1015 are never sent.
 _CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
-_CLOSE_CODE = Limit(
-    "a code that is valid in a close frame", _CLOSE_CODES.__contains__, {"minimum": 1000, "maximum": 4999}
-)
+CloseCode = Annotated[
+    int, Limit("a code that is valid in a close frame", _CLOSE_CODES.__contains__, {"minimum": 1000, "maximum": 4999})
+]
 _STATUS = Limit("an integer from 200 to 599", range(200, 600).__contains__, {"minimum": 200, "maximum": 599})
 
 
@@ -65,25 +65,10 @@ def _wire(details: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @define(eq=False)
-class Rule:
-    """Base class of all faults; ``fired`` counts the uses so far."""
+class Rule(BaseRule):
+    """Base class of all faults."""
 
     times: Annotated[int, COUNT] = field(default=1, kw_only=True)
-    fired: int = field(default=0, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        kind: Any = type(self)
-        for name, parameter in declared(kind).parameters.items():
-            parameter.check(getattr(self, name))
-
-    @property
-    def spent(self) -> bool:
-        """True once the rule has been used ``times`` times."""
-        return self.fired >= self.times
-
-    def fits(self, *args: Any, **facts: Any) -> bool:
-        """Return whether the rule applies to what the server is about to do."""
-        return True
 
 
 @define(eq=False, kw_only=True, field_transformer=_own_first)
@@ -106,7 +91,7 @@ class SocketDrop(Rule):
     before: Stage | None = None
     after_frames: Annotated[int, COUNT] | None = None
     after_tokens: Annotated[int, COUNT] | None = None
-    code: Annotated[int, _CLOSE_CODE] | None = None
+    code: CloseCode | None = None
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
@@ -637,10 +622,7 @@ class ReviewedLora(LoraImportFault):
     """
 
 
-R = TypeVar("R", bound=Rule)
-
-
-class Faults:
+class Faults(RulePlan[Rule]):
     """A scriptable, thread-safe fault plan.
 
     Every method returns its rule, whose ``fired`` counts how often it applied. A rule is used up after ``times`` uses.
@@ -677,47 +659,6 @@ class Faults:
     reject_lora: type[RejectedLora]
     review_lora: type[ReviewedLora]
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._rules: list[Rule] = []
-        self._added: list[Rule] = []
-
-    def clear(self) -> None:
-        """Remove all rules."""
-        with self._lock:
-            self._rules.clear()
-            self._added.clear()
-
-    @property
-    def pending(self) -> tuple[Rule, ...]:
-        """The rules that have not been used up."""
-        with self._lock:
-            return tuple(rule for rule in self._rules if not rule.spent)
-
-    @property
-    def added(self) -> tuple[Rule, ...]:
-        """Every rule since the last `clear`, used up or not, oldest first."""
-        with self._lock:
-            return tuple(self._added)
-
-    def take(self, kind: type[R], *args: Any, **facts: Any) -> R | None:
-        """Use the first rule of a kind that applies. Called by the server.
-
-        Args:
-            kind: Class of the rule.
-            *args: What the server is about to do, as `fits` of the class takes it.
-            **facts: The same, by keyword.
-
-        Returns:
-            The rule; None if there is none.
-        """
-        with self._lock:
-            for rule in self._live(kind):
-                if rule.fits(*args, **facts):
-                    rule.fired += 1
-                    return rule
-        return None
-
     def take_all(self, kind: type[R], *args: Any, **facts: Any) -> list[R]:
         """Use every rule of a kind that applies. Called by the server.
 
@@ -734,12 +675,6 @@ class Faults:
             for rule in found:
                 rule.fired += 1
             return found
-
-    def _live(self, kind: type[R]) -> list[R]:
-        if not self._rules:
-            return []
-        self._rules = [rule for rule in self._rules if not rule.spent]
-        return [rule for rule in self._rules if isinstance(rule, kind)]
 
 
 FAULTS: Mapping[str, type[Rule]] = {
@@ -759,11 +694,7 @@ Raises:
 def _method(name: str, kind: type[Rule]) -> Callable[..., Rule]:
     @functools.wraps(kind.__init__)
     def add(self: Faults, *args: Any, **fields: Any) -> Rule:
-        rule = kind(*args, **fields)
-        with self._lock:
-            self._rules.append(rule)
-            self._added.append(rule)
-        return rule
+        return self._add(kind(*args, **fields))
 
     add.__name__, add.__qualname__, add.__module__ = name, f"Faults.{name}", Faults.__module__
     add.__doc__ = inspect.cleandoc(kind.__doc__ or "").replace("Example:\n", f"{_RESULT}Example:\n")

@@ -1,7 +1,4 @@
-"""HTTP middleware of both hosts: records every request and applies the faults of the fault plan.
-
-Also defines ``authorized``, which authenticates requests for the routes.
-"""
+"""HTTP middleware of both hosts: records every request, and applies the faults of the fault plan."""
 
 from __future__ import annotations
 
@@ -17,6 +14,7 @@ from aiohttp.typedefs import Middleware
 from attrs import define
 
 from sogni.emulator.attribution import attribution_header_problems
+from sogni.emulator.declarations import nearest
 from sogni.emulator.faults import HttpFault
 from sogni.emulator.recorder import RecordedRequest, body_without_secrets, query_without_secrets, without_secrets
 from sogni.emulator.responses import error, text_error
@@ -130,13 +128,20 @@ async def _routed(state: State, host: Host, request: web.Request, handler: Handl
     try:
         return await handler(request)
     except web.HTTPNotFound:
-        message = f"No such route: {request.method} {request.path}"
         state.recorder.violation(f"{request.method} {request.path}", "there is no such route")
+        message = f"No such route: {request.method} {request.path}; {_nearest_route(request)}"
+        return error(404, message) if host == "rest" else text_error(404, message)
     except web.HTTPMethodNotAllowed as refused:
         state.recorder.violation(f"{request.method} {request.path}", "there is no such route")
-        message = f"{request.method} is not allowed on {request.path}"
-        return error(405, message, headers={"Allow": refused.headers["Allow"]})
-    return error(404, message) if host == "rest" else text_error(404, message)
+        allowed = refused.headers["Allow"]
+        message = f"{request.method} is not allowed on {request.path}; use {allowed}"
+        return error(405, message, headers={"Allow": allowed})
+
+
+def _nearest_route(request: web.Request) -> str:
+    known = [f"{it.method} {it.resource.canonical}" for it in request.app.router.routes() if it.resource is not None]
+    # The WebSocket, which is served at any path.
+    return nearest(f"{request.method} {request.path}", [it for it in known if it != "GET /{path}"])
 
 
 async def _truncated(request: web.Request, response: web.Response) -> web.StreamResponse:

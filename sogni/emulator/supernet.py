@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from attrs import frozen
 
+from sogni.core.checks import did_you_mean
 from sogni.emulator.account.accounts import Account, Balance, Token, load_account, new_api_key
 from sogni.emulator.account.memberships import Membership, UnlockPath
 from sogni.emulator.account.sessions import Accounts, make_sessions
@@ -31,7 +32,8 @@ from sogni.emulator.assertions import Expected, failure, missing, surprises, unw
 from sogni.emulator.chat.script import ChatScript
 from sogni.emulator.clock import Clock, Setting, make_pace
 from sogni.emulator.control import Control
-from sogni.emulator.faults import Faults
+from sogni.emulator.declarations import check_value
+from sogni.emulator.faults import CloseCode, Faults
 from sogni.emulator.projects.personal_loras import Status
 from sogni.emulator.projects.projects import ProjectRecord, live_record
 from sogni.emulator.projects.saved_uploads import UploadLimits
@@ -713,18 +715,21 @@ class LocalSupernet(Live):
         """
         self._in_server(lambda state: state.personal_loras.set_status(id, status, failure_code, reason))
 
-    def drop_connections(self, code: int | None = None, reason: str = "") -> None:
+    def drop_connections(self, code: CloseCode | None = None, reason: str = "") -> None:
         """Cut every WebSocket, or close it with a code. Projects continue.
 
         Args:
             code: Close code; None cuts the TCP connection without a close frame.
             reason: Reason of the close frame. Default: none.
 
+        Raises:
+            ValueError: No close frame can have the code.
+
         Example:
             >>> supernet.drop_connections(code=4001, reason="maintenance")
         """
-        state = self._now.state
-        self._now.server.call(lambda: state.connections.end_all(code, reason))
+        check_value("code", CloseCode | None, code)
+        self._in_server(lambda state: state.connections.end_all(code, reason))
 
     def withdraw_model(self, model_id: str) -> None:
         """Take all workers from a model: its projects are refused with 4104. `reset` undoes it.
@@ -741,7 +746,7 @@ class LocalSupernet(Live):
 
         def withdraw(state: State) -> None:
             if model_id not in state.catalogue.models:
-                raise ValueError(f"unknown model {model_id!r}")
+                raise ValueError(f"unknown model {model_id!r}{did_you_mean(model_id, state.catalogue.models, 1)}")
             state.catalogue.withdrawn.add(model_id)
             for connection in state.connections.all():
                 connection.send("swarmModels", state.catalogue.swarm_models(connection.network))
@@ -760,13 +765,11 @@ class LocalSupernet(Live):
             False
             >>> supernet.resume_workers()
         """
-        server = self._now.server
-        server.call(server.pace.running.clear)
+        self._in_server(lambda state: state.clock.running.clear())
 
     def resume_workers(self) -> None:
         """Resume paused workers."""
-        server = self._now.server
-        server.call(server.pace.running.set)
+        self._in_server(lambda state: state.clock.running.set())
 
     def reset(self) -> None:
         """Reset the emulator, for tests that share one. Connections stay open; see also `renew`.
@@ -820,12 +823,11 @@ class LocalSupernet(Live):
 
     def freeze_connections(self) -> None:
         """Freeze every open WebSocket: nothing is read, written or answered, not even a ping."""
-        state = self._now.state
-        self._now.server.call(state.connections.freeze_all)
+        self._in_server(lambda state: state.connections.freeze_all())
 
     def expire_urls(self) -> None:
         """Expire every signed URL issued so far; storage answers them with 403."""
-        self._now.server.call(self._now.state.signer.expire_all)
+        self._in_server(lambda state: state.signer.expire_all())
 
     def forget_requests(self) -> None:
         """Clear `requests` and `violations`."""

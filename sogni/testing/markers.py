@@ -50,18 +50,20 @@ class Request:
         Raises:
             MarkerError: An option or a fault is unknown or invalid. The message suggests the closest one.
         """
-        options: dict[str, Any] = {"step_time": 0}
+        options: dict[str, Any] = {}
         faults: list[Fault] = []
         for marker in reversed(list(markers)):
             if marker.args:
                 raise MarkerError(f"takes keywords only, got {marker.args[0]!r}")
             for name, value in marker.kwargs.items():
                 if name not in _OPTIONS:
-                    raise MarkerError(f"unknown option {name!r}{did_you_mean(name, _OPTIONS, 1) or _there_are()}")
+                    raise MarkerError(f"unknown option {_unknown(name, _OPTIONS)}")
                 if name == "faults":
                     faults += _faults(value)
                 else:
                     options[name] = value
+        if "clock" not in options:
+            options.setdefault("step_time", 0)
         expect, strict = options.pop("expect", None), options.pop("strict", strict)
         if not isinstance(strict, bool):
             raise MarkerError(f"strict must be True or False, got {strict!r}")
@@ -93,8 +95,8 @@ def _wait(supernet: LocalSupernet, expect: Sequence[Expected]) -> None:
         return
 
 
-def _there_are() -> str:
-    return f"; there are {', '.join(_OPTIONS)}"
+def _unknown(name: str, known: Iterable[str]) -> str:
+    return repr(name) + (did_you_mean(name, known, 1) or f"; there are {', '.join(known)}")
 
 
 def _faults(entries: object) -> list[Fault]:
@@ -113,8 +115,7 @@ def _fault(entry: object) -> Fault:
     if not isinstance(entry, Fault):
         raise MarkerError(f"a fault must be made with sogni.testing.fault, or be its name, got {entry!r}")
     if entry.name not in FAULTS:
-        names = tuple(FAULTS)
-        raise MarkerError(f"unknown fault {entry.name!r}{did_you_mean(entry.name, names, 1) or f'; there are {names}'}")
+        raise MarkerError(f"unknown fault {_unknown(entry.name, FAULTS)}")
     try:
         FAULTS[entry.name](*entry.args, **entry.fields)
     except (TypeError, ValueError) as error:

@@ -12,6 +12,7 @@ import json
 import re
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -56,7 +57,7 @@ _LIMIT = 1024**3
 _TIMEOUT = 30.0
 
 
-class _Servers:
+class _Servers(ABC):
     """Two listeners, of the REST and of the socket host, in a thread of their own."""
 
     def __init__(self) -> None:
@@ -64,6 +65,7 @@ class _Servers:
         self._thread = threading.Thread(target=self._run, name="sogni-cassette", daemon=True)
         self._runners: list[web.AppRunner] = []
         self._listening: list[socket.socket] = []
+        self._media = MediaNames()
         self.rest_endpoint: str = ""
         self.socket_endpoint: str = ""
 
@@ -75,7 +77,7 @@ class _Servers:
             self.close()
             raise
         self.rest_endpoint, self.socket_endpoint = f"http://{rest}", f"ws://{socket_host}"
-        self._started()
+        self._media.base = self.rest_endpoint
 
     def close(self) -> None:
         self._call(self._shut())
@@ -128,14 +130,13 @@ class _Servers:
         await asyncio.gather(*left, return_exceptions=True)
         await turns()
 
-    def _started(self) -> None:
-        """Called once the endpoints are known."""
-
+    @abstractmethod
     async def exchange(self, host: Host, request: web.Request) -> web.StreamResponse:
-        raise NotImplementedError
+        """Answer an HTTP request."""
 
+    @abstractmethod
     async def upgrade(self, request: web.Request) -> web.StreamResponse:
-        raise NotImplementedError
+        """Answer a WebSocket upgrade, and pass frames until the connection ends."""
 
 
 async def _request_fields(host: Host, request: web.Request) -> tuple[dict[str, Any], bytes]:
@@ -164,11 +165,7 @@ class Recorder(_Servers):
         self._key = key
         self._session: aiohttp.ClientSession | None = None
         self.tape: Tape = Tape()
-        self._media = MediaNames()
         self._connections = 0
-
-    def _started(self) -> None:
-        self._media.base = self.rest_endpoint
 
     @property
     def secrets(self) -> list[str]:
@@ -321,11 +318,7 @@ class Replayer(_Servers):
     def __init__(self, tape: Tape) -> None:
         super().__init__()
         self.player: Player = Player(tape)
-        self._media = MediaNames()
         self._changed = asyncio.Event()
-
-    def _started(self) -> None:
-        self._media.base = self.rest_endpoint
 
     def _notice(self) -> None:
         self._changed.set()

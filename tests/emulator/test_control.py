@@ -118,7 +118,10 @@ REFUSED = [
     ("/chat", {"answer": 5}, "answer must be a string or an object, got 5"),
     ("/chat", {"tool_calls": [{"name": "x"}]}, "tool_calls must be a list of which each is an object with name, arg"),
     ("/chat", {"answer": {"content": "x"}, "thought": "y"}, "tool_calls, thought and finish_reason require a string"),
-    ("/chat", {"name": "rate", "tokens_per_second": -1}, "tokens_per_second must not be negative"),
+    ("/chat", {"name": "rate", "tokens_per_second": -1}, "tokens_per_second must be a non-negative number, got -1"),
+    ("/chat", {"answer": "x", "times": 0}, "times must be an integer of at least 1, got 0"),
+    ("/chat", {"name": "fail", "error": "x", "after_tokens": -1}, "after_tokens must be an integer of at least 0"),
+    ("/drop-connections", {"code": 1006}, "code must be a code that is valid in a close frame, got 1006"),
     ("/balance", {"spark": "-1"}, "spark must be an amount of at least 0, got '-1'"),
     ("/clock", {"advance": -1}, "advance must be a non-negative number of seconds, got -1"),
     ("/clock", {"factor": 0}, "factor must be a positive number, got 0"),
@@ -126,6 +129,7 @@ REFUSED = [
     ("/reset", {"hard": True}, "reset has no field 'hard'; it takes none"),
     ("/announce", {"title": "x", "kind": "poster"}, "kind must be one of toast, banner, got 'poster'"),
     ("/withdraw-model", {"model_id": "nothing"}, "unknown model 'nothing'"),
+    ("/withdraw-model", {"model_id": "flux1-schnel-fp8"}, "unknown model 'flux1-schnel-fp8'; did you mean 'flux1"),
 ]
 
 
@@ -147,7 +151,7 @@ def test_an_unknown_route_says_which_there_are(supernet: LocalSupernet) -> None:
         404, "There is no route /control/stat; there are GET /control/state, GET /cont"
     )  # fmt: skip
     reply = call(supernet, "PUT", "/faults")
-    assert refusal(reply) == (405, "/faults takes GET or POST or DELETE, got PUT")
+    assert refusal(reply) == (405, "/control/faults takes GET or POST or DELETE, got PUT")
     assert refusal(call(supernet, "GET", "/requests?after=x"))[1] == "after must be an integer of at least 0, got 'x'"
     assert refusal(call(supernet, "POST", "/personal-lora", {"id": "x", "status": "ready"}))[0] == 404
 

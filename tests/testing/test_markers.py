@@ -81,8 +81,12 @@ def test_markers_give_options_and_faults(run_file: RunFile) -> None:
         @pytest.mark.sogni(rest_port=0)
         def test_an_emulator_of_its_own(sogni_supernet):
             assert sogni_supernet.api_key
+
+        @pytest.mark.sogni(clock="realistic")
+        def test_work_takes_its_time(sogni_supernet):
+            assert sogni_supernet.clock.mode == "realistic"
         """
-    ).assert_outcomes(passed=4)
+    ).assert_outcomes(passed=5)
 
 
 def test_emulators_with_many_different_options_do_not_pile_up(run_file: RunFile) -> None:

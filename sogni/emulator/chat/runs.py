@@ -22,7 +22,7 @@ from sogni.emulator.chat.agent import Agent, CallDict, Session, Watcher, argumen
 from sogni.emulator.chat.completions import Turn
 from sogni.emulator.chat.models import DEFAULT_MODEL
 from sogni.emulator.chat.requests import ChatRequest, DeclinedError, check, schemas
-from sogni.emulator.durable import DurableRun, DurableRuns
+from sogni.emulator.durable import DurableRun, SavedRuns
 from sogni.emulator.fields import Fields, is_web_url, present
 from sogni.emulator.persistence import Event, RunStatus, iso, restored, saved
 from sogni.emulator.projects.orders import USD_PER_TOKEN
@@ -175,12 +175,6 @@ class ChatRun(DurableRun):
         given = self.request.get("runtime_config")
         return given if isinstance(given, Mapping) else {}
 
-    def move(self, status: RunStatus) -> None:
-        self.status: RunStatus = status
-        self.updated: float = self.log.clock()
-        if self.ended:
-            self.completed = self.updated
-
     def collect(self, call: CallDict, media: list[Media], urls: list[str]) -> None:
         """Record the artifacts of a tool."""
         for item, url in zip(media, urls, strict=True):
@@ -245,7 +239,7 @@ _PIECE = "assistant_delta"
 
 
 @define(eq=False)
-class ChatRuns(DurableRuns[ChatRun]):
+class ChatRuns(SavedRuns[ChatRun]):
     """All chat runs of an emulator."""
 
     kind = "chat_run"
@@ -353,7 +347,7 @@ class ChatRuns(DurableRuns[ChatRun]):
         """Cancel and remove every run."""
         for run in self.runs.values():
             self.cancel(run, "reset")
-        DurableRuns.clear(self)
+        SavedRuns.clear(self)
 
     # Execution
 

@@ -8,17 +8,18 @@ pieces of one token.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar
+from typing import Annotated, Any
 
 from attrs import define, field, frozen
 
 from sogni.emulator.chat import messages as tokens
 from sogni.emulator.chat.messages import Conversation
 from sogni.emulator.chat.requests import ChatRequest, DeclinedError, PlanLimits
+from sogni.emulator.declarations import COUNT, POSITION, RATE
 from sogni.emulator.fields import Json
+from sogni.emulator.rules import BaseRule, RulePlan
 
 
 def _written(given: Json) -> str:
@@ -134,7 +135,7 @@ Replier = Callable[[list[Mapping[str, Any]]], Reply | None]
 
 
 @define(eq=False)
-class ChatRule:
+class ChatRule(BaseRule):
     """Base class of all rules: which requests it applies to, and how often it may be and was used.
 
     Attributes:
@@ -145,13 +146,6 @@ class ChatRule:
 
     model: str | None = field(default=None, kw_only=True)
     when: str | None = field(default=None, kw_only=True)
-    times: int | None = field(default=1, kw_only=True)
-    fired: int = field(default=0, init=False)
-
-    @property
-    def spent(self) -> bool:
-        """True once the rule has been used ``times`` times."""
-        return self.times is not None and self.fired >= self.times
 
     def fits(self, chat_request: ChatRequest) -> bool:
         """Return whether the rule applies to a request."""
@@ -164,7 +158,8 @@ class ChatRule:
 class ChatReply(ChatRule):
     """A scripted answer."""
 
-    answer: Reply | Replier
+    answer: Any
+    """A `Reply`, or a `Replier`."""
 
 
 @define(eq=False)
@@ -174,7 +169,7 @@ class ChatFailure(ChatRule):
     error: str
     message: str
     code: str | None = None
-    after_tokens: int | None = None
+    after_tokens: Annotated[int, POSITION] | None = None
     subscription: PlanLimits = field(factory=PlanLimits)
 
     def to_error(self) -> DeclinedError:
@@ -185,16 +180,13 @@ class ChatFailure(ChatRule):
 class ChatRate(ChatRule):
     """The rate of answers in tokens per second; 0 is as fast as possible. It applies until replaced."""
 
-    tokens_per_second: float = 0.0
+    tokens_per_second: Annotated[float, RATE] = 0.0
 
 
-R = TypeVar("R", bound=ChatRule)
-
-
-class ChatScript:
+class ChatScript(RulePlan[ChatRule]):
     """Scripts the language models of an emulator. All methods may be called from any thread.
 
-    Every method returns its rule, whose ``fired`` counts how often it was used.
+    Every method returns its rule, whose ``fired`` counts how often it was used. It is used up after ``times`` uses.
 
     Attributes:
         kept_seconds: Seconds a completion outlives the connection of its client.
@@ -209,29 +201,10 @@ class ChatScript:
 
     kept_seconds: float = 30.0
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._rules: list[ChatRule] = []
-        self._added: list[ChatRule] = []
-
     def clear(self) -> None:
         """Remove all rules, and restore `kept_seconds`."""
-        with self._lock:
-            self._rules.clear()
-            self._added.clear()
+        super().clear()
         self.kept_seconds = ChatScript.kept_seconds
-
-    @property
-    def pending(self) -> tuple[ChatRule, ...]:
-        """The rules that have not been used up."""
-        with self._lock:
-            return tuple(rule for rule in self._rules if not rule.spent)
-
-    @property
-    def added(self) -> tuple[ChatRule, ...]:
-        """Every rule since the last `clear`, used up or not, oldest first."""
-        with self._lock:
-            return tuple(self._added)
 
     def reply(
         self,
@@ -242,7 +215,7 @@ class ChatScript:
         finish_reason: str | None = None,
         model: str | None = None,
         when: str | None = None,
-        times: int | None = 1,
+        times: Annotated[int, COUNT] | None = 1,
     ) -> ChatReply:
         """Replace the model's answer.
 
@@ -261,8 +234,8 @@ class ChatScript:
             The rule.
 
         Raises:
-            ValueError: ``tool_calls``, ``thought`` or ``finish_reason`` are combined with an answer that is not a
-                string.
+            ValueError: A value is not allowed, or ``tool_calls``, ``thought`` or ``finish_reason`` are combined with an
+                answer that is not a string.
 
         Example:
             >>> rule = supernet.chat.reply(tool_calls=[("generate_image", {"prompt": "a red kite"})])
@@ -282,11 +255,11 @@ class ChatScript:
         message: str = "The language model could not answer",
         *,
         code: str | None = None,
-        after_tokens: int | None = None,
+        after_tokens: Annotated[int, POSITION] | None = None,
         subscription: PlanLimits | None = None,
         model: str | None = None,
         when: str | None = None,
-        times: int | None = 1,
+        times: Annotated[int, COUNT] | None = 1,
     ) -> ChatFailure:
         """End a request with an error: ``llmJobError`` on the socket, an error body for hosted chat.
 
@@ -303,6 +276,9 @@ class ChatScript:
         Returns:
             The rule.
 
+        Raises:
+            ValueError: A value is not allowed.
+
         Example:
             >>> rule = supernet.chat.fail("server_restarting", after_tokens=3)
         """
@@ -311,7 +287,7 @@ class ChatScript:
             ChatFailure(error, message, code, after_tokens, subscription or {}, model=model, when=when, times=times)
         )
 
-    def rate(self, tokens_per_second: float, *, model: str | None = None) -> ChatRate:
+    def rate(self, tokens_per_second: Annotated[float, RATE], *, model: str | None = None) -> ChatRate:
         """Set the rate of answers. The latest rate applies.
 
         Args:
@@ -322,40 +298,12 @@ class ChatScript:
             The rule.
 
         Raises:
-            ValueError: The rate is negative.
+            ValueError: A value is not allowed.
 
         Example:
             >>> rule = supernet.chat.rate(20)
         """
-        if tokens_per_second < 0:
-            raise ValueError("tokens_per_second must not be negative")
         return self._add(ChatRate(tokens_per_second, model=model, times=None))
-
-    def _add(self, rule: R) -> R:
-        with self._lock:
-            self._rules.append(rule)
-            self._added.append(rule)
-        return rule
-
-    # Used by the server
-
-    def take(self, kind: type[R], chat_request: ChatRequest) -> R | None:
-        """Use the first rule of a kind that applies to a request.
-
-        Args:
-            kind: Class of the rule.
-            chat_request: The request.
-
-        Returns:
-            The rule; None if there is none.
-        """
-        with self._lock:
-            self._rules = [rule for rule in self._rules if not rule.spent]
-            for rule in self._rules:
-                if isinstance(rule, kind) and rule.fits(chat_request):
-                    rule.fired += 1
-                    return rule
-        return None
 
     def rate_of(self, chat_request: ChatRequest) -> float | None:
         """Return the rate that applies to a request.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,12 +11,12 @@ from sogni.emulator.projects.orders import Order, Product
 from sogni.emulator.projects.request_checks import Reading
 
 
-class MediaKind:
+class MediaKind(ABC):
     """One kind of media, registered under its ``Media`` name."""
 
+    @abstractmethod
     def check(self, reading: Reading) -> Order | None:
         """Read a request; problems are added to the findings of the readers. None if no order can be built."""
-        raise NotImplementedError
 
     def wrong_uploads(self, inputs: Mapping[str, Path]) -> str | None:
         """Return a message about an upload whose first bytes do not fit its role, or None."""
@@ -29,9 +30,9 @@ class MediaKind:
                 return f"{role}: {reason}"
         return None
 
+    @abstractmethod
     def result(self, order: Order, seed: int, inputs: Mapping[str, Path]) -> Product:
         """Return the result for a seed."""
-        raise NotImplementedError
 
     def preview(self, order: Order, seed: int, inputs: Mapping[str, Path], done: float) -> Product | None:
         """Return a preview of the result after a share of the work, 0 to 1."""

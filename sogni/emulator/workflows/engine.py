@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 
 from sogni.core.tools.hosted import parameters_of, tool_names
 from sogni.emulator.account.accounts import Account, Token
-from sogni.emulator.durable import DurableRuns
+from sogni.emulator.durable import SavedRuns
 from sogni.emulator.persistence import ENDED, RunStatus, iso, saved
 from sogni.emulator.projects.orders import USD_PER_TOKEN
 from sogni.emulator.responses import RefusedError
@@ -168,7 +168,7 @@ class StartRequest:
 
 
 @define(eq=False)
-class Workflows(DurableRuns[Run]):
+class Workflows(SavedRuns[Run]):
     """The workflows of all accounts. ``limit`` is the number of active ones per account."""
 
     kind = "workflow"
@@ -190,12 +190,8 @@ class Workflows(DurableRuns[Run]):
             if step.status == "running":
                 step.status = "pending"
                 with self.state.archive.transaction():
-                    self._give_back(run, step)
+                    step.give_back(run.account)
                     self.keep(run)
-
-    def _give_back(self, run: Run, step: Step) -> None:
-        """Refund an interrupted step: its partial results are lost."""
-        step.paid.give_back(run.account, "Refund of an interrupted step")
 
     def resume_all(self) -> None:
         """Resume the saved, unfinished runs."""
@@ -486,7 +482,7 @@ class Workflows(DurableRuns[Run]):
         step.status = "waiting_for_user"
         step.waiting = {"reason": reason, "message": message, "details": {"stepId": step.id, **details}}
         with self.state.archive.transaction():
-            self._give_back(run, step)
+            step.give_back(run.account)
             self._publish(run, "step_waiting_for_user", {"step": step.brief(), "waiting": step.waiting})
 
     def _conclude(self, run: Run) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import define, field
 
-from sogni.emulator.account.accounts import Token, decimal_text
+from sogni.emulator.account.accounts import Account, Token, decimal_text
 from sogni.emulator.durable import DurableRun
 from sogni.emulator.fields import present
 from sogni.emulator.persistence import Event, iso, restored
@@ -52,6 +52,10 @@ class Step:
     def sources(self) -> set[str]:
         """Return the IDs of the steps it depends on."""
         return {str(entry["sourceStepId"]) for entry in self.depends_on} - {INPUT_MEDIA}
+
+    def give_back(self, account: Account) -> None:
+        """Refund an interrupted step: its partial results are lost."""
+        self.paid.give_back(account, "Refund of an interrupted step")
 
     def brief(self) -> dict[str, object]:
         """Return the step in the form of events.
