@@ -7,6 +7,7 @@ from datetime import datetime
 import pytest
 
 from sogni.emulator import LocalSupernet
+from sogni.emulator.clock import Pace
 from tests.emulator.media.helpers import LTX, video_request
 from tests.emulator.wire import Wire, job_request, key_frame, of_type
 
@@ -101,6 +102,21 @@ def test_a_factor_lets_a_long_video_end_soon() -> None:
     etas = [frame["etaSeconds"] for frame in of_type(frames, "jobETA")]
     assert sorted(etas, reverse=True) == etas
     assert 64 > etas[0] > 40
+
+
+def test_a_busy_machine_does_not_multiply_the_duration_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where every wait takes three times as long, a step whose remaining time is reported is late only once."""
+    sleep = Pace.sleep
+
+    async def late(pace: Pace, seconds: float) -> None:
+        await sleep(pace, 3 * seconds)
+
+    monkeypatch.setattr(Pace, "sleep", late)
+    with LocalSupernet(clock="manual", step_time=10) as supernet, Wire(supernet) as wire:
+        project = wire.connect().create(job_request(frame=key_frame(steps=1)))
+        wire.next("jobState", "initiatingModel")
+        supernet.clock.advance(45)  # 30 of which it takes to start the job
+        wire.finish(project)
 
 
 def test_urls_and_tokens_expire_when_time_passes() -> None:

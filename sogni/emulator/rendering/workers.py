@@ -59,11 +59,15 @@ class JobRun:
     def __attrs_post_init__(self) -> None:
         self._stage = self.pace.stage_seconds(self.project.seconds, self.project.order.stages)
 
-    async def _wait(self, seconds: float) -> None:
+    async def _wait(self, seconds: float) -> float:
+        """Wait until so many seconds have passed, and return how many it were: a busy machine is late."""
+        began = self.pace()
         await self.pace.sleep(seconds)
+        passed = self.pace() - began
         await self.pace.running.wait()
         if self.project.finished:
             raise _CanceledError
+        return max(seconds, passed)
 
     async def run(self) -> bool:
         """Work until the job is done, failed or canceled. Return True if it must be repeated."""
@@ -150,9 +154,9 @@ class JobRun:
         """Wait for one step, reporting the remaining seconds about once a second."""
         left = self._stage
         while left > (wait := max(0.0, self._eta_due - self.pace())):
-            await self._wait(wait)
-            left -= wait
-            self._send_eta((remaining_steps - 1) * self._stage + left)
+            # At a fast clock, delays of every reported second would add up to many times the duration.
+            left -= await self._wait(wait)
+            self._send_eta((remaining_steps - 1) * self._stage + max(0.0, left))
         await self._wait(left)
 
     def _send_eta(self, seconds: float) -> None:
