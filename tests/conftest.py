@@ -48,8 +48,8 @@ OUR_SETTINGS = ("SOGNI_API_KEY", "SOGNI_APP_ID", "SOGNI_TOKEN_TYPE", "SOGNI_REST
 PROXY_SETTINGS = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "WS_PROXY", "WSS_PROXY")
 USER_DIRECTORIES = ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
 
-# Threads and sockets end on their own threads, a moment after close() has returned.
-PATIENCE_SECONDS = 2.0
+# Threads and sockets end on their own threads, a moment after close() has returned; on a busy machine, a longer one.
+PATIENCE_SECONDS = 10.0
 
 # Removed by their makers, but only when the process ends.
 FOREIGN_TEMPORARY = ("pymp-", "ipykernel_", "pytest-of-")

@@ -120,9 +120,9 @@ def test_a_known_secret_of_a_few_letters_would_hide_half_the_text() -> None:
 @given(st.sampled_from([" /", "/", "http://", "eyJ", "a.", 'token="\\', "token:", '"', "@", "?"]), st.integers(1, 3000))
 def test_no_text_takes_long(piece: str, times: int) -> None:
     """Nobody may stop a program with what it logs."""
-    begin = time.perf_counter()
+    begin = time.process_time()
     redact(" " + piece * times)
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 2
 
 
 @pytest.mark.parametrize(

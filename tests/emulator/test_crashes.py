@@ -86,7 +86,7 @@ def test_a_workflow_is_paid_once_whenever_the_emulator_ends(archived: Archived, 
             assert float(again["costActual"]) == pytest.approx(spent), writes
             assert len(again["artifacts"]) == 3
             for artifact in again["artifacts"]:
-                assert wire.http.get(artifact["url"], timeout=10).status_code == 200
+                assert wire.http.get(artifact["url"], timeout=30).status_code == 200
         if over:
             break
         writes += 1

@@ -56,7 +56,7 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[LocalSupernet]:
 def test_a_disconnecting_client_is_not_logged(quiet: LocalSupernet, message: str, reset: bool) -> None:
     endpoint = quiet.socket_endpoint if message == UPGRADE else quiet.rest_endpoint
     address = urlsplit(endpoint)
-    with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as peer:
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=30) as peer:
         peer.sendall(message.replace("{key}", quiet.api_key).encode("latin-1"))
         # The emulator has read the message once it answers the next one.
         with Wire(quiet) as wire:
@@ -68,7 +68,7 @@ def test_a_disconnecting_client_is_not_logged(quiet: LocalSupernet, message: str
 def test_an_unreadable_body_is_refused(quiet: LocalSupernet) -> None:
     with Wire(quiet) as wire:
         url, headers = f"{quiet.rest_endpoint}/v1/chat/completions", {**wire.headers, "Content-Encoding": "gzip"}
-        assert wire.http.post(url, b"no gzip", headers=headers, timeout=10).status_code == 400
+        assert wire.http.post(url, b"no gzip", headers=headers, timeout=30).status_code == 400
 
 
 @pytest.mark.parametrize(

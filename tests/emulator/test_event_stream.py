@@ -23,6 +23,7 @@ class Reading:
     def __init__(self, *, keep_alive: float = 15.0) -> None:
         self.log, self.faults, self.keep_alive = EventLog(lambda: 12.5), Faults(), keep_alive
         self.opening: list[Frame] = []
+        self.got = b""
         self.server: TestServer | None = None
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -33,23 +34,23 @@ class Reading:
     async def read(self, query: str = "", **headers: str) -> str:
         """Return what arrives until the connection ends."""
         assert self.server is not None
-        got = b""
+        self.got = b""
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         url = self.server.make_url("/thing/stream" + query)
         async with aiohttp.ClientSession() as session, session.get(url, headers=names) as reply:
             try:
                 async for part in reply.content.iter_any():
-                    got += part
+                    self.got += part
             except aiohttp.ClientPayloadError:
-                got += b"<cut>"
-        return got.decode()
+                self.got += b"<cut>"
+        return self.got.decode()
 
     def play(self, script: Callable[[Reading], Awaitable[None]]) -> None:
         async def run() -> None:
             app = web.Application()
             app.router.add_get("/thing/stream", self.answer)
             async with TestServer(app) as self.server:
-                await asyncio.wait_for(script(self), 10)
+                await asyncio.wait_for(script(self), 30)
 
         asyncio.run(run())
 
@@ -124,7 +125,8 @@ def test_the_opening_comes_first_and_without_an_id() -> None:
 def test_silence_is_broken_by_comments() -> None:
     async def script(reading: Reading) -> None:
         task = asyncio.create_task(reading.read())
-        await asyncio.sleep(0.7)
+        while not reading.got:
+            await asyncio.sleep(0.005)
         reading.log.append("done", ends=True)
         assert (await task).startswith(": keep-alive\n\n")
 

@@ -224,10 +224,11 @@ def test_errors_carry_the_details_of_their_rule(wire: Wire, supernet: LocalSuper
 
 
 def test_an_upgrade_that_hangs_is_never_answered(wire: Wire, supernet: LocalSupernet) -> None:
-    supernet.faults.refuse_upgrade(hang=True)
+    rule = supernet.faults.refuse_upgrade(hang=True)
     host, port = supernet.socket_endpoint.removeprefix("ws://").split(":")
     with socket.create_connection((host, int(port)), timeout=0.2) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        supernet.wait_for(lambda: rule.fired)
         with pytest.raises(TimeoutError):
             client.recv(1)
     assert wire.connect().receive()[0] == "authenticated"

@@ -16,7 +16,7 @@ def upload_url(wire: Wire, **changes: str) -> str:
 
 
 def put(url: str, **headers: str) -> requests.Response:
-    return requests.put(url, data=b"1234", headers=headers, timeout=10)
+    return requests.put(url, data=b"1234", headers=headers, timeout=30)
 
 
 def test_an_upload_url_takes_a_file_once_asked_for(wire: Wire, supernet: LocalSupernet) -> None:
@@ -43,7 +43,7 @@ def test_a_wrong_signature_is_refused_in_xml(wire: Wire) -> None:
     assert (reply.status_code, reply.headers["Content-Type"]) == (403, "application/xml; charset=utf-8")
     assert "<Code>SignatureDoesNotMatch</Code>" in reply.text
     assert put(url.split("?")[0]).status_code == 403
-    assert requests.get(url, timeout=10).status_code == 403
+    assert requests.get(url, timeout=30).status_code == 403
     assert put(url.replace("startingImage", "cnImage")).status_code == 403
 
 
@@ -76,10 +76,10 @@ def test_a_result_has_a_type_and_a_length_and_can_be_read_in_parts(wire: Wire) -
     project_id = wire.connect().create()
     image_id = of_type(wire.finish(project_id), "jobResult")[0]["imgID"]
     url = wire.data("/v1/image/downloadUrl", jobId=project_id, imageId=image_id, type="complete")["downloadUrl"]
-    whole = requests.get(url, timeout=10)
+    whole = requests.get(url, timeout=30)
     assert whole.headers["Content-Type"] == "image/png"
     assert int(whole.headers["Content-Length"]) == len(whole.content)
-    part = requests.get(url, headers={"Range": "bytes=0-7"}, timeout=10)
+    part = requests.get(url, headers={"Range": "bytes=0-7"}, timeout=30)
     assert (part.status_code, part.content) == (206, whole.content[:8])
 
 

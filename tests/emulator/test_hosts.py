@@ -45,7 +45,7 @@ def test_both_hosts_refuse_wrong_keys_each_in_its_form(wire: Wire) -> None:
 def test_unknown_paths_and_methods_are_errors_of_the_host(wire: Wire, supernet: LocalSupernet) -> None:
     assert wire.get("/v9/nothing").json()["status"] == "error"
     assert wire.get("/api/v9/nothing").status_code == 404
-    refused = wire.http.post(supernet.rest_endpoint + "/v1/account/me", json={}, timeout=10)
+    refused = wire.http.post(supernet.rest_endpoint + "/v1/account/me", json={}, timeout=30)
     assert (refused.status_code, refused.headers["Allow"]) == (405, "GET")
     assert refused.json()["message"] == "POST is not allowed on /v1/account/me; use GET"
 
@@ -56,12 +56,12 @@ def test_an_unknown_path_says_which_there_are(wire: Wire, supernet: LocalSuperne
     assert wire.get("/api/v1/model/list").text == (
         "No such route: GET /api/v1/model/list; did you mean GET /api/v1/models/list?"
     )
-    listed = wire.http.put(supernet.rest_endpoint + "/", timeout=10).json()["message"]
+    listed = wire.http.put(supernet.rest_endpoint + "/", timeout=30).json()["message"]
     assert listed.startswith("No such route: PUT /; there are GET /v1/account/me, GET /v4/account/balance, ")
 
 
 def test_requests_are_recorded_decoded_and_without_secrets(wire: Wire, supernet: LocalSupernet) -> None:
-    wire.http.post(supernet.rest_endpoint + "/v1/x", json={"a": 1}, headers=wire.headers, timeout=10)
+    wire.http.post(supernet.rest_endpoint + "/v1/x", json={"a": 1}, headers=wire.headers, timeout=30)
     record = supernet.requests[-1]
     assert isinstance(record, RecordedRequest)
     assert (record.host, record.method, record.path, record.body) == ("rest", "POST", "/v1/x", {"a": 1})

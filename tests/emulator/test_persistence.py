@@ -61,20 +61,20 @@ def test_records_templates_and_files_survive_a_restart(directory: Path) -> None:
         ended(wire, keyed)
         template = wire.ask("POST", f"{ROOT}/templates", {"name": "Mine", "stages": []}).json()["data"]["template"]
         wire.ask("POST", "/v1/replay/records", {"run_id": "r1", "rounds": []})
-        image = wire.http.get(before["artifacts"][0]["url"], timeout=10).content
+        image = wire.http.get(before["artifacts"][0]["url"], timeout=30).content
         job = new_id()
         wire.upload(job, "startingImage", image)
     with LocalSupernet(step_time=0, seed=1, data=directory) as supernet, Wire(supernet) as wire:
         after = get(wire, before["workflowId"])
         assert {**after, "artifacts": 0, "steps": 0, "events": 0} == {**before, "artifacts": 0, "steps": 0, "events": 0}
-        assert wire.http.get(after["artifacts"][0]["url"], timeout=10).content == image
+        assert wire.http.get(after["artifacts"][0]["url"], timeout=30).content == image
         assert [event["id"] for event in after["events"]] == [event["id"] for event in before["events"]]
         again = wire.ask("POST", ROOT, plan(still()), Idempotency_Key="once").json()["data"]
         assert (again["workflow"]["workflowId"], again["idempotent"]) == (keyed, True)
         assert wire.data(f"{ROOT}/templates/{template['id']}")["template"] == template
         assert wire.get("/v1/replay/records/r1").json()["record"] == {"run_id": "r1", "rounds": []}
         url = wire.data("/v1/image/downloadUrl", imageId=new_id(), jobId=job, type="startingImage")["downloadUrl"]
-        assert wire.http.get(url, timeout=10).content == image
+        assert wire.http.get(url, timeout=30).content == image
         assert run(wire, still())["workflowId"] not in (before["workflowId"], keyed)
 
 
@@ -115,7 +115,7 @@ def test_a_chat_run_continues_after_a_restart(directory: Path) -> None:
         assert runs.get(wire, done["runId"]) == done
         record = runs.ended(wire, name)
         assert runs.create(wire, "Create an image of a red kite", key="once")["idempotent"] is True
-        assert wire.http.get(record["artifacts"][0]["url"], timeout=10).status_code == 200
+        assert wire.http.get(record["artifacts"][0]["url"], timeout=30).status_code == 200
     told = [event["type"] for event in record["events"]]
     assert record["status"] == "completed", record
     assert [event["sequence"] for event in record["events"]] == list(range(1, len(told) + 1))
@@ -141,9 +141,9 @@ def test_signed_urls_stay_valid_on_the_same_port(directory: Path) -> None:
         port = int(supernet.rest_endpoint.rpartition(":")[2])
         url = run(wire, still())["artifacts"][0]["url"]
     with LocalSupernet(step_time=0, data=directory, rest_port=port) as supernet, Wire(supernet) as wire:
-        assert wire.http.get(url, timeout=10).status_code == 200
+        assert wire.http.get(url, timeout=30).status_code == 200
         supernet.expire_urls()
-        assert wire.http.get(url, timeout=10).status_code == 403
+        assert wire.http.get(url, timeout=30).status_code == 403
 
 
 def test_a_reset_removes_saved_data(directory: Path) -> None:

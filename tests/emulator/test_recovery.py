@@ -114,12 +114,16 @@ def test_a_cancellation_is_confirmed_and_costs_nothing(wire: Wire, supernet: Loc
 
 
 def test_a_cancellation_stops_a_running_worker() -> None:
-    with LocalSupernet(step_time=0.3) as supernet, Wire(supernet) as wire:
+    with LocalSupernet(clock="manual", step_time=1) as supernet, Wire(supernet) as wire:
         project_id = wire.connect().create()
+        wire.next("jobState", "initiatingModel")
+        supernet.clock.advance(2.5)
         wire.next("jobProgress")
         wire.send("jobError", {"jobID": project_id, "error": "artistCanceled", "isFromWorker": False})
         assert wire.next("artistCancelConfirmation")["didCancel"]
         second = wire.create()
+        wire.next("jobState", "initiatingModel")
+        supernet.clock.advance(60)
         frames = wire.finish(second)
     assert {data["jobID"] for name, data in frames if name == "jobProgress"} == {second}
 

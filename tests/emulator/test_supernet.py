@@ -46,7 +46,7 @@ def test_connections_that_arrive_while_it_closes_are_closed(monkeypatch: pytest.
 
     async def cleanup(runner: web.AppRunner) -> None:
         with suppress(ConnectionRefusedError):
-            waiting.extend(socket.create_connection((at.hostname, at.port), timeout=10) for _ in range(5))
+            waiting.extend(socket.create_connection((at.hostname, at.port), timeout=30) for _ in range(5))
         for _ in range(2):
             await asyncio.sleep(0)
         await clean_up(runner)

@@ -16,7 +16,7 @@ import websocket
 from sogni.emulator import LocalSupernet
 from sogni.emulator.projects.request_checks import KEY_FRAME_TEMPLATE, REQUEST_TEMPLATE
 
-DEADLINE = 10.0
+DEADLINE = 30.0
 Payload = dict[str, Any]
 
 

@@ -13,7 +13,7 @@ from sogni.local.spending import DaySpending
 from sogni.mcp import calls
 from sogni.mcp.server import ServerOptions
 from sogni.mcp.tools import SPEECH_MODELS
-from tests.mcp.hosts import MODES, SMALL, open_host
+from tests.mcp.hosts import MODES, SMALL, open_host, spending
 from tests.mcp.test_tools import until
 
 YES = ElicitResult(action="accept", content={"approve": True})
@@ -83,7 +83,7 @@ async def test_a_call_and_a_day_have_limits(supernet: LocalSupernet) -> None:
 
 
 async def test_what_a_project_costs_replaces_the_estimate(supernet: LocalSupernet) -> None:
-    day = DaySpending(Decimal(100))
+    day = spending(Decimal(100))
     async with open_host(supernet, spending=day, ask_above=None) as host:
         made = await host.made("generate_speech", text="Good morning. " * 20)
         await until(lambda: day.spent("spark") == Decimal(made["cost"]))

@@ -78,15 +78,16 @@ def test_an_interactive_session(tmp_path: Path) -> None:
 def test_ctrl_c_ends_a_wait_which_can_be_repeated(run: Run) -> None:
     code = """
         import time
-        from sogni import SogniClient
-        with SogniClient.local(step_time=0.8) as client:
+        from sogni.emulator import LocalSupernet
+        with LocalSupernet(clock="manual") as supernet, supernet.client() as client:
             project = client.projects.create(type="image", model_id="flux1-schnell-fp8", positive_prompt="x", steps=4)
             for _ in range(3):
-                print("waiting", flush=True)
                 try:
+                    print("waiting", flush=True)
                     project.wait()
                 except KeyboardInterrupt:
                     print(repr(time.time()), flush=True)
+            supernet.clock.resume(factor=100)
             print(project.wait(timeout=30).status, flush=True)
     """
     process = run(code)

@@ -46,9 +46,10 @@ def said(events: Iterable[ChatRunEvent]) -> str:
 
 @pytest.mark.parametrize("code", [BLOCKING, ASYNC], ids=["sogni", "sogni_async"])
 def test_another_process_continues_the_stream_of_a_killed_one(run: Callable[[str], Process], code: str) -> None:
-    with LocalSupernet(step_time=0, token_rate=80) as supernet, supernet.client() as client:
+    with LocalSupernet(step_time=0) as supernet, supernet.client() as client:
         supernet.chat.reply("sea " * 60, times=None)
         undisturbed = client.chat.runs.wait(client.chat.runs.create(messages=MESSAGES).run_id, timeout=60)
+        supernet.chat.rate(20)  # three seconds, so that it still runs when the process has been killed
         place = f"api_key={supernet.api_key!r}, rest_endpoint={supernet.rest_endpoint!r}, disable_socket=True"
         process = run(code.format(place=place, messages=MESSAGES))
         assert process.stdout is not None

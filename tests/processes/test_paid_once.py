@@ -91,13 +91,8 @@ def waiting(supernet: LocalSupernet) -> Callable[[], Any]:
 
 
 def at_work(supernet: LocalSupernet) -> Callable[[], Any]:
-    def reached() -> bool:
-        found = any(project["status"] == "processing" for project in supernet.projects)
-        if found:
-            supernet.pause_workers()
-        return found
-
-    return reached
+    supernet.clock.freeze()
+    return lambda: any(project["status"] == "processing" for project in supernet.projects)
 
 
 def finished(supernet: LocalSupernet) -> Callable[[], Any]:
@@ -158,11 +153,12 @@ def start(supernet: LocalSupernet, tmp_path: Path, start_process: Callable[..., 
 
 
 def kill_at(reached: Callable[[], Any], supernet: LocalSupernet, process: Process) -> None:
-    supernet.wait_for(lambda: reached() or process.poll() is not None)
+    supernet.wait_for(lambda: reached() or process.poll() is not None, timeout=60)
     process.kill()
     assert (process.communicate()[1], process.returncode) == ("", -9)
     supernet.faults.clear()
     supernet.resume_workers()
+    supernet.clock.resume()
 
 
 def check_paid_once(supernet: LocalSupernet) -> None:

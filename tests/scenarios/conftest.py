@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -70,7 +70,7 @@ class Sdk:
 
 
 MODEL = "flux1-schnell-fp8"
-SOON = 20.0
+SOON = 30.0
 """Seconds that nothing here takes; a wait that runs out of them has failed."""
 
 
@@ -96,6 +96,17 @@ def slow_supernet() -> Iterator[LocalSupernet]:
 async def client(sdk: Sdk, supernet: LocalSupernet) -> AsyncIterator[Any]:
     async with sdk.client(supernet) as opened:
         yield opened
+
+
+async def why_not_connected(sdk: Sdk, client: Any) -> Any:
+    """The error of a connection that fails, once the first attempt has."""
+    with suppress(sdk.SogniError):
+        await sdk.call(client.connect, timeout=0)
+    # The attempt goes on when nobody waits for it.
+    await until(lambda: client._engine.state.connection.closed)
+    with pytest.raises(sdk.SogniError) as caught:
+        await sdk.call(client.connect, timeout=0)
+    return caught.value
 
 
 async def until(predicate: Callable[[], Any], seconds: float = SOON) -> Any:

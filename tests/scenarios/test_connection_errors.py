@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from sogni.emulator import LocalSupernet
-from tests.scenarios.conftest import Sdk
+from tests.scenarios.conftest import Sdk, why_not_connected
 from tests.scenarios.test_network import listening
 
 SSH = b"SSH-2.0-OpenSSH_9.6 token-of-somebody\r\n"
@@ -69,9 +69,8 @@ async def test_a_socket_host_that_answers_something_else(
     sdk: Sdk, supernet: LocalSupernet, answer: bytes, cause: str
 ) -> None:
     async with saying(answer) as port, sdk.client(supernet, socket_endpoint=f"ws://127.0.0.1:{port}") as client:
-        with pytest.raises(sdk.SogniError) as caught:
-            await sdk.call(client.connect, timeout=0.5)
-    assert f"cannot connect to 127.0.0.1:{port}: {cause}" in str(caught.value)
+        error = await why_not_connected(sdk, client)
+    assert f"cannot connect to 127.0.0.1:{port}: {cause}" in str(error)
 
 
 async def test_a_host_that_does_not_speak_tls(sdk: Sdk, supernet: LocalSupernet) -> None:
@@ -80,10 +79,9 @@ async def test_a_host_that_does_not_speak_tls(sdk: Sdk, supernet: LocalSupernet)
         async with sdk.client(supernet, **options) as client:
             with pytest.raises(sdk.SogniConnectionError) as rest:
                 await sdk.call(client.account.me)
-            with pytest.raises(sdk.SogniError) as socket:
-                await sdk.call(client.connect, timeout=0.5)
+            socket = await why_not_connected(sdk, client)
     assert str(rest.value) == f"cannot reach 127.0.0.1:{port}: it does not speak TLS"
-    assert f"cannot connect to 127.0.0.1:{port}: it does not speak TLS" in str(socket.value)
+    assert f"cannot connect to 127.0.0.1:{port}: it does not speak TLS" in str(socket)
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "//host/x.png", "ftp://host/x.png", "http:///x.png", "http://h:x/y"])

@@ -51,7 +51,7 @@ async def test_results_come_in_job_order(sdk: Sdk, client: Any) -> None:
 async def test_callbacks_hear_of_everything_in_order(sdk: Sdk) -> None:
     heard: list[tuple[str, Any]] = []
     # Time stands still until all callbacks are attached: a project that has ended reports no progress.
-    with LocalSupernet(clock="manual") as supernet:
+    with LocalSupernet(clock="manual", step_time=0.2) as supernet:
         async with sdk.client(supernet) as client:
             project = await sdk.create(client, number_of_media=2, steps=3)
             for name in ("job_started", "job_completed", "completed"):

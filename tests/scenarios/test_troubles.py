@@ -87,7 +87,7 @@ async def test_a_wrong_key_is_an_authentication_error(sdk: Sdk, supernet: LocalS
 async def test_connecting_with_a_wrong_key_is_an_authentication_error(sdk: Sdk, supernet: LocalSupernet) -> None:
     async with sdk.client(supernet, api_key="not-the-key") as client:
         with pytest.raises(sdk.AuthenticationError):
-            await sdk.call(client.connect, timeout=1.5)
+            await sdk.call(client.connect, timeout=SOON)
 
 
 async def test_an_unreachable_server_is_named_with_the_cause(sdk: Sdk, supernet: LocalSupernet) -> None:

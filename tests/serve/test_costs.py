@@ -81,7 +81,7 @@ async def test_day_is_counted_by_cost_and_outlives_the_server(
 
 
 async def test_refused_requests_count_nothing(call: Caller, supernet: LocalSupernet) -> None:
-    day = DaySpending(Decimal("100"))
+    day = DaySpending(Decimal("100"), today=lambda: date(2026, 1, 2))
     limit(call, day=day)
     supernet.chat.fail("model_unavailable", "No workers", times=2)
     assert (await call.chat()).status == 503
@@ -92,7 +92,7 @@ async def test_refused_requests_count_nothing(call: Caller, supernet: LocalSuper
 
 
 async def test_request_that_a_client_leaves_counts_its_estimate(call: Caller, supernet: LocalSupernet) -> None:
-    day = DaySpending(Decimal("100"))
+    day = DaySpending(Decimal("100"), today=lambda: date(2026, 1, 2))
     limit(call, day=day)
     supernet.chat.rate(20)
     supernet.chat.reply("word " * 200)

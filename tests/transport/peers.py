@@ -17,7 +17,7 @@ from sogni.transport.http import Http
 from tests.transport.websocket_peers import Connection, serving
 
 KEY = "sogni-secret-key"
-SOON = 10.0
+SOON = 30.0
 """Seconds that nothing here takes; a wait that runs out of them has failed."""
 
 

@@ -170,8 +170,11 @@ def test_frames_nobody_foresaw_are_logged_and_the_next_ones_apply(
 def test_a_refused_upgrade_says_so(supernet: LocalSupernet) -> None:
     supernet.faults.refuse_upgrade(status=503)
     engine = engine_of(supernet)
+    with pytest.raises(SogniTimeoutError):
+        engine.run(sending.open_connection(0))
+    engine.run(phase("waiting"))
     with pytest.raises(SogniTimeoutError, match="HTTP 503"):
-        engine.run(sending.open_connection(0.2))
+        engine.run(sending.open_connection(0))
     engine.close()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sogni.core.flow import Clock, Flow
 from sogni.transport.background import MAX_THREADS, BackgroundTasks
 
-SOON = 10.0
+SOON = 30.0
 
 
 def test_urgent_work_finds_a_thread_when_all_are_taken() -> None:

@@ -555,7 +555,7 @@ def test_a_peer_that_never_answers_the_close_frame_does_not_hold_anybody() -> No
         client.shutdown()
         with pytest.raises(ConnectionLost, match="closed by this side"):
             waiting.result(GUARD)
-        assert monotonic() - began < 1
+        assert monotonic() - began < GUARD / 2
 
 
 def test_everything_is_harmless_after_shutdown() -> None:
@@ -730,7 +730,7 @@ def test_a_server_that_drips_is_left_at_the_deadline() -> None:
     with serving(handle) as url:
         began = monotonic()
         assert "within 0.3 s" in str(refused(url, timeout=0.3))
-        assert monotonic() - began < 2
+        assert monotonic() - began < GUARD / 2
 
 
 def test_a_key_with_a_line_break_is_refused_before_anything_is_sent() -> None:

@@ -18,7 +18,7 @@ from sogni.errors import ClientClosedError, SogniTimeoutError
 from sogni_async import Project, SogniClient, as_completed, wait
 from tests.transport.websocket_peers import GUARD, Connection, serving
 
-SOON = 20.0
+SOON = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -142,9 +142,10 @@ async def test_closing_ends_waits_with_a_clear_error(slow: LocalSupernet) -> Non
 
 async def test_closing_runs_the_callbacks_that_are_queued(quick: LocalSupernet) -> None:
     seen: list[str] = []
+    release = asyncio.Event()
 
     async def slow_one(value: Any) -> None:
-        await asyncio.sleep(0.05)
+        await release.wait()
         seen.append("completed")
 
     async with client_of(quick) as client:
@@ -152,6 +153,7 @@ async def test_closing_runs_the_callbacks_that_are_queued(quick: LocalSupernet) 
         project.on("completed", slow_one)
         await project.wait(timeout=SOON)
         assert seen == []
+        asyncio.get_running_loop().call_later(0.05, release.set)
     assert seen == ["completed"]
 
 

@@ -17,7 +17,7 @@ from sogni.errors import ClientClosedError, SogniConnectionError, SogniTimeoutEr
 from tests.transport_async.peers import serving, talking
 
 CALL = HttpCall(method="GET", path="/events", headers=STREAM_HEADERS, repeatable=True)
-SOON = 10.0
+SOON = 30.0
 
 
 class Service:

@@ -180,6 +180,6 @@ def test_doing_it_twice_changes_nothing_more_and_nothing_given_is_changed(value:
 @settings(deadline=None)
 @given(st.sampled_from(["data:", "A", "sk-", "sk-a-", "-----BEGIN PRIVATE KEY-----", "Bearer ", "0x", "{", '"', "a,"]))
 def test_no_text_takes_long(piece: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     cleaned(piece * 5000)
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 2

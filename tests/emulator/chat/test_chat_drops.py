@@ -75,6 +75,8 @@ def test_connections_dropped_at_any_time_lose_and_repeat_nothing(wire: Wire, sup
     wire.send("llmJobRequest", chat_request(STORY))
     frames = wire.until(lambda name, _: name == "jobTokens")
     for _ in range(4):
+        if frames[-1][0] in ENDS:  # a busy machine reconnects slowly
+            break
         supernet.drop_connections()
         frames += read_until_cut(wire)
         frames += wire.connect().until(lambda name, _: name in ("jobTokens", *ENDS))
@@ -134,6 +136,7 @@ def test_a_restart_drops_completions_and_frees_reservations(wire: Wire, supernet
 def test_taking_over_an_app_id_continues_its_completion(wire: Wire, supernet: LocalSupernet) -> None:
     whole = ask(wire.connect(), STORY).text
     wire.connect()
+    supernet.chat.rate(100)  # it must not have ended when it is taken over
     wire.send("llmJobRequest", chat_request(STORY))
     frames = wire.until(lambda name, _: name == "jobTokens")
     with Wire(supernet) as other:
@@ -169,7 +172,7 @@ def test_a_request_can_be_lost_with_its_connection(wire: Wire, supernet: LocalSu
 
 def test_reset_ends_completions(wire: Wire, supernet: LocalSupernet) -> None:
     supernet.chat.rate(10)
-    rule = supernet.chat.reply("never said", when="Hello")
+    rule = supernet.chat.reply("never said " * 100, when="Hello")
     wire.connect()
     wire.send("llmJobRequest", chat_request("Hello"))
     wire.until(lambda name, _: name == "jobTokens")

@@ -49,7 +49,7 @@ def test_the_service_runs_its_own_tools_before_it_answers_on_the_socket(wire: Wi
     )
     assert (said.finish_reason, said.calls) == ("stop", [])
     url = said.text.rpartition(" ")[2]
-    assert wire.http.get(url, timeout=10).content.startswith(b"\x89PNG")
+    assert wire.http.get(url, timeout=30).content.startswith(b"\x89PNG")
     spent = before - supernet.account.balance.spark
     paid = [project["costActual"]["costInToken"] for project in supernet.projects]
     assert spent == Decimal(said.result["cost"]["costInToken"]) + sum(map(Decimal, paid))

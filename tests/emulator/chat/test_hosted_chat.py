@@ -23,7 +23,7 @@ EXECUTE = "/v1/creative-agent/tools/execute"
 
 def post(wire: Wire, path: str, body: Any, **headers: str) -> requests.Response:
     url = wire.supernet.rest_endpoint + path
-    return wire.http.post(url, json=body, headers={**wire.headers, **headers}, timeout=3 * DEADLINE)
+    return wire.http.post(url, json=body, headers={**wire.headers, **headers}, timeout=DEADLINE)
 
 
 def hosted(wire: Wire, *messages: Any, **more: Any) -> Any:
@@ -146,7 +146,7 @@ def test_hosted_tools_run_one_after_the_other_and_their_results_are_numbered(
     assert video["urls"][0] in content
     picture_ = Image.open(io.BytesIO(wire.http.get(image["urls"][0], timeout=DEADLINE).content))
     assert picture_.size == (256, 256)
-    assert wire.http.get(video["urls"][0], timeout=3 * DEADLINE).content[4:8] == b"ftyp"
+    assert wire.http.get(video["urls"][0], timeout=DEADLINE).content[4:8] == b"ftyp"
     assert [project["status"] for project in supernet.projects] == ["completed", "completed"]
 
 
@@ -265,7 +265,7 @@ def test_an_agent_makes_a_workflow_of_several_steps(wire: Wire, supernet: LocalS
         record = wire.data(started["url"])["workflow"]
         return record if record["status"] not in ("queued", "running") else None
 
-    record = supernet.wait_for(over, timeout=3 * DEADLINE)
+    record = supernet.wait_for(over, timeout=DEADLINE)
     assert record["status"] == "completed"
     assert [artifact["type"] for artifact in record["artifacts"]] == ["image", "video"]
     single = hosted(wire, "Create an image of a red kite, width=256 height=256", **agent)

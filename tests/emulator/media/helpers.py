@@ -74,7 +74,7 @@ def make(
     wire.connect().create(video_request(model, project_id, top, **flagged(given), **changes))
     result = of_type(wire.finish(project_id), "jobResult")[0]
     if "resultUrl" in result:
-        return bytes(wire.http.get(result["resultUrl"], timeout=10).content)
+        return bytes(wire.http.get(result["resultUrl"], timeout=30).content)
     return wire.download_media(project_id, result["imgID"]).content
 
 

@@ -125,7 +125,7 @@ def test_seedance_delivers_a_direct_url_and_reports_fractions(wire: Wire) -> Non
     wire.connect().create(request)
     frames = wire.finish(request["jobID"])
     assert [data["progress"] for data in of_type(frames, "jobProgress")] == [0.25, 0.5, 0.75, 1.0]
-    reply = wire.http.get(of_type(frames, "jobResult")[0]["resultUrl"], timeout=10)
+    reply = wire.http.get(of_type(frames, "jobResult")[0]["resultUrl"], timeout=30)
     assert reply.headers["Content-Type"] == "video/mp4"
     video = opened(reply.content)
     assert (len(video.frames), video.fps) == (97, 24)
@@ -137,11 +137,11 @@ def test_seedance_25_delivers_its_last_frame_and_quicktime(wire: Wire) -> None:
     request = video_request("seedance-2-5", top=top, returnLastFrame=True, generateAudio=False)
     wire.connect().create(request)
     result = of_type(wire.finish(request["jobID"]), "jobResult")[0]
-    reply = wire.http.get(result["resultUrl"], timeout=10)
+    reply = wire.http.get(result["resultUrl"], timeout=30)
     assert reply.headers["Content-Type"] == "video/quicktime"
     video = opened(reply.content)
     assert video.samples is None
-    last = as_image(wire.http.get(result["lastFrameUrl"], timeout=10).content)
+    last = as_image(wire.http.get(result["lastFrameUrl"], timeout=30).content)
     assert distance(video.frames[-1], last) < 4
 
 

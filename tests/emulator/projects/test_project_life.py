@@ -71,7 +71,7 @@ def test_an_external_model_reports_fractions_and_delivers_a_direct_url(wire: Wir
     frames = wire.finish(project_id)
     assert [data["progress"] for data in of_type(frames, "jobProgress")] == [0.25, 0.5, 0.75, 1.0]
     url = of_type(frames, "jobResult")[0]["resultUrl"]
-    assert Image.open(io.BytesIO(wire.http.get(url, timeout=10).content)).size == (1024, 1024)
+    assert Image.open(io.BytesIO(wire.http.get(url, timeout=30).content)).size == (1024, 1024)
 
 
 def test_a_starting_image_saves_steps_and_shapes_the_result(wire: Wire) -> None:

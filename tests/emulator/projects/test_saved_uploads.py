@@ -35,7 +35,7 @@ def prepared(wire: Wire, content: bytes = IMAGE) -> dict[str, Any]:
 
 def put(record: dict[str, Any], content: bytes = IMAGE, **headers: str) -> requests.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return requests.put(record["uploadUrl"], data=content, headers={**record["uploadHeaders"], **named}, timeout=10)
+    return requests.put(record["uploadUrl"], data=content, headers={**record["uploadHeaders"], **named}, timeout=30)
 
 
 def saved(wire: Wire, content: bytes = IMAGE) -> str:
@@ -95,7 +95,7 @@ def test_a_file_is_transferred_once_and_becomes_the_input_of_projects(wire: Wire
     for project_id in projects:
         query = {"imageId": new_id(), "jobId": project_id, "type": "startingImage"}
         url = wire.data("/v1/image/downloadUrl", **query)["downloadUrl"]
-        assert wire.http.get(url, timeout=10).content == IMAGE
+        assert wire.http.get(url, timeout=30).content == IMAGE
     assert supernet.violations == []
 
 
@@ -125,7 +125,7 @@ def test_content_must_be_what_was_announced(wire: Wire, supernet: LocalSupernet)
         assert (reply.status_code, "BadDigest" in reply.text) == (400, True)
     for name in record["uploadHeaders"]:
         headers = {key: value for key, value in record["uploadHeaders"].items() if key != name}
-        assert requests.put(record["uploadUrl"], data=IMAGE, headers=headers, timeout=10).status_code == 403
+        assert requests.put(record["uploadUrl"], data=IMAGE, headers=headers, timeout=30).status_code == 403
     assert put(record, If_None_Match="tag").status_code == 403
     assert len(supernet.violations) >= 6
     assert wire.ask("POST", f"/v1/assets/{record['id']}/finalize", {}).status_code == 409
@@ -260,7 +260,7 @@ def test_saved_files_and_the_uses_of_a_day_survive_a_restart(tmp_path: Path) -> 
         assert bind(wire, saved_id, project_id).status_code == 200
         query = {"imageId": new_id(), "jobId": project_id, "type": "startingImage"}
         url = wire.data("/v1/image/downloadUrl", **query)["downloadUrl"]
-        assert wire.http.get(url, timeout=10).content == IMAGE
+        assert wire.http.get(url, timeout=30).content == IMAGE
         assert bind(wire, saved_id).status_code == 429
         assert put(prepared(wire, IMAGE + b"2"), IMAGE + b"2").status_code == 200
         assert wire.ask("POST", f"/v1/assets/{begun['id']}/finalize", {}).status_code == 200
@@ -286,7 +286,7 @@ def test_files_are_copied_where_they_cannot_be_linked(
     project_id = new_id()
     assert bind(wire, saved(wire), project_id).status_code == 200
     query = {"imageId": new_id(), "jobId": project_id, "type": "startingImage"}
-    assert wire.http.get(wire.data("/v1/image/downloadUrl", **query)["downloadUrl"], timeout=10).content == IMAGE
+    assert wire.http.get(wire.data("/v1/image/downloadUrl", **query)["downloadUrl"], timeout=30).content == IMAGE
 
 
 def test_limits_are_integers() -> None:

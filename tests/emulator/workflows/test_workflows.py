@@ -312,7 +312,7 @@ def test_invalid_requests_are_refused(wire: Wire, body: Payload, said: str) -> N
 
 def test_a_body_that_is_not_a_json_object_is_refused(wire: Wire) -> None:
     assert wire.ask("POST", ROOT, [1]).status_code == 400
-    reply = wire.http.post(wire.supernet.rest_endpoint + ROOT, data="{", headers=wire.headers, timeout=10)
+    reply = wire.http.post(wire.supernet.rest_endpoint + ROOT, data="{", headers=wire.headers, timeout=30)
     assert (reply.status_code, reply.json()["message"]) == (400, "The body is not JSON")
 
 
