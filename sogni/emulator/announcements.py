@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from attrs import define, field, frozen
+from attrs.validators import optional
 
-from sogni.emulator.fields import present
+from sogni.emulator.fields import one_of, present
 
 Kind = Literal["toast", "banner"]
 Severity = Literal["info", "success", "warn", "danger"]
@@ -21,24 +22,16 @@ _ACCENT = re.compile(r"#[0-9A-Fa-f]{6}")
 _LINK = re.compile(r"https?://\S+")
 
 
-def _one_of(allowed: tuple[str, ...]) -> Callable[[object, Any, str | None], None]:
-    def check(_: object, attribute: Any, value: str | None) -> None:
-        if value is not None and value not in allowed:
-            raise ValueError(f"{attribute.name} must be one of {', '.join(allowed)}, got {value!r}")
-
-    return check
-
-
 @frozen(kw_only=True)
 class Announcement:
-    """One announcement. Times are in epoch seconds; ``platforms`` limits it to applications, empty to none."""
+    """One announcement. Times are in epoch seconds; ``platforms`` are the applications it is limited to, if any."""
 
     id: str
     title: str
     body: str = ""
-    kind: Kind = field(default="toast", validator=_one_of(get_args(Kind)))
-    severity: Severity = field(default="info", validator=_one_of(get_args(Severity)))
-    icon: Icon | None = field(default=None, validator=_one_of(get_args(Icon)))
+    kind: Kind = field(default="toast", validator=one_of(get_args(Kind)))
+    severity: Severity = field(default="info", validator=one_of(get_args(Severity)))
+    icon: Icon | None = field(default=None, validator=optional(one_of(get_args(Icon))))
     accent: str | None = field(default=None)
     pinned: bool = False
     dismissible: bool = True

@@ -168,7 +168,7 @@ def missing(expected: Iterable[Expected], arrivals: Sequence[Arrival]) -> bool:
 
 
 def failure(expected: Expected, arrivals: Sequence[Arrival]) -> str | None:
-    """Return what to say if the expected requests have not arrived, or too often; None if all is well."""
+    """Return the message if the expected requests have not arrived, or too often; None otherwise."""
     found = expected.matching(arrivals)
     if expected.met_by(len(found)):
         return None
@@ -182,7 +182,7 @@ def failure(expected: Expected, arrivals: Sequence[Arrival]) -> str | None:
 
 
 def unwanted(expected: Expected, arrivals: Sequence[Arrival]) -> str | None:
-    """Return what to say if a request has arrived that should not have; None if it has not."""
+    """Return the message if a request has arrived that should not have; None otherwise."""
     found = expected.matching(arrivals)
     if not found:
         return None
@@ -191,7 +191,7 @@ def unwanted(expected: Expected, arrivals: Sequence[Arrival]) -> str | None:
 
 
 def surprises(expected: Sequence[Expected], arrivals: Sequence[Arrival]) -> str | None:
-    """Return what to say if something else than the expected requests was done; None if all is well.
+    """Return the message if requests other than the expected ones have arrived; None otherwise.
 
     Requests that change nothing and cost nothing need not be expected.
     """
@@ -218,7 +218,7 @@ def is_action(arrival: Arrival) -> bool:
 
 
 def violations_message(violations: Sequence[Violation]) -> str | None:
-    """Return what to say about requests that the service does not know or that break the protocol; None without any."""
+    """Return the message about violations of the protocol; None without any."""
     if not violations:
         return None
     listed = [f"  {it.where}: {it.message}" for it in violations[:_MOST_LISTED]]

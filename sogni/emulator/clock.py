@@ -1,4 +1,4 @@
-"""The time of an emulator: what time it is, how long work takes, and how fast both pass.
+"""The time of an emulator: the current time, how long work takes, and how fast time passes.
 
 Everything that has a time follows it: timestamps, lifetimes of tokens and URLs, the duration of jobs and with it
 estimates, remaining times, progress and the wait in the queue. Injected faults use real time, because they test the
@@ -74,20 +74,20 @@ class Pace:
     # Durations
 
     def stage_seconds(self, seconds: float, stages: int) -> float:
-        """Return the duration of each stage of a job that takes so long with the service.
+        """Return the duration of each stage of a job that takes ``seconds`` with the service.
 
         Before the first stage, a job spends as much time on starting.
         """
         return seconds / (stages + 1) if self.step_time is None else self.step_time
 
     def job_seconds(self, seconds: float, stages: int) -> float:
-        """Return the duration of such a job."""
+        """Return the duration of a job that takes ``seconds`` with the service."""
         return self.stage_seconds(seconds, stages) * (stages + 1)
 
     # Passing of time
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until so many seconds have passed."""
+        """Wait until ``seconds`` have passed."""
         if seconds <= 0:
             await asyncio.sleep(0)
             return
@@ -103,7 +103,7 @@ class Pace:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let `travel` wait for real work, such as that of a thread."""
+        """Make `travel` wait for real work, such as that of a thread."""
         self._busy += 1
         try:
             yield

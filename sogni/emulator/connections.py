@@ -175,7 +175,7 @@ class Wire(Protocol):
 
 @define(eq=False)
 class Standing:
-    """A frame that says how something stands; read when it is written, encoded once for all its connections."""
+    """A frame with a current value, such as a balance: read when it is written, encoded once for all connections."""
 
     type: str
     read: Callable[[], object]
@@ -233,7 +233,7 @@ class Connection:
     """Frames of `send_standing` that wait to be written, by type."""
 
     def send_standing(self, standing: Standing) -> None:
-        """Queue a frame that says how something stands. It takes the place of one that still waits to be written."""
+        """Queue a frame with a current value. It replaces one of its type that is still waiting to be written."""
         waiting = self._standing.get(standing.type)
         if waiting is not None:
             waiting.message = standing
@@ -256,15 +256,11 @@ class Connection:
         if delivered:
             self._queue(type, payload, written)
         if drop is not None:
-            self.cut(drop)
+            self.end(drop.code)
         return delivered
 
-    def cut(self, drop: SocketDrop) -> None:
-        """End the connection once all queued frames have been written."""
-        self.end(drop.code)
-
     def end(self, code: int | None, reason: str = "") -> None:
-        """Close with a code, or cut the TCP connection if there is none."""
+        """Close with a code, or cut the TCP connection if there is none, once all queued frames have been written."""
         if not self.ended:
             self.ended = True
             self.end_code = code

@@ -1,4 +1,4 @@
-"""Work that continues whether or not a client listens: what chat runs, workflows and world builds have in common.
+"""Work that continues whether or not a client listens: the base of chat runs, workflows and world builds.
 
 A run belongs to one account. Chat runs and workflows are saved with every event, and resumed by the next emulator with
 the same data. All of this belongs to the server's event loop.
@@ -100,7 +100,6 @@ class DurableRuns(Generic[R]):
         return EventLog(self.state.clock)
 
     def add(self, run: R) -> R:
-        """Register a run."""
         self.runs[run.id] = run
         return run
 
@@ -127,7 +126,7 @@ class SavedRuns(DurableRuns[R], ABC):
     """All runs of a kind that outlives the emulator."""
 
     kind: ClassVar[str]
-    """Under what they are saved."""
+    """The name under which they are saved."""
 
     def add(self, run: R) -> R:
         """Register a run, which is saved with each of its events from now on."""

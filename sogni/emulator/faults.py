@@ -56,7 +56,7 @@ def _own_first(_: type, fields: list[Attribute[Any]]) -> list[Attribute[Any]]:
 
 
 def _wire(details: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is given of some details, with the keys of the wire form."""
+    """Return the details that are set, with the keys of the wire form."""
     return {
         re.sub(r"_([a-z])", lambda it: it[1].upper(), name): value
         for name, value in details.items()
@@ -530,7 +530,7 @@ class ProjectRefusal(ErrorDetails):
 
 @define(eq=False, field_transformer=_own_first)
 class WaitReason(Rule):
-    """Tell a client why a new project, or one of its jobs, waits. `pause_workers` lets it wait.
+    """Tell a client why a new project, or one of its jobs, waits. `pause_workers` makes it wait.
 
     Args:
         reason: The reason. With ``"no_workers"``, there is no estimated start either.

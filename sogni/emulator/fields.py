@@ -7,7 +7,7 @@ are only recorded as violations.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -57,6 +57,16 @@ def plain(number: float) -> str:
 def present(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries that are not None: records omit what is unset."""
     return {key: value for key, value in record.items() if value is not None}
+
+
+def one_of(allowed: Sequence[str]) -> Callable[[object, Any, str], None]:
+    """Return a validator for a field of an attrs class."""
+
+    def check(_: object, attribute: Any, value: str) -> None:
+        if value not in allowed:
+            raise ValueError(f"{attribute.name} must be one of {', '.join(allowed)}, got {value!r}")
+
+    return check
 
 
 @define

@@ -56,7 +56,7 @@ from sogni.emulator.worlds import WorldBuilds
 
 @define(eq=False)
 class Services:
-    """Everything that works. Belongs to the server's event loop."""
+    """The services of an emulator. They belong to the server's event loop."""
 
     state: State
     pool: WorkerPool
@@ -111,7 +111,7 @@ class Services:
 
 T = TypeVar("T")
 _TURNS = 3
-"""Loop iterations in which an accepted connection gets its transport and its handler, or a closed one its socket."""
+"""Loop iterations within which an accepted connection gets its transport and handler, and a closed one its end."""
 _PATIENCE = 0.5
 _IMPORT_SECONDS = 20.0
 _IMPORT_STEPS = 5
@@ -339,7 +339,7 @@ class Server:
         self.socket_endpoint = f"ws://{socket_host.address}"
 
     async def _end_tasks(self) -> None:
-        """Cancel tasks that the listeners left behind: the handlers of frozen connections."""
+        """Cancel the tasks that the listeners have left running: the handlers of frozen connections."""
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()

@@ -25,7 +25,7 @@ from attrs import frozen
 from sogni.core.checks import did_you_mean
 from sogni.emulator.account.accounts import Account, Balance, Token, load_account, new_api_key
 from sogni.emulator.account.memberships import Membership, UnlockPath
-from sogni.emulator.account.sessions import Accounts, make_sessions
+from sogni.emulator.account.sessions import Accounts, Sessions
 from sogni.emulator.account.wallets import address_of
 from sogni.emulator.announcements import Announcement
 from sogni.emulator.assertions import Expected, failure, missing, surprises, unwanted
@@ -99,7 +99,7 @@ class LocalSupernet(Live):
         workers: Number of results rendered at the same time.
         clock: How long work takes, and how fast time passes. "realistic": work takes as long as with the service.
             "instant": it takes no time. "manual": time is frozen, and only `clock.advance` lets it pass. A number:
-            realistic, and time passes so many times faster. By default, every step takes `step_time`.
+            realistic, and time passes that many times faster. By default, every step takes `step_time`.
         step_time: Seconds per rendering step; 0 is as fast as possible. The default is 0.2; with `clock`, it is what
             the service takes for the model.
         load_time: Seconds a worker takes to load a model that it did not use last, or to download a LoRA that it lacks.
@@ -125,7 +125,7 @@ class LocalSupernet(Live):
 
     Attributes:
         chat: Scripts the language models: answers, rates and failures.
-        clock: What time it is in the emulator; lets time pass.
+        clock: The time of the emulator, which tests can stop and advance.
         faults: The fault plan.
 
     Raises:
@@ -175,14 +175,19 @@ class LocalSupernet(Live):
         self._owned = owned
         pace = make_pace(clock, step_time, load_time)
         self.clock: Clock = Clock(pace)
-        """What time it is in the emulator; lets time pass."""
+        """The time of the emulator, which tests can stop and advance."""
         self.faults: Faults = Faults() if faults is None else faults
         self.chat: ChatScript = ChatScript()
         """Scripts the language models: answers, rates and failures."""
         self._recorder = Recorder()
         directory = None if data is None else Path(data)
         self._account = load_account(directory, api_key, owned, pace)
-        sessions = make_sessions(pace, access_lifetime, refresh_lifetime, testnet=testnet)
+        sessions: Sessions[Account] = Sessions(
+            clock=pace,
+            access_lifetime=access_lifetime,
+            refresh_lifetime=refresh_lifetime,
+            environment="staging" if testnet else "production",
+        )
         self._lifetimes = access_lifetime, refresh_lifetime
         # The key of a data directory outlives the emulator.
         self._fixed_key = api_key is not None or directory is not None
@@ -807,7 +812,7 @@ class LocalSupernet(Live):
     def renew(self) -> None:
         """Reset the emulator, close all connections, and change the API key and the ports unless they were given.
 
-        Clients that somebody forgot to close cannot return, so that every test finds a new emulator.
+        Clients that were not closed cannot reconnect, so that every test finds a new emulator.
 
         Example:
             >>> with LocalSupernet(step_time=0) as shared:

@@ -29,7 +29,7 @@ TaskStatus = Literal["pending", "awaiting_review", "approved", "rejected", "canc
 
 
 def read_start(body: Fields) -> Mapping[str, Any]:
-    """Read the body of a start, with findings for whatever the service would refuse."""
+    """Read the body of a request to start a build; what the service would refuse becomes a finding."""
     _texts(body, "worldId", "nodeId")
     hotspots = body.raw("hotspots")
     if not isinstance(hotspots, list) or not hotspots:
@@ -237,7 +237,7 @@ class WorldBuilds(DurableRuns[WorldBuild]):
     def _end(self, build: WorldBuild, status: RunStatus) -> None:
         build.status, build.waiting = status, None
         if build.reserved:
-            # Each task costs the same share, whatever becomes of its takes; what was not rendered is free.
+            # A rendered task costs its share whether or not its takes are approved; the others are free.
             rendered = sum(_USD[task.hotspot["kind"]] for task in build.tasks if task.takes)
             spent = cents(rendered / USD_PER_TOKEN[build.token]) if build.price else build.price
             build.account.funds.settle(build.token, build.price, spent, description="World build")

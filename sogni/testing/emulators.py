@@ -45,7 +45,6 @@ class Emulators:
             self._idle.pop(next(iter(self._idle))).close()
 
     def close(self) -> None:
-        """Close all."""
         for supernet in self._idle.values():
             supernet.close()
         self._idle.clear()

@@ -384,13 +384,13 @@ class Replayer(_Servers):
         try:
             frame = decode(message)
         except FrameError as error:
-            self.player.unmatched.append(f"a frame that is none: {error}")
+            self.player.unmatched.append(f"a malformed frame: {error}")
             return
         data = without_secrets(self._media.for_file(frame.data), [LOCAL_KEY])
         entry = self.player.find("client", {"connection": connection, "type": frame.type, "data": data})
         self._notice()
         if entry is None and isinstance(frame.data, dict) and frame.data.get("jobID"):
-            # So that the test fails now, and not when its patience ends.
+            # So that the test fails at once, and not when its timeout ends.
             reason = self.player.unmatched[-1]
             refusal = {"jobID": frame.data["jobID"], "error": 0, "error_message": f"This is a replay. {reason}"}
             await client.send_str(encode("llmJobError" if frame.type.startswith("llm") else "jobError", refusal))

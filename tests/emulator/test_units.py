@@ -209,7 +209,7 @@ def test_finished_projects_are_forgotten_after_a_day() -> None:
     account, order = make_account(), cast("Order", None)
     first, second = (Project(name, 1, account, "app", order, Decimal(0), 0.0) for name in "AB")
     projects.add(first)
-    projects.end(first, "completed", "allJobsCompleted", claimed=False)
+    first.end("completed", "allJobsCompleted", now[0], claimed=False)
     assert projects.unclaimed(account, "app") == [first]
     now[0] = 2 * 3600.0
     assert projects.unclaimed(account, "app") == []

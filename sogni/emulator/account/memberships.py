@@ -11,7 +11,7 @@ from typing import Any, Literal, Required, TypedDict, get_args
 
 from attrs import field, frozen
 
-from sogni.emulator.fields import present
+from sogni.emulator.fields import one_of, present
 from sogni.emulator.persistence import iso
 
 Tier = Literal["unlimited", "unlimited_pro"]
@@ -60,14 +60,6 @@ def plans() -> list[dict[str, object]]:
     ]
 
 
-def _one_of(allowed: tuple[str, ...], plural: str) -> Callable[[object, Any, str], None]:
-    def check(_: object, attribute: Any, value: str) -> None:
-        if value not in allowed:
-            raise ValueError(f"unknown {attribute.name} {value!r}; the {plural} are {', '.join(allowed)}")
-
-    return check
-
-
 class FairUse(TypedDict, total=False):
     """The monthly limit, with the names of the REST API. ``resetAt`` is in epoch seconds."""
 
@@ -103,9 +95,9 @@ class Membership:
         fair_use: The monthly limit; None while it does not apply.
     """
 
-    tier: Tier = field(default="unlimited", validator=_one_of(TIERS, "tiers"))
-    term: Term = "monthly"
-    status: SocketStatus = field(default="active", validator=_one_of(get_args(SocketStatus), "statuses"))
+    tier: Tier = field(default="unlimited", validator=one_of(TIERS))
+    term: Term = field(default="monthly", validator=one_of(TERMS))
+    status: SocketStatus = field(default="active", validator=one_of(get_args(SocketStatus)))
     provider: str = "stripe"
     starts: float = 0.0
     ends: float = 0.0

@@ -192,12 +192,6 @@ class Pending(Generic[Owner]):
         self._waiting.clear()
 
 
-def make_sessions(clock: Callable[[], float], access: float, refresh: float, *, testnet: bool) -> Sessions[Account]:
-    """Return the session store of an emulator; token lifetimes are in seconds."""
-    environment = "staging" if testnet else "production"
-    return Sessions(clock=clock, access_lifetime=access, refresh_lifetime=refresh, environment=environment)
-
-
 @define(eq=False, kw_only=True)
 class Accounts:
     """The accounts and their sessions, usable from any thread. ``testnet`` selects the network whose signatures are

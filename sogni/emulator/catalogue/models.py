@@ -251,7 +251,6 @@ SEEDANCE: Mapping[str, References] = {name: References(**row) for name, row in t
 
 
 def family_of(model_id: str) -> Family:
-    """Return the family of a video model."""
     return next(family for family in FAMILIES if model_id.startswith(family.prefix))
 
 

@@ -2,8 +2,8 @@
 
 Used by hosted chat, durable chat runs, and socket completions with ``sogni_tool_execution``. A ``Watcher`` follows a
 session and may stop it. Before the first round, the media of the conversation are collected; uploads are numbered from
--1 downwards, images of messages first, then references. With ``creative-agent``, a question
-with several steps becomes a durable workflow.
+-1 downwards, images of messages first, then references. With ``creative-agent``, a question with several steps becomes
+a durable workflow.
 """
 # Protocol notes: tools §2.1, chat §11.1; chat §2.7.
 

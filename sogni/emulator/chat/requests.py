@@ -184,8 +184,9 @@ _STATUSES = {
 
 
 class PlanLimits(TypedDict, total=False):
-    """What a subscription lacks for a request."""
+    """What a subscription lacks for a request. ``subscriptionLimit`` is True unless it is given."""
 
+    subscriptionLimit: bool
     requiredPlans: Sequence[str]
     feature: str
     limitation: str

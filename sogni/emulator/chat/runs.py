@@ -1,6 +1,6 @@
 """Durable chat runs: checked, carried out by the agent, paused for approval, canceled, restored.
 
-Of the pieces of the model's output, only the events are saved.
+A run is saved with each of its events, except those of partial output, which are saved alone.
 """
 # Protocol notes: chat §12, §14.6.
 
@@ -452,9 +452,10 @@ class ChatRuns(SavedRuns[ChatRun]):
         if call["function"]["name"] in text_tools.TEXT_TOOLS:
             return Decimal(0)
         try:
-            return await self.agent.tools.estimate(self.agent.tool_call(run.session, call))
+            cost, _ = await self.agent.tools.estimate(self.agent.tool_call(run.session, call))
         except ToolError:
             return Decimal(0)
+        return cost
 
     def _preview(self, run: ChatRun, paid: list[tuple[CallDict, int]]) -> dict[str, Any]:
         return {

@@ -136,7 +136,7 @@ Replier = Callable[[list[Mapping[str, Any]]], Reply | None]
 
 @define(eq=False)
 class ChatRule(BaseRule):
-    """Base class of all rules: which requests it applies to, and how often it may be and was used.
+    """Base class of all rules for chats.
 
     Attributes:
         model: Glob of model IDs; None means any.

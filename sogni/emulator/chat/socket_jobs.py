@@ -155,7 +155,7 @@ class SocketJobs:
         job.send("jobState", {"type": "pending", **self._estimate(job)})
         drop = self.state.faults.take(SocketDrop, "request_received", -1)
         if drop is not None:
-            connection.cut(drop)
+            connection.end(drop.code)
         job.position = len(self._waiting) + 1
         job.send("jobState", {"type": "queued", "queuePosition": job.position, **self._estimate(job)})
         self._waiting.append(job)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PATH = "/inspector"
 _HERE = Path(__file__).parent
 _INTERVAL = 0.25
-"""Seconds between two looks at what has changed."""
+"""Seconds between two checks for changes."""
 _KEEP_ALIVE = 15.0
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
@@ -53,7 +53,7 @@ _BUTTONS: Mapping[str, tuple[str, str]] = {
     "expire-access-tokens": ("Expire access tokens", "All access tokens have expired."),
     "expire-urls": ("Expire signed URLs", "All signed URLs have expired."),
 }
-"""The buttons, and what is reported afterwards."""
+"""The labels of the buttons, and what is reported afterwards, by action."""
 
 
 @define(eq=False)
@@ -118,7 +118,6 @@ class Inspector:
     # Content
 
     def items(self) -> dict[str, list[Item]]:
-        """Return the items of all lists."""
         macros, runs = self._templates.get_template("items.html").module, list(self.workflows.runs.values())
         return all_items(macros, self.state, self.control, runs, self.traffic, self.workers)
 

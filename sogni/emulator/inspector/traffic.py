@@ -173,7 +173,7 @@ def _continue(chat: Chat, type: str, payload: Mapping[str, Any]) -> None:
 
 
 def hint_of(entry: Entry) -> str:
-    """Return in a few words what an entry is about."""
+    """Return a short summary of an entry."""
     data = entry.data if isinstance(entry.data, Mapping) else {}
     if entry.title == "jobProgress":
         return f"step {data.get('step')} of {data.get('stepCount')}"

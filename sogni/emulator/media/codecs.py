@@ -97,7 +97,6 @@ def write_video(
 
 
 def write_audio(path: Path, sound: Iterable[Samples], format: AudioFormat) -> None:
-    """Write an audio file."""
     codec, sample_format = _AUDIO_CODECS[format]
     settings = {**_EXACT, "id3v2_version": "0"} if format == "mp3" else _EXACT
     with av.open(str(path), "w", format=format, container_options=settings) as container:

@@ -76,7 +76,7 @@ def write_edited(
     seconds: float | None = None,
     sound: bool | None = None,
 ) -> None:
-    """Write a video that starts like another one; what is not given is as there."""
+    """Write a video that starts like another one, and has its properties unless others are given."""
     facts = probe(source, "video")
     if facts is None:
         raise ValueError("the source is not a video")

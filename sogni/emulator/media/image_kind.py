@@ -188,7 +188,7 @@ def check_segmentation(frame: Fields, model: Model) -> bool | None:
     if text is not None and not 1 <= len(text) <= _LONGEST_TEXT:
         prompt.refuse("text", f"must have 1 to {_LONGEST_TEXT} characters")
     if not points and not boxes and not text:
-        prompt.refuse("points", "or boxes or a text is required")
+        prompt.refuse("points", "or boxes or text is required")
     if points and text:
         prompt.refuse("text", "cannot be combined with points")
     if prompt.flag("multimask") is not None and not points:

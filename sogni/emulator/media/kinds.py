@@ -1,4 +1,4 @@
-"""What the kinds of media have in common: each checks requests and makes files in its own way."""
+"""The base class of the kinds of media, each of which checks requests and makes files in its own way."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Picture:
     Attributes:
         prompt: Its colors are used.
         details: Whatever else distinguishes one request from another.
-        files: Uploads other than the starting image. They only make the image another one.
+        files: Uploads other than the starting image. They change the image, but are not visible in it.
         denoise: Share of the starting image that is replaced.
         done: Below 1, the image is unfinished: low contrast, much noise.
     """

@@ -96,7 +96,6 @@ def _urls(frame: Fields, key: str) -> int:
 
 
 def matrix_row(workflow: str, model_id: str) -> str:
-    """Return the row of the asset matrix for a model."""
     # Protocol notes: projects-5x §3.2.
     if model_id in EXTENDS:
         return "XXXOOX"

@@ -18,7 +18,7 @@ _ANCHORS = frozenset({"referenceImage", "referenceImageEnd"})
 
 @frozen
 class Given:
-    """What a request has been read to contain: its workflow, the uploads it flags, and the numbers of URLs by key."""
+    """The workflow of a request, the uploads that it flags, the number of URLs by key, and the number of frames."""
 
     workflow: str | None
     uploads: frozenset[str]

@@ -1,4 +1,4 @@
-"""Orders: what a project asks for, after its request was checked, and its price and render time.
+"""Orders: the contents of checked project requests, with their price and render time.
 
 The estimate routes and the services that charge projects use the same function, so an estimate is always what is
 charged. How long the work takes here is decided by the clock.
@@ -194,7 +194,7 @@ CONTENT_TYPES = {
 
 @frozen(kw_only=True)
 class Order:
-    """What a project asks for.
+    """The contents of a project request.
 
     Attributes:
         work: What determines the price of one result.
@@ -204,7 +204,7 @@ class Order:
         frames: Frames of a delivered video, at ``fps``.
         duration: Length in seconds of music or speech.
         sound: Whether a video has sound.
-        options: What only the kind of media knows.
+        options: Values that only the kind of media uses.
     """
 
     project_id: str

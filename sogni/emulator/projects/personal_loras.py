@@ -152,7 +152,7 @@ class PersonalLoras:
         self._requested.clear()
 
     def _of(self, account: Account) -> list[Import]:
-        """Return the imports of an account, each in the state that its time has come for."""
+        """Return the imports of an account, with their states brought up to date."""
         own, now = [it for it in self._imports.values() if it.account is account], self.clock()
         for it in own:
             while it.status in ("queued", "validating") and now >= it.updated + self.stage_seconds:

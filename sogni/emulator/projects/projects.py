@@ -91,7 +91,7 @@ class Project:
     queue_position: int = 0
     job_seconds: float = 0.0
     start_seconds: float = 0.0
-    """How long a job takes here, and the estimated wait for the first one."""
+    """The duration of a job, and the estimated wait for the first one, in seconds."""
     waiting_reason: Mapping[str, str] | None = None
     job_reasons: dict[int, Mapping[str, str]] = field(factory=dict)
     """Why single jobs wait, by index."""
@@ -99,7 +99,7 @@ class Project:
     on_paid: Callable[[Decimal], None] | None = field(default=None, repr=False)
     """Called with the amount when it is charged. Used by hosted tools, whose steps record it."""
     _over: asyncio.Event | None = field(default=None, init=False, repr=False)
-    """Set when the project has ended; there is one if something waits for it."""
+    """Set when the project ends. Created by what waits for that."""
 
     @property
     def finished(self) -> bool:
@@ -117,7 +117,7 @@ class Project:
             await self._over.wait()
 
     def end(self, status: ProjectStatus, reason: str, now: float, *, claimed: bool) -> None:
-        """Finish the project."""
+        """Finish the project; ``claimed`` if its client is connected and is notified."""
         self.status, self.reason, self.ended, self.updated, self.claimed = status, reason, now, now, claimed
         if self._over is not None:
             self._over.set()
@@ -209,10 +209,6 @@ class Projects:
         job.image_id, job.status, job.step, job.worker = image_id, "queued", 0, None
         job.attempt += 1
         project.updated = self.clock()
-
-    def end(self, project: Project, status: ProjectStatus, reason: str, *, claimed: bool) -> None:
-        """Finish a project; ``claimed`` if its client is connected and is notified."""
-        project.end(status, reason, self.clock(), claimed=claimed)
 
 
 # Records: in the form of the REST API. Times are in epoch milliseconds; unset fields are omitted.

@@ -74,7 +74,7 @@ class ProjectService:
             return
         drop = self.state.faults.take(SocketDrop, "request_received", -1)
         if drop is not None:
-            connection.cut(drop)
+            connection.end(drop.code)
         self.pool.add(project)
 
     def _inputs(self, connection: Connection, order: Order) -> Mapping[str, Path] | None:

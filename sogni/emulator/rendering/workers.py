@@ -356,7 +356,7 @@ class WorkerPool:
         for job in project.jobs:
             if not job.finished:
                 self.state.projects.end_job(project, job, "jobError", "artistCanceled")
-        self.state.projects.end(project, "cancelled", "artistCanceled", claimed=True)
+        project.end("cancelled", "artistCanceled", self.pace(), claimed=True)
         self._settle(project)
 
     def cancel_all(self) -> None:
@@ -386,11 +386,11 @@ class WorkerPool:
                 retried = await JobRun(self.state, self.pace, project, job, worker).run()
             finally:
                 self._busy -= 1
-            if not retried:
-                self._seconds -= project.job_seconds
             if retried:
                 self._queue.appendleft((project, job))
-            elif not project.finished and all(job.finished for job in project.jobs):
+                continue
+            self._seconds -= project.job_seconds
+            if not project.finished and all(job.finished for job in project.jobs):
                 self._finish(project)
 
     def _no_longer_waiting(self, project: Project) -> bool:
@@ -411,12 +411,11 @@ class WorkerPool:
         delivered = any(job.status == "jobCompleted" for job in project.jobs)
         if delivered:
             claimed = self.state.publish(project, "jobState", {"type": "jobCompleted"})
-            self.state.projects.end(project, "completed", "allJobsCompleted", claimed=claimed)
+            project.end("completed", "allJobsCompleted", self.pace(), claimed=claimed)
         else:
             # Every job's error has been sent; a client that received the last one knows that the project failed.
             claimed = self.state.connections.find(project.account, project.app_id) is not None
-            reason = str(project.jobs[-1].error)
-            self.state.projects.end(project, "errored", reason, claimed=claimed)
+            project.end("errored", str(project.jobs[-1].error), self.pace(), claimed=claimed)
         self._settle(project)
 
     def _settle(self, project: Project) -> None:

@@ -19,7 +19,7 @@ from sogni.emulator.chat.completions import Bill
 from sogni.emulator.chat.messages import count
 from sogni.emulator.chat.models import DEFAULT_MODEL, LANGUAGE_MODELS
 from sogni.emulator.chat.requests import HOSTED_NAMES, ChatRequest, DeclinedError, check
-from sogni.emulator.chat.runs import ChatRun, ChatRuns
+from sogni.emulator.chat.runs import ChatRun
 from sogni.emulator.chat.script import Completion
 from sogni.emulator.responses import RefusedError
 from sogni.emulator.routes.router import Call, Route, Routes
@@ -53,8 +53,8 @@ async def _complete(call: Call) -> web.Response:
         chat_request = _checked(call)
         session = Session(call.account, chat_request, call.state.ids.uuid())
         references = [reference for key in _REFERENCES for reference in call.body.values.get(key) or ()]
-        session.library = await library_of(call.context.agent.tools, chat_request, references)
-        completion = await call.context.agent.run(session)
+        session.library = await library_of(call.services.agent.tools, chat_request, references)
+        completion = await call.services.agent.run(session)
     except ToolError as refused:
         raise DeclinedError("invalid_request", refused.message) from refused
     except (DeclinedError, asyncio.CancelledError):
@@ -153,13 +153,8 @@ def _estimate(call: Call) -> object:
 # Durable chat runs (chat §12, §14.6)
 
 
-def _runs(call: Call) -> ChatRuns:
-    runs: ChatRuns = call.context.runs
-    return runs
-
-
 def _run(call: Call) -> ChatRun:
-    return _runs(call).find(call.account, call.path("run"))
+    return call.services.runs.find(call.account, call.path("run"))
 
 
 def _answer(run: ChatRun, status: int = 200, **more: Any) -> web.Response:
@@ -170,7 +165,7 @@ def _answer(run: ChatRun, status: int = 200, **more: Any) -> web.Response:
 @_may_decline
 async def _create(call: Call) -> web.Response:
     key = call.request.headers.get("Idempotency-Key") or None
-    run, known = _runs(call).create(call.account, call.body.values, key)
+    run, known = call.services.runs.create(call.account, call.body.values, key)
     return _answer(run, 202, **({"idempotent": True} if known else {}))
 
 
@@ -182,14 +177,14 @@ def _get(call: Call) -> web.Response:
 @ROUTES("POST", f"{_RUNS}/{{run}}/cancel", optional=True)
 async def _cancel(call: Call) -> web.Response:
     run, reason = _run(call), call.body.values.get("reason")
-    _runs(call).cancel(run, reason if isinstance(reason, str) and reason else None)
+    call.services.runs.cancel(run, reason if isinstance(reason, str) and reason else None)
     return _answer(run)
 
 
 @ROUTES("POST", f"{_RUNS}/{{run}}/confirm-cost")
 async def _confirm(call: Call) -> web.Response:
     run = _run(call)
-    _runs(call).confirm(run, call.body.values, call.request.headers.get("Idempotency-Key") or None)
+    call.services.runs.confirm(run, call.body.values, call.request.headers.get("Idempotency-Key") or None)
     return _answer(run)
 
 

@@ -232,7 +232,7 @@ def _download_url(call: Call) -> object:
         raise RefusedError(404, f"This file is served by /v1/{rightful}/downloadUrl", NOT_FOUND)
     requested = call.query("contentType") or ("image/png" if family == "image" else "")
     if role == "complete" and requested not in ("", stored.content_type):
-        call.violation("contentType", f"asks for {requested}, the file is {stored.content_type}")
+        call.violation("contentType", f"requests {requested}, the file is {stored.content_type}")
     return {"downloadUrl": call.state.download_url(key)}
 
 

@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from aiohttp import web
 from attrs import define, field, frozen
@@ -19,6 +19,9 @@ from sogni.emulator.middleware import Handler, Host
 from sogni.emulator.recorder import Recorder
 from sogni.emulator.responses import RefusedError, error, success, text_error
 from sogni.emulator.state import State
+
+if TYPE_CHECKING:
+    from sogni.emulator.server import Services
 
 UNAUTHORIZED = 101
 UNSET = ("", "undefined", "null")
@@ -65,11 +68,11 @@ class Body(Fields):
 
 @define(eq=False)
 class Call:
-    """One request. Public routes must not use the account, and routes that read nothing not the body."""
+    """One request. Public routes have no account, and only routes for POST and PATCH have a body."""
 
     state: State
     request: web.Request
-    context: Any
+    services: Services
     _account: Account | None = None
     _body: Body | None = None
 
@@ -166,14 +169,14 @@ class Routes:
 
         return add
 
-    def add_to(self, app: web.Application, state: State, context: Any = None) -> None:
+    def add_to(self, app: web.Application, state: State, services: Services) -> None:
         for row in self._rows:
-            app.router.add_route(row.method, row.path, self._handler(row, state, context))
+            app.router.add_route(row.method, row.path, self._handler(row, state, services))
 
-    def _handler(self, row: _Row, state: State, context: Any) -> Handler:
+    def _handler(self, row: _Row, state: State, services: Services) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
-                call = Call(state, request, context)
+                call = Call(state, request, services)
                 _check_query(row, call)
                 if row.access != "public":
                     call._account = _identified(state, request, row.access)

@@ -14,7 +14,7 @@ from sogni.emulator.routes.router import Call, Routes
 from sogni.emulator.sse import Frame, stream
 from sogni.emulator.state import State
 from sogni.emulator.tools.media_library import Media
-from sogni.emulator.workflows.engine import StartRequest, Workflows
+from sogni.emulator.workflows.engine import StartRequest
 from sogni.emulator.workflows.runs import Run, WorkflowRecord
 
 ROOT = "/v1/creative-agent/workflows"
@@ -30,47 +30,42 @@ ROUTES = Routes()
 def _templates(call: Call) -> object:
     visibility = call.word("visibility", ("own", "public", "all", "private", "team"), "all")
     limit, offset = call.whole("limit", 50) or 50, call.whole("offset", 0)
-    page, following = call.context.templates.list(call.account, visibility, min(limit, 200), offset)
+    page, following = call.services.templates.list(call.account, visibility, min(limit, 200), offset)
     return {"templates": page, "next": following}
 
 
 @ROUTES("POST", _TEMPLATES, optional=True)
 def _create_template(call: Call) -> object:
-    return success({"template": call.context.templates.create(call.account, call.body.values)}, status=201)
+    return success({"template": call.services.templates.create(call.account, call.body.values)}, status=201)
 
 
 @ROUTES("GET", f"{_TEMPLATES}/{{id}}")
 def _template(call: Call) -> object:
-    return {"template": call.context.templates.get(call.path("id"), call.account)}
+    return {"template": call.services.templates.get(call.path("id"), call.account)}
 
 
 @ROUTES("PATCH", f"{_TEMPLATES}/{{id}}", optional=True)
 def _update_template(call: Call) -> object:
-    return {"template": call.context.templates.update(call.path("id"), call.account, call.body.values)}
+    return {"template": call.services.templates.update(call.path("id"), call.account, call.body.values)}
 
 
 @ROUTES("DELETE", f"{_TEMPLATES}/{{id}}")
 def _delete_template(call: Call) -> object:
-    call.context.templates.delete(call.path("id"), call.account)
+    call.services.templates.delete(call.path("id"), call.account)
     return {"deleted": True}
 
 
 @ROUTES("POST", f"{_TEMPLATES}/{{id}}/fork", optional=True)
 def _fork_template(call: Call) -> object:
     name = call.body.values.get("newName")
-    return success({"template": call.context.templates.fork(call.path("id"), call.account, name)}, status=201)
+    return success({"template": call.services.templates.fork(call.path("id"), call.account, name)}, status=201)
 
 
 # Workflows
 
 
-def _service(call: Call) -> Workflows:
-    service: Workflows = call.context.workflows
-    return service
-
-
 def _run(call: Call) -> Run:
-    return _service(call).find(call.account, call.path("id"))
+    return call.services.workflows.find(call.account, call.path("id"))
 
 
 def _artifact(state: State, media: Media) -> dict[str, object]:
@@ -83,7 +78,7 @@ def _record(call: Call, run: Run) -> WorkflowRecord:
 
 @ROUTES("POST", ROOT, optional=True)
 async def _start(call: Call) -> object:
-    service, body, key = _service(call), call.body.values, call.request.headers.get("Idempotency-Key")
+    service, body, key = call.services.workflows, call.body.values, call.request.headers.get("Idempotency-Key")
     async with service.turn:
         known = service.known(call.account, key, body, cloned_from=None)
         if known is not None:
@@ -98,7 +93,7 @@ def _requested(call: Call, body: Mapping[str, Any], key: str | None) -> StartReq
         raise RefusedError(400, "Exactly one of input and workflow_id is required")
     if template_id is None:
         return StartRequest(plan=plan or {}, body=body, key=key)
-    filled = call.context.templates.fill(str(template_id), call.account, body.get("inputs"))
+    filled = call.services.templates.fill(str(template_id), call.account, body.get("inputs"))
     return StartRequest(
         plan=filled.plan,
         body=body,
@@ -112,7 +107,7 @@ def _requested(call: Call, body: Mapping[str, Any], key: str | None) -> StartReq
 @ROUTES("GET", ROOT)
 def _list(call: Call) -> object:
     limit, offset = call.whole("limit", _ANY), call.whole("offset", 0)
-    page = _service(call).of(call.account)[offset : offset + limit]
+    page = call.services.workflows.of(call.account)[offset : offset + limit]
     return {"workflows": [_record(call, run) for run in page]}
 
 
@@ -141,13 +136,13 @@ async def _stream(call: Call) -> web.StreamResponse:
 @ROUTES("POST", f"{ROOT}/{{id}}/resume", optional=True)
 def _resume(call: Call) -> object:
     run = _run(call)
-    resumed = _service(call).resume(run, call.body.values)
+    resumed = call.services.workflows.resume(run, call.body.values)
     return {"workflow": _record(call, run), "resumed": resumed}
 
 
 @ROUTES("POST", f"{ROOT}/{{id}}/reseed", optional=True)
 async def _reseed(call: Call) -> object:
-    source, service, body = _run(call), _service(call), call.body.values
+    source, service, body = _run(call), call.services.workflows, call.body.values
     key = call.request.headers.get("Idempotency-Key")
     async with service.turn:
         known = service.known(call.account, key, body, cloned_from=source.id)
@@ -160,14 +155,14 @@ async def _reseed(call: Call) -> object:
 @ROUTES("POST", f"{ROOT}/{{id}}/cancel", optional=True)
 async def _cancel(call: Call) -> object:
     run = _run(call)
-    await _service(call).cancel(run)
+    await call.services.workflows.cancel(run)
     return {"workflow": _record(call, run)}
 
 
 @ROUTES("POST", f"{ROOT}/{{id}}/confirm-cost", optional=True)
 async def _confirm_cost(call: Call) -> object:
     run = _run(call)
-    await _service(call).confirm_cost(run, call.body.values)
+    await call.services.workflows.confirm_cost(run, call.body.values)
     return {"workflow": _record(call, run)}
 
 
@@ -176,15 +171,15 @@ async def _confirm_cost(call: Call) -> object:
 
 @ROUTES("POST", _RECORDS, optional=True)
 def _write_record(call: Call) -> web.Response:
-    return web.json_response(call.context.replays.write(call.account, call.body.values))
+    return web.json_response(call.services.replays.write(call.account, call.body.values))
 
 
 @ROUTES("GET", _RECORDS)
 def _replay_records(call: Call) -> web.Response:
     limit = call.whole("limit", 50) or 50
-    return web.json_response({"records": call.context.replays.list(call.account, min(limit, 500))})
+    return web.json_response({"records": call.services.replays.list(call.account, min(limit, 500))})
 
 
 @ROUTES("GET", f"{_RECORDS}/{{id}}")
 def _replay_record(call: Call) -> web.Response:
-    return web.json_response(call.context.replays.get(call.account, call.path("id")))
+    return web.json_response(call.services.replays.get(call.account, call.path("id")))

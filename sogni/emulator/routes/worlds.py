@@ -8,26 +8,21 @@ from aiohttp import web
 from sogni.emulator.responses import success
 from sogni.emulator.routes.router import Call, Routes
 from sogni.emulator.sse import Frame, stream
-from sogni.emulator.worlds import WorldBuild, WorldBuilds, read_start
+from sogni.emulator.worlds import WorldBuild, read_start
 
 ROUTES = Routes()
 _ROOT = "/v1/world-builds"
 
 
-def _builds(call: Call) -> WorldBuilds:
-    builds: WorldBuilds = call.context.worlds
-    return builds
-
-
 def _found(call: Call) -> WorldBuild:
-    return _builds(call).find(call.account, call.path("id"))
+    return call.services.worlds.find(call.account, call.path("id"))
 
 
 @ROUTES("GET", _ROOT, access="session", query=("worldId", "limit"))
 def _list(call: Call) -> object:
     limit = call.whole("limit", 50, minimum=1, maximum=200)
     world_id = call.request.query.get("worldId")
-    found = [it for it in _builds(call).of(call.account) if world_id in (None, it.request["worldId"])]
+    found = [it for it in call.services.worlds.of(call.account) if world_id in (None, it.request["worldId"])]
     return {"runs": [build.record(events=False) for build in found[:limit]]}
 
 
@@ -52,7 +47,7 @@ async def _stream(call: Call) -> web.StreamResponse:
 def _start(call: Call) -> web.Response:
     given = read_start(call.body)
     call.body.check()
-    build = _builds(call).start(call.account, given, call.request.headers.get("Idempotency-Key") or None)
+    build = call.services.worlds.start(call.account, given, call.request.headers.get("Idempotency-Key") or None)
     return success({"run": build.record()}, status=202)
 
 
@@ -61,7 +56,7 @@ def _confirm(call: Call) -> object:
     build = _found(call)
     decision = call.body.text("decision", required=True, allowed=("confirm", "cancel", "requote"))
     call.body.check()
-    _builds(call).decide(build, decision or "")
+    call.services.worlds.decide(build, decision or "")
     return {"run": build.record()}
 
 
@@ -74,7 +69,7 @@ def _review(call: Call) -> object:
     if note == "":
         body.refuse("note", "must not be empty")
     body.check()
-    _builds(call).review(build, task_id or "", decision or "", note)
+    call.services.worlds.review(build, task_id or "", decision or "", note)
     return {"run": build.record()}
 
 
@@ -82,5 +77,5 @@ def _review(call: Call) -> object:
 def _cancel(call: Call) -> object:
     build, reason = _found(call), call.body.text("reason")
     call.body.check()
-    _builds(call).cancel(build, reason)
+    call.services.worlds.cancel(build, reason)
     return {"run": build.record()}

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from sogni.emulator.catalogue.models import Model
 from sogni.emulator.fields import present
-from sogni.emulator.media.codecs import write_audio
-from sogni.emulator.media.films import tone, write_edited
+from sogni.emulator.media.films import write_edited
 from sogni.emulator.media.image_kind import BIREFNET, SAM3
 from sogni.emulator.media.pictures import enlarge
 from sogni.emulator.tools.media_library import (
@@ -365,7 +363,7 @@ async def _film(
     sound: bool | None = None,
     size: tuple[int, int] | None = None,
 ) -> Media:
-    """Return a video that starts like another one; what is not given is as there."""
+    """Return a video that starts like another one, and has its properties unless others are given."""
     # The encoder requires even sides.
     width, height = size or ((base.width or 640) // 2 * 2, (base.height or 640) // 2 * 2)
     made = Media(
@@ -390,7 +388,7 @@ async def _base(work: ToolContext, name: str) -> Media:
 
 
 async def _still(work: ToolContext, video: Media) -> Media:
-    """Return a frame of a video, for what continues or replaces a part of it."""
+    """Return a frame of a video, from which another take can start."""
     size = (video.width or 640) // 2 * 2, (video.height or 640) // 2 * 2
     produce = partial(enlarge, await work.renderer.path(video), size, format="png")
     return await work.renderer.make(Media(kind="image", mime="image/png", width=size[0], height=size[1]), produce)
@@ -518,25 +516,16 @@ async def dance_montage(work: ToolContext) -> Artifacts:
         dancer = await work.needed("image", "sourceImageIndex")
     stage = ToolContext(work.renderer, Arguments({**args.values, "aspectRatio": "480x848"}), work.library, work.seed)
     count = -int(-seconds // _DANCE_CLIP)
-    clips = await _clips(
-        _clip(
-            stage,
-            "i2v",
-            {"referenceImage": dancer},
-            seconds=seconds / count,
-            selector="wan22",
-            prompt=f"dancing {dance}",
-            seed=work.seed_of(part),
-        )
-        for part in range(count)
+    clips = await _clip(
+        stage,
+        "i2v",
+        {"referenceImage": dancer},
+        seconds=seconds / count,
+        selector="wan22",
+        prompt=f"dancing {dance}",
+        count=count,
     )
-    produce = partial(_write_music, dance, seconds)
-    music = await work.renderer.make(Media(kind="audio", mime="audio/mpeg", duration=seconds), produce)
-    return await _joined(work, clips, audio=music)
-
-
-def _write_music(dance: str, seconds: float, path: Path) -> None:
-    write_audio(path, tone(seconds, dance), "mp3")
+    return Artifacts([await _film(work, clips[0], seconds=seconds, sound=True)], parts=clips)
 
 
 _DANCES = {

@@ -1,4 +1,4 @@
-"""Runs one hosted tool: checks its arguments, calls it and numbers its results; keeps account of payments.
+"""Runs one hosted tool: checks its arguments, calls it and numbers its results, and records payments.
 
 Used by durable workflows and chat runs, which decide on the order of calls.
 """
@@ -12,7 +12,7 @@ from decimal import ROUND_UP, Decimal
 from functools import partial
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import Factory, define, field, frozen
 
 from sogni.emulator.account.accounts import Account, Token
 from sogni.emulator.faults import ToolFault
@@ -28,7 +28,14 @@ _log = logging.getLogger(__name__)
 
 @frozen
 class Tool:
-    """One tool: what runs it, the kind of its results, and the kind of media and the argument for what it works on."""
+    """One tool.
+
+    Attributes:
+        run: The function that runs it.
+        makes: Kind of its results; None if it makes no media.
+        takes: Kind of the media it works on; None without any.
+        argument: The argument with the number of these media.
+    """
 
     run: Callable[[ToolContext], Awaitable[Artifacts | list[Media]]]
     makes: Kind | None = None
@@ -116,10 +123,7 @@ class ToolRunner:
 
     state: State
     pool: WorkerPool
-    fetcher: Fetcher = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.fetcher = Fetcher(self.state)
+    fetcher: Fetcher = field(default=Factory(lambda self: Fetcher(self.state), takes_self=True))
 
     async def run(self, call: ToolCall) -> ToolOutcome:
         """Run a tool. A canceled task cancels the projects it has started.
@@ -141,16 +145,11 @@ class ToolRunner:
             problems=renderer.failures,
         )
 
-    async def estimate(self, call: ToolCall) -> Decimal:
-        """Return the price of a call in its token; nothing is made.
+    async def estimate(self, call: ToolCall) -> tuple[Decimal, list[Media]]:
+        """Return the price of a call in its token, and the media it would make as far as known; nothing is made.
 
         Media that do not exist yet must be in the call's library as placeholders.
         """
-        cost, _ = await self.estimate_call(call)
-        return cost
-
-    async def estimate_call(self, call: ToolCall) -> tuple[Decimal, list[Media]]:
-        """Return the price of a call, and the media it would make as far as known."""
         renderer = Estimate(self.state, self.pool, self.fetcher, call)
         try:
             artifacts = await self._work(call, renderer)
@@ -159,7 +158,6 @@ class ToolRunner:
         return renderer.spent, list(artifacts.results)
 
     def url(self, media: Media) -> str:
-        """Return the URL of a file."""
         return self.state.artifact_url(media.key)
 
     async def _work(self, call: ToolCall, renderer: Renderer) -> Artifacts:
@@ -187,7 +185,7 @@ def capacity_units(cost: Decimal) -> int:
 
 @define(eq=False)
 class Payments:
-    """Amounts paid for hosted work, by token: some models are paid with Spark only, whatever the rest is paid with.
+    """Amounts paid for hosted work, by token, because some models are paid with Spark only.
 
     Kept by workflow steps and chat runs: work that has to start again must not be charged twice.
     """

@@ -117,7 +117,7 @@ async def estimate_plan(tools: ToolRunner, run: Run, account: Account) -> Decima
         arguments = {**step.arguments, **_stand_ins(step, expected, library)}
         call = ToolCall(name=step.tool, arguments=arguments, account=account, token=run.token, library=library)
         try:
-            step.estimate, found = await tools.estimate_call(call)
+            step.estimate, found = await tools.estimate(call)
         except ToolError:
             # A step that cannot be priced now fails or is charged when it runs.
             step.estimate, found = Decimal(0), []

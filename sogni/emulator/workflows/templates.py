@@ -215,7 +215,6 @@ class Templates:
         return self._add(account, copy)
 
     def fill(self, id: str, account: Account, inputs: object) -> Filled:
-        """Return the plan of a template for inputs."""
         return fill_template(self.get(id, account), inputs)
 
     def _own(self, id: str, account: Account) -> _Owned:

@@ -73,7 +73,7 @@ def test_sam3_gets_its_prompt() -> None:
     ("prompt", "said"),
     [
         (None, "$.sam3Prompt must be an object, got null"),
-        (WHOLE, "$.sam3Prompt.points or boxes or a text is required"),
+        (WHOLE, "$.sam3Prompt.points or boxes or text is required"),
         ({**PROMPT, "text": "a cat"}, "$.sam3Prompt.text cannot be combined with points"),
         ({**WHOLE, "text": "x" * 241}, "$.sam3Prompt.text must have 1 to 240 characters"),
         ({**WHOLE, "text": "a cat", "multimask": True}, "$.sam3Prompt.multimask requires points"),

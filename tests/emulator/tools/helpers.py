@@ -34,7 +34,7 @@ class Tools:
     def estimate(self, name: str, **arguments: Any) -> Any:
         services = self.supernet._now.server.services
         assert services is not None
-        return self._do(services.tools.estimate(self.call(name, 0, arguments)))
+        return self._do(services.tools.estimate(self.call(name, 0, arguments)))[0]
 
     def content(self, media: Media) -> bytes:
         async def read() -> bytes:
