@@ -86,6 +86,15 @@ class _UnsentChatError(ChatError, SogniTimeoutError):
     """A chat completion that could not be sent in time; nothing was charged."""
 
 
+class _UnknownProjectError(NotFoundError, ConflictError):
+    """An unknown project could not be canceled; also a `ConflictError`, like every declined cancellation."""
+
+
+def unknown_project_error(project_id: str) -> NotFoundError:
+    """Return the error for canceling a project that the account does not have."""
+    return _UnknownProjectError(f"the account has no project {project_id}", status=404)
+
+
 _BY_STATUS: Mapping[int, type[ApiError]] = {
     400: ValidationError,
     401: AuthenticationError,

@@ -209,7 +209,7 @@ class Service:
     async def cost(self, project: Project) -> Decimal | None:
         """Return the cost of a project; None if it is running, or the service does not report it."""
         with anyio.move_on_after(COST_SECONDS), suppress(SogniError):
-            # The client reads the record in the background, and does not tell when it has.
+            # The record follows the end. The event `updated` announces a cost in it, but not that there is none.
             while project.cost is None and project.finished:
                 with suppress(NotFoundError):
                     return (await self.client.projects.get(project.id)).cost

@@ -492,7 +492,8 @@ class Projects(EventEmitter[OnProjectsEvent]):
             project_id: Id of the project.
 
         Raises:
-            ConflictError: The service declined.
+            NotFoundError: The account has no such project. It is a `ConflictError`, too.
+            ConflictError: The service declined. The project continues.
             SogniTimeoutError: The service did not answer in time.
 
         Example:

@@ -314,8 +314,9 @@ async def test_nothing_happens_to_a_finished_project_of_an_earlier_client(sdk: S
         await sdk.call(project.wait, timeout=SOON)
     async with sdk.client(supernet) as later:
         await sdk.call(later.projects.cancel, project.id)
-        with pytest.raises(sdk.ConflictError, match="not found"):
-            await sdk.call(later.projects.cancel, "00000000-0000-4000-8000-000000000000")
+        unknown = "00000000-0000-4000-8000-000000000000"
+        with pytest.raises(sdk.NotFoundError, match=unknown):
+            await sdk.call(later.projects.cancel, unknown)
 
 
 async def test_a_closed_client_says_so(sdk: Sdk, supernet: LocalSupernet) -> None:

@@ -7,11 +7,12 @@ from typing import Literal
 
 from sogni.core.checks import path_segment
 from sogni.core.connection.flows import send_frame
+from sogni.core.failures import unknown_project_error
 from sogni.core.flow import Flow, State, catch_up, change, clock, until
 from sogni.core.outbox import CONNECTION
 from sogni.core.projects.results import live_record
 from sogni.core.requests import FAILURES
-from sogni.errors import ConflictError
+from sogni.errors import ConflictError, NotFoundError
 
 Answer = tuple[bool | None, str]
 """Whether it was canceled, and the service's message; None: the request must be sent again."""
@@ -23,7 +24,8 @@ def cancel_project(project_id: str, timeout: float | None = None) -> Flow[None]:
     """Cancel a project and wait for the confirmation; concurrent calls for one project share one request.
 
     `timeout` in seconds is for the confirmation; None: the client's setting. A finished project is left as it is.
-    Raises `ConflictError` if the service declines, in which case the project continues.
+    Raises `ConflictError` if the service declines, in which case the project continues, and `NotFoundError` if it
+    declines because the account has no such project.
     """
     path_segment("project_id", project_id)
     project_id = project_id.upper()
@@ -45,9 +47,11 @@ def cancel_project(project_id: str, timeout: float | None = None) -> Flow[None]:
             timeout = max(0.0, timeout - ((yield from clock()) - began))
     if not did_cancel:
         tracked = yield from change(lambda state, _: project_id in state.projects.by_id)
-        if not tracked and (yield from _has_ended(project_id)):
-            return
-        raise ConflictError(message or f"the service did not cancel project {project_id}", status=409)
+        ended = False if tracked else (yield from _has_ended(project_id))
+        if ended is None:
+            raise unknown_project_error(project_id)
+        if not ended:
+            raise ConflictError(message or f"the service did not cancel project {project_id}", status=409)
 
 
 def _begin(state: State, project_id: str) -> Literal["ended", "shared", "sender"]:
@@ -119,10 +123,15 @@ def _await_answer(project_id: str, timeout: float, sent_on: int | None = None) -
     )
 
 
-def _has_ended(project_id: str) -> Flow[bool]:
-    """Whether the project has ended meanwhile; a tracked one is updated by its recovery."""
+def _has_ended(project_id: str) -> Flow[bool | None]:
+    """Whether the project has ended meanwhile; None if the account has none with this id.
+
+    A tracked project is updated by its recovery.
+    """
     try:
         record = yield from live_record(project_id)
+    except NotFoundError:
+        return None
     except FAILURES:
         return False
     if record.status == "canceled":

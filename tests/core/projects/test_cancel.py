@@ -13,10 +13,12 @@ from sogni.core.projects.cancel import cancel_project
 from sogni.errors import (
     ConflictError,
     ConnectionRejectedError,
+    NotFoundError,
     SogniConnectionError,
     SogniTimeoutError,
     ValidationError,
 )
+from sogni.settings import RetryPolicy
 from tests.core.play import JOB, PROJECT, STOP, TIMEOUT, Stage, refused
 from tests.core.projects.test_recovery import known, live
 
@@ -69,14 +71,24 @@ def test_a_declined_cancellation_can_be_asked_for_again() -> None:
     stage.play(cancel_project(PROJECT), SENT, (ANSWER, answers(True)))
 
 
-@pytest.mark.parametrize("status", ["completed", "failed", "canceled", "processing", None])
-def test_a_finished_project_nobody_tracks_is_no_conflict(status: str | None) -> None:
-    stage = Stage().connects()
-    script = [SENT, (ANSWER, answers(False)), (live(), refused(404) if status is None else known(status))]
-    if status in ("processing", None):
-        stage.fail(ConflictError, cancel_project(PROJECT), *script)
-    else:
-        stage.play(cancel_project(PROJECT), *script)
+@pytest.mark.parametrize("status", ["completed", "failed", "canceled"])
+def test_a_finished_project_nobody_tracks_is_no_conflict(status: str) -> None:
+    script = [SENT, (ANSWER, answers(False)), (live(), known(status))]
+    Stage().connects().play(cancel_project(PROJECT), *script)
+
+
+@pytest.mark.parametrize("reply", [known("processing"), refused(503)])
+def test_a_running_project_nobody_tracks_can_be_declined(reply: Any) -> None:
+    stage = Stage(retry=RetryPolicy(attempts=1)).connects()
+    error = stage.fail(ConflictError, cancel_project(PROJECT), SENT, (ANSWER, answers(False)), (live(), reply))
+    assert not isinstance(error, NotFoundError)
+
+
+def test_an_unknown_project_cannot_be_canceled() -> None:
+    script = [SENT, (ANSWER, answers(False, "no such thing")), (live(), refused(404))]
+    error = Stage().connects().fail(NotFoundError, cancel_project(PROJECT), *script)
+    assert (error.message, error.status) == (f"the account has no project {PROJECT}", 404)
+    assert isinstance(error, ConflictError), "as for every declined cancellation"
 
 
 def test_without_an_answer_the_project_goes_on() -> None:
