@@ -38,7 +38,7 @@ ERRORS: dict[str, tuple[str, str]] = {
     ),
     "AuthenticationError": ("no", "Check the key or sign in again; `client.check()` shows what is rejected."),
     "PermissionDeniedError": ("no", "Use an account, or a kind of sign-in, that is allowed to do this."),
-    "NotFoundError": ("no", "Check the id. It may belong to another account, or have been deleted."),
+    "NotFoundError": ("no", "Check the ID. It may belong to another account, or have been deleted."),
     "ConflictError": ("later", "Read the resource again: its state does not allow the request now."),
     "RateLimitError": ("later", "Wait `retry_after` seconds. Requests that are safe to repeat are repeated for you."),
     "ServerError": ("later", "Try again later. Running projects are not lost."),
@@ -62,7 +62,7 @@ ERRORS: dict[str, tuple[str, str]] = {
     ),
     "ConnectionRejectedError": ("no", "Look at `close_code`: 4015 means that another client uses the same `app_id`."),
     "ProtocolError": ("later", "Try again; if it persists, look for a newer version of the package."),
-    "ClientClosedError": ("no", "Create a new client. After `os.fork()`, attach to projects of the parent by id."),
+    "ClientClosedError": ("no", "Create a new client. After `os.fork()`, attach to projects of the parent by ID."),
     "WorkerError": ("yes", "Run the batch again: it continues with the projects of lost workers."),
 }  # fmt: skip
 """Whether repeating helps, and what to do, for each error."""

@@ -194,12 +194,12 @@ class BaseJob(EventEmitter[OnJobEvent]):
 
     @property
     def id(self) -> str:
-        """Id of the job, chosen by the service."""
+        """ID of the job, chosen by the service."""
         return self._state.id
 
     @property
     def project_id(self) -> str:
-        """Id of the project."""
+        """ID of the project."""
         return str(self._state.project.id)
 
     @property
@@ -481,7 +481,7 @@ class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
 
     @property
     def id(self) -> str:
-        """Id of the project, an upper-case UUID."""
+        """ID of the project, an upper-case UUID."""
         return self._state.id
 
     @property
@@ -596,10 +596,10 @@ class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
         return self._state.result_urls
 
     def job(self, job_id: str) -> J | None:
-        """Return a job by its id.
+        """Return a job by its ID.
 
         Args:
-            job_id: Id of the job, in any case.
+            job_id: ID of the job, in any case.
 
         Returns:
             The job; None if the project has no such job.
@@ -645,7 +645,7 @@ class BaseProject(EventEmitter[OnProjectEvent[J]], Generic[J]):
 
 
 def to_attach(engine: Any, project: Any) -> tuple[str, ProjectState | None]:
-    """Return the id and the state that a client continues with. Raises `ValidationError` for anything but a project.
+    """Return the ID and the state that a client continues with. Raises `ValidationError` for anything but a project.
 
     A project that another open client tracks stays with that client, which changes it under its own lock. This client
     starts with a copy.

@@ -85,7 +85,7 @@ class OnClientEvent(Protocol):
 class SogniClient(EventEmitter[OnClientEvent]):
     """A client of the Sogni Supernet. Thread-safe; constructing one does no I/O and starts no thread.
 
-    Pickling keeps the settings of a client, but not its connection, app id or session. The pickle contains the API key,
+    Pickling keeps the settings of a client, but not its connection, app ID or session. The pickle contains the API key,
     unless the key comes from the environment.
 
     Events: `connected` (`.network`), `disconnected` (`.code`, `.reason`), `reconnecting` (`.network`; `connecting` is
@@ -127,7 +127,7 @@ class SogniClient(EventEmitter[OnClientEvent]):
 
         Args:
             api_key: API key of the account; `SOGNI_API_KEY` by default.
-            app_id: Identifies this client to the service; `SOGNI_APP_ID` by default, else an id that is stable per
+            app_id: Identifies this client to the service; `SOGNI_APP_ID` by default, else an ID that is stable per
                 installation and distinct per open client.
             auth_type: `"api_key"`, `"token"` or `"cookies"`. By default `"api_key"` if there is a key, else `"token"`.
             app_source: Name of the application, as the service records it.
@@ -453,7 +453,7 @@ class SogniClient(EventEmitter[OnClientEvent]):
 
     @property
     def app_id(self) -> str | None:
-        """App id of the connection; None until one is chosen."""
+        """App ID of the connection; None until one is chosen."""
         return self._engine.state.app_id or None
 
     def __enter__(self) -> SogniClient:
@@ -560,7 +560,7 @@ class SogniClient(EventEmitter[OnClientEvent]):
 
 
 def unpickled_client(kind: type[SogniClient], arguments: dict[str, Any]) -> SogniClient:
-    """Return a client with these arguments. It gets an app id of its own, even if the environment has one.
+    """Return a client with these arguments. It gets an app ID of its own, even if the environment has one.
 
     Args:
         kind: The class of the client.

@@ -394,7 +394,7 @@ class ChatError(SogniError):
 
     Args:
         message: What went wrong.
-        job_id: Id of the request; None if it was sent over REST.
+        job_id: ID of the request; None if it was sent over REST.
         code: Error code from the service, as sent.
         error_type: Type of the error, for example `"transport_lost"` or `"model_unavailable"`.
         worker_name: Name of the worker that processed the request, if known.

@@ -158,10 +158,10 @@ class Attribution:
         agent_surface_version: Version of the surface.
         execution_mode: How the work is executed.
         operation_scope: Whether the operation is top level or part of another one.
-        operation_id: Id of the operation, 1 to 128 letters, digits and `._:-`. Defaults to the id of the project, chat
+        operation_id: ID of the operation, 1 to 128 letters, digits and `._:-`. Defaults to the ID of the project, chat
             or run.
-        root_operation_id: Id of the outermost operation, in the same format.
-        parent_operation_id: Id of the enclosing operation, in the same format.
+        root_operation_id: ID of the outermost operation, in the same format.
+        parent_operation_id: ID of the enclosing operation, in the same format.
 
     Example:
         >>> sogni.Attribution(workload_kind="agent_mediated", agent_framework="langchain").agent_framework
@@ -187,7 +187,7 @@ class Settings:
 
     Args:
         api_key: API key; None with the other authentication types.
-        app_id: Id of this installation; None to choose one.
+        app_id: ID of this installation; None to choose one.
         auth_type: How requests are authenticated: `"token"` (default), `"cookies"` or `"api_key"`.
         app_source: Name of the application, for the statistics of the service.
         attribution: Origin of requests, for the statistics of the service.
@@ -226,9 +226,9 @@ class Settings:
     max_connections: int = MAX_CONNECTIONS
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments of a client with these settings, which gets an app id of its own.
+        """Return the arguments of a client with these settings, which gets an app ID of its own.
 
-        The service closes the older of two connections with the same app id.
+        The service closes the older of two connections with the same app ID.
         """
         names = (it.name for it in fields(type(self)) if it.name != "app_id")
         return {"timeout" if name == "timeouts" else name: getattr(self, name) for name in names}

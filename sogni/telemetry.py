@@ -42,7 +42,7 @@ _REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.
 _OPERATION_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640, 1280)
 _TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
 _ID = re.compile(r"(?=[^/]*\d)[^/]{8,}")
-"""A part of a path that is an id."""
+"""A part of a path that is an ID."""
 _MAX_DESCRIPTION = 200
 _CHAT_OPTIONS = ("max_tokens", "temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed")
 
@@ -401,5 +401,5 @@ def _kind(step: Any, call: HttpCall) -> str | None:
 
 
 def _template(path: str) -> str:
-    """Return a path with ids replaced, so that there are few names of spans."""
+    """Return a path with IDs replaced, so that there are few names of spans."""
     return "/".join("{id}" if _ID.fullmatch(part) else part for part in path.split("/"))

@@ -247,7 +247,7 @@ class Batch:
     Attributes:
         total: Number of requests, rows that are skipped included.
         running: The requests of projects that are running.
-        unsaved: Ids of finished projects whose results could not be saved.
+        unsaved: IDs of finished projects whose results could not be saved.
     """
 
     def __init__(
@@ -269,7 +269,7 @@ class Batch:
         self.total: int = len(requests) + len(bad_rows)
         self.running: dict[Project, BatchRequest] = {}
         self.unsaved: list[str] = []
-        """Ids of finished projects whose results could not be saved."""
+        """IDs of finished projects whose results could not be saved."""
         self._client = client
         self._journal = journal
         self._requests = requests
@@ -291,7 +291,7 @@ class Batch:
 
     @property
     def uncollected(self) -> set[str]:
-        """Ids of the projects that would continue if the batch ended now, including one that is being sent.
+        """IDs of the projects that would continue if the batch ended now, including one that is being sent.
 
         Other projects that the client tracks, such as those of other commands, are not included.
         """

@@ -308,7 +308,7 @@ OURS: Mapping[str, str] = {
 }
 """Our names that are not theirs in snake_case."""
 
-_MODEL_ID = "write the id as a string; `client.projects.available_models` lists them"
+_MODEL_ID = "write the ID as a string; `client.projects.available_models` lists them"
 _MODEL_KIND = "`client.projects.get_model_options` tells what a model takes"
 _INTERNAL = "used internally"
 _ATTRIBUTION = "`Attribution` is checked and sent by the client"

@@ -332,10 +332,10 @@ class Account:
         return self._current
 
     def set_device_id(self, id: str) -> None:
-        """Send the id of the device to the service, which checks it for trials.
+        """Send the ID of the device to the service, which checks it for trials.
 
         Args:
-            id: The id, not empty. It should be stable for the device.
+            id: The ID, not empty. It should be stable for the device.
 
         Raises:
             ValidationError: `id` is not a string, or empty. Nothing has been sent.
@@ -521,7 +521,7 @@ class Account:
         """Claim rewards. The request is not repeated automatically.
 
         Args:
-            ids: Ids of the rewards.
+            ids: IDs of the rewards.
             turnstile_token: Result of the captcha. Default: none.
             provider: Blockchain. Default `"base"`.
 
@@ -695,7 +695,7 @@ class Account:
                 `"chat"`.
             app_source: Name of the application, as the service records it. Default: none.
             start_trial: Request a trial, which the service may decline. Default: not sent.
-            device_id: Id of the device. Default: not sent.
+            device_id: ID of the device. Default: not sent.
 
         Returns:
             The page for the user to open, in `.url`.

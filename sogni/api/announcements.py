@@ -49,7 +49,7 @@ class Announcements:
         """Dismiss an announcement, for the account on all its devices.
 
         Args:
-            id: Id of the announcement.
+            id: ID of the announcement.
 
         Raises:
             NotFoundError: The announcement does not exist.

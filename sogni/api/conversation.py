@@ -35,7 +35,7 @@ class Conversation:
 
     @property
     def model(self) -> str:
-        """Id of the model."""
+        """ID of the model."""
         return self._history.model
 
     @property

@@ -352,7 +352,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
         """Get the service's record of a finished project.
 
         Args:
-            project_id: Id of the project.
+            project_id: ID of the project.
 
         Returns:
             The record.
@@ -372,7 +372,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
         Use it to look at a project that another process started. `attach` follows such a project instead.
 
         Args:
-            project_id: Id of the project.
+            project_id: ID of the project.
 
         Returns:
             The status, the jobs in progress and those that have ended.
@@ -395,7 +395,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
         ended have results.
 
         Args:
-            project_id: Id of the project.
+            project_id: ID of the project.
             kind: Type of the results, `"image"`, `"video"`, `"audio"` or `"model"`. Used only if neither the model nor
                 the record of the project determines it.
 
@@ -415,7 +415,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
         return ProjectResult(self._engine, self._engine.run(past_projects.project_result(project_id, kind)))
 
     def list_elsewhere(self) -> list[ProjectRecord]:
-        """List the unfinished projects of the account that clients with other app ids started. Needs no socket.
+        """List the unfinished projects of the account that clients with other app IDs started. Needs no socket.
 
         Use it to find projects of other processes. `attach` follows such a project, `cancel` cancels it.
 
@@ -441,12 +441,12 @@ class Projects(EventEmitter[OnProjectsEvent]):
         it. Its record may appear a few seconds after its end, so a project without one is looked up several times.
 
         Args:
-            ids: Ids of the projects.
+            ids: IDs of the projects.
             attempts: Number of requests for the record of a project, 1 to 100. Default 4.
             delay: Seconds between two attempts, 0 to 3600. Default 2.5.
 
         Returns:
-            The outcome of each project, by id.
+            The outcome of each project, by ID.
 
         Raises:
             ValidationError: An argument is invalid.
@@ -463,7 +463,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
     ) -> list[RecentProject]:
         """List the projects of the account that have completed results, newest first. Needs no socket.
 
-        Pass their ids to `get_result` to fetch the results.
+        Pass their IDs to `get_result` to fetch the results.
 
         Args:
             since: List the results completed since this time. A time without a time zone is local. Default: the last
@@ -489,7 +489,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
         """Cancel a project and wait for the confirmation. Does nothing if the project is finished.
 
         Args:
-            project_id: Id of the project.
+            project_id: ID of the project.
 
         Raises:
             NotFoundError: The account has no such project. It is a `ConflictError`, too.
@@ -504,11 +504,11 @@ class Projects(EventEmitter[OnProjectsEvent]):
     def attach(self, project: Project | str) -> Project:
         """Track a project again, for example an unpickled one, or one that another process started.
 
-        A project that another app id started is polled, at intervals that grow from half a second to ten seconds. If
+        A project that another app ID started is polled, at intervals that grow from half a second to ten seconds. If
         another open client follows the project, it continues to do so.
 
         Args:
-            project: A project or its id.
+            project: A project or its ID.
 
         Returns:
             The project, tracked by this client.
@@ -527,10 +527,10 @@ class Projects(EventEmitter[OnProjectsEvent]):
         return self._project(state)
 
     def sync(self) -> ProjectsSync[Project]:
-        """Compare the projects of this client with those that the service has for its app id.
+        """Compare the projects of this client with those that the service has for its app ID.
 
         The client does this automatically after connecting. Call it to find the projects that an earlier process with
-        the same app id left behind: the unfinished ones are followed from now on, and the service keeps finished ones
+        the same app ID left behind: the unfinished ones are followed from now on, and the service keeps finished ones
         for an hour. Both are `Project.recovered`. Listeners of `active_projects_recovered`,
         `completed_projects_recovered` and `projects_synced` are notified of every comparison.
 
@@ -538,7 +538,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             The result of the comparison. Projects that were recovered before are not repeated.
 
         Raises:
-            ValidationError: The client has neither a socket nor an app id.
+            ValidationError: The client has neither a socket nor an app ID.
             ApiError: The service refused the request.
 
         Example:
@@ -666,7 +666,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
         """Get the options of a model: ranges and defaults of numbers, samplers and schedulers.
 
         Args:
-            model_id: Id of the model.
+            model_id: ID of the model.
 
         Returns:
             The options.
@@ -687,7 +687,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
 
         Args:
             network: `"fast"` or `"relaxed"`.
-            model_id: Id of the model.
+            model_id: ID of the model.
             force_refresh: Fetch the list even if the cached one is less than 10 minutes old. Default False.
 
         Returns:
@@ -708,7 +708,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
         """Get the workflow of a video model and the media it takes.
 
         Args:
-            model_id: Id of the model.
+            model_id: ID of the model.
 
         Returns:
             Which media are required, optional or forbidden.
@@ -723,13 +723,13 @@ class Projects(EventEmitter[OnProjectsEvent]):
         return asset_config(model_id)
 
     def is_video_model_id(self, model_id: str) -> bool:
-        """Check whether an id belongs to a video model. Sends nothing.
+        """Check whether an ID belongs to a video model. Sends nothing.
 
         Args:
-            model_id: Id of the model.
+            model_id: ID of the model.
 
         Returns:
-            The answer, from the list of models, or from the id alone if the list has not been fetched.
+            The answer, from the list of models, or from the ID alone if the list has not been fetched.
 
         Example:
             >>> client.projects.is_video_model_id("ltx2-19b-fp8_i2v")
@@ -739,13 +739,13 @@ class Projects(EventEmitter[OnProjectsEvent]):
         return listed == "video" if listed is not None else is_video_id(model_id)
 
     def is_audio_model_id(self, model_id: str) -> bool:
-        """Check whether an id belongs to an audio model. Sends nothing.
+        """Check whether an ID belongs to an audio model. Sends nothing.
 
         Args:
-            model_id: Id of the model.
+            model_id: ID of the model.
 
         Returns:
-            The answer, from the list of models, or from the id alone if the list has not been fetched.
+            The answer, from the list of models, or from the ID alone if the list has not been fetched.
 
         Example:
             >>> client.projects.is_audio_model_id("ace_step_1.5_turbo")
@@ -792,10 +792,10 @@ class Projects(EventEmitter[OnProjectsEvent]):
         return self._engine.run(loras.available_loras(model_id, include_personal, force_refresh))
 
     def get_lora(self, id: str) -> Lora | None:
-        """Get a LoRA by its id. Ids that start with `"personal-"` are those of personal LoRAs.
+        """Get a LoRA by its ID. IDs that start with `"personal-"` are those of personal LoRAs.
 
         Args:
-            id: Id of the LoRA, `Lora.lora_id`.
+            id: ID of the LoRA, `Lora.lora_id`.
 
         Returns:
             The LoRA, or None if there is no such LoRA.
@@ -814,7 +814,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
         """Check whether there are LoRAs for a model.
 
         Args:
-            model_id: Id of the model.
+            model_id: ID of the model.
 
         Returns:
             True if the catalog names the model.
@@ -903,7 +903,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
         """Estimate what images would cost. `estimate` takes the parameters of a project instead.
 
         Args:
-            model: Id of the model.
+            model: ID of the model.
             image_count: Number of images, at least 1. Default 1.
             step_count: Number of inference steps. Default: that of the model.
             preview_count: Number of previews. Default 0.
@@ -913,7 +913,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
             starting_image_strength: Strength of the starting image, 0 to 1. Default: no starting image.
             width: Width in pixels. Used only with `height`. Default: that of the model.
             height: Height in pixels. Used only with `width`. Default: that of the model.
-            size_preset: Id of a size preset; takes precedence over `width` and `height`.
+            size_preset: ID of a size preset; takes precedence over `width` and `height`.
             guidance: Guidance scale. Used only with `sampler` or `context_images`.
             sampler: Name of the sampler.
             context_images: Number of context images.
@@ -982,7 +982,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
         """Estimate what videos would cost. `estimate` takes the parameters of a project instead.
 
         Args:
-            model: Id of the model.
+            model: ID of the model.
             width: Width in pixels. Default: that of the model.
             height: Height in pixels. Default: that of the model.
             fps: Frames per second. Default: that of the model.
@@ -1053,7 +1053,7 @@ class Projects(EventEmitter[OnProjectsEvent]):
         """Estimate what music or speech would cost. `estimate` takes the parameters of a project instead.
 
         Args:
-            model: Id of the model.
+            model: ID of the model.
             duration: Duration in seconds. Default: that of the model.
             steps: Number of inference steps. Default: that of the model.
             number_of_media: Number of results, at least 1. Default 1.
@@ -1118,8 +1118,8 @@ class Projects(EventEmitter[OnProjectsEvent]):
         """Get a signed URL for uploading an image with PUT. `create` uploads media itself.
 
         Args:
-            image_id: Id of the image, chosen by the caller; usually a new upper-case UUID.
-            job_id: Id of the project.
+            image_id: ID of the image, chosen by the caller; usually a new upper-case UUID.
+            job_id: ID of the project.
             type: Role of the image, for example `"startingImage"`, `"cnImage"`, `"contextImage1"` or
                 `"referenceImage"`.
             content_type: MIME type of the image. Default: none.
@@ -1141,8 +1141,8 @@ class Projects(EventEmitter[OnProjectsEvent]):
         """Get a signed URL of an image. For results, use `Job.get_result_url`.
 
         Args:
-            image_id: Id of the image; that of a result is the id of its job.
-            job_id: Id of the project.
+            image_id: ID of the image; that of a result is the ID of its job.
+            job_id: ID of the project.
             type: `"complete"` for a result or `"preview"`, or the role that the image was uploaded with.
             content_type: MIME type of the image. Default: PNG.
 
@@ -1167,9 +1167,9 @@ class Projects(EventEmitter[OnProjectsEvent]):
         """Get a signed URL for uploading audio or video with PUT. `create` uploads media itself.
 
         Args:
-            job_id: Id of the project.
+            job_id: ID of the project.
             type: Role of the file: `"referenceAudio"` or `"referenceVideo"`.
-            id: Id of the file. Default: none.
+            id: ID of the file. Default: none.
             content_type: MIME type of the file. Default: none.
 
         Returns:
@@ -1191,9 +1191,9 @@ class Projects(EventEmitter[OnProjectsEvent]):
         """Get a signed URL of audio or video. For results, use `Job.get_result_url`.
 
         Args:
-            job_id: Id of the project.
+            job_id: ID of the project.
             type: `"complete"` for a result or `"preview"`, or the role that the file was uploaded with.
-            id: Id of the file; that of a result is the id of its job.
+            id: ID of the file; that of a result is the ID of its job.
             content_type: MIME type of the file. Default: none.
 
         Returns:

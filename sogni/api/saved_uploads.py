@@ -85,8 +85,8 @@ class SavedUploads:
         """Make a saved file an input of a project, as if it had been uploaded for it.
 
         Args:
-            asset_id: Id of the saved file.
-            project_id: Id of the project, which need not exist yet.
+            asset_id: ID of the saved file.
+            project_id: ID of the project, which need not exist yet.
             type: Role of the file, for example `"startingImage"` or `"referenceAudio"`.
             id: Role with its number, for example `"referenceAudio2"`, for models that take several audio or video
                 files. Default: none.
@@ -107,7 +107,7 @@ class SavedUploads:
         """Delete a saved file. Projects that use it keep their copies.
 
         Args:
-            asset_id: Id of the saved file.
+            asset_id: ID of the saved file.
 
         Raises:
             NotFoundError: The saved file does not exist.

@@ -91,7 +91,7 @@ class Templates:
         """Fetch a template.
 
         Args:
-            template_id: Id of the template.
+            template_id: ID of the template.
 
         Returns:
             The template.
@@ -131,7 +131,7 @@ class Templates:
         """Change some fields of a template.
 
         Args:
-            template_id: Id of the template.
+            template_id: ID of the template.
             changes: The new values. In a mapping, None clears a field; in a `WorkflowTemplate`, None leaves it
                 unchanged.
 
@@ -154,7 +154,7 @@ class Templates:
         """Delete a template.
 
         Args:
-            template_id: Id of the template.
+            template_id: ID of the template.
 
         Raises:
             NotFoundError: The template does not exist.
@@ -170,7 +170,7 @@ class Templates:
         """Copy a template, for example a public one of another user.
 
         Args:
-            template_id: Id of the template.
+            template_id: ID of the template.
             new_name: Name of the copy. Default: chosen by the service.
 
         Returns:
@@ -232,7 +232,7 @@ class Workflows:
 
         Args:
             input: The plan: a `WorkflowInput`, or a mapping with its fields or its keys in the wire format.
-            workflow_id: Id of the template to run.
+            workflow_id: ID of the template to run.
             inputs: Values for the inputs of the template. Only with `workflow_id`.
             media_references: Media for the steps, by http or https URL; see `upload`. Steps use them through a
                 dependency on `$input_media`.
@@ -317,7 +317,7 @@ class Workflows:
         """Fetch the record of a workflow.
 
         Args:
-            workflow_id: Id of the workflow.
+            workflow_id: ID of the workflow.
 
         Returns:
             The record, with its `.artifacts`.
@@ -337,7 +337,7 @@ class Workflows:
         """Fetch the events of a workflow so far.
 
         Args:
-            workflow_id: Id of the workflow.
+            workflow_id: ID of the workflow.
 
         Returns:
             The events, oldest first.
@@ -363,7 +363,7 @@ class Workflows:
         closed.
 
         Args:
-            workflow_id: Id of the workflow.
+            workflow_id: ID of the workflow.
             after: Start after the event with this `.id`.
             last_event_id: Like `after`, and also inform the service that the stream is resumed.
 
@@ -387,7 +387,7 @@ class Workflows:
         """Wait until a workflow ends or waits for its user (`waiting_for_user`).
 
         Args:
-            workflow_id: Id of the workflow.
+            workflow_id: ID of the workflow.
             timeout: Seconds to wait; None for no limit. A timeout cancels nothing.
 
         Returns:
@@ -418,7 +418,7 @@ class Workflows:
         """Resume a workflow that waits for its user (`waiting_for_user`).
 
         Args:
-            workflow_id: Id of the workflow.
+            workflow_id: ID of the workflow.
             token_type: Token that pays, `"sogni"` or `"spark"`. Default: that of the service.
             billing_mode: `"auto"`, `"subscription"` or `"tokens"`. Default: that of the service.
             app_source: Name of the application, as the service records it. Default: that of the client.
@@ -456,8 +456,8 @@ class Workflows:
         """Start another run of a workflow that has completed or failed in part, with other seeds.
 
         Args:
-            workflow_id: Id of the workflow.
-            seed_overrides: Seeds by step id. The other steps get new random seeds.
+            workflow_id: ID of the workflow.
+            seed_overrides: Seeds by step ID. The other steps get new random seeds.
             token_type: Token that pays, `"sogni"` or `"spark"`. Default: that of the service.
             billing_mode: `"auto"`, `"subscription"` or `"tokens"`. Default: that of the service.
             app_source: Name of the application, as the service records it. Default: that of the client.
@@ -488,7 +488,7 @@ class Workflows:
         """Cancel a workflow. Running steps stop as soon as they can.
 
         Args:
-            workflow_id: Id of the workflow.
+            workflow_id: ID of the workflow.
 
         Returns:
             The record.
@@ -528,11 +528,11 @@ class Workflows:
     ) -> Sequence[Path] | Sequence[Any]:
         """Download all artifacts of a workflow to a directory or to object storage.
 
-        Downloads are streamed, and files and objects appear once they are complete. Their names contain the ids of
+        Downloads are streamed, and files and objects appear once they are complete. Their names contain the IDs of
         workflow and artifact and the position of the artifact; the suffix fits the content.
 
         Args:
-            workflow_id: Id of the workflow.
+            workflow_id: ID of the workflow.
             directory: The directory, which is created if necessary, or a storage URL such as ``s3://bucket/prefix``
                 (extra ``sogni[fsspec]``).
             overwrite: Replace existing files with different content. By default the new files get numbers.

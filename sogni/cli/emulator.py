@@ -88,7 +88,7 @@ def _clock(context: click.Context, parameter: click.Parameter, value: str | None
     type=click.Path(file_okay=False),
     help="Keep workflows, files and the balance in this directory. Default: keep nothing.",
 )
-@click.option("--seed", type=int, help="Generate reproducible ids and random seeds. Default: random.")
+@click.option("--seed", type=int, help="Generate reproducible IDs and random seeds. Default: random.")
 @click.option("--control", is_flag=True, help="Serve the control API on the loopback interface, and print its token.")
 @click.option(
     "--control-port",

@@ -140,7 +140,7 @@ def watch(client: SogniClient, workflow_id: str, timeout: float | None, *, quiet
 
     Args:
         client: Client to use.
-        workflow_id: Id of the workflow.
+        workflow_id: ID of the workflow.
         timeout: Time limit in seconds. Default: no limit.
         quiet: Print no changes to standard output.
 
@@ -171,7 +171,7 @@ def watch(client: SogniClient, workflow_id: str, timeout: float | None, *, quiet
 
 
 def start_workflow(work: Callable[[], WorkflowRecord]) -> WorkflowRecord:
-    """Send a request that starts a workflow. Ctrl-C does not interrupt it, so that the id is not lost."""
+    """Send a request that starts a workflow. Ctrl-C does not interrupt it, so that the ID is not lost."""
     starting = in_background(work)
     try:
         while not wait([starting], POLL_SECONDS).done:

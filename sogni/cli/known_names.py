@@ -29,7 +29,7 @@ from sogni.settings import RetryPolicy, Timeouts, resolve
 
 Kind = Literal["models", "loras", "chat"]
 Names = dict[str, dict[str, Any]]
-"""Ids, each with its `name`, and the `media` of a model or the `models` of a LoRA."""
+"""IDs, each with its `name`, and the `media` of a model or the `models` of a LoRA."""
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 FILE_NAME = "completion.json"
@@ -55,12 +55,12 @@ class KnownNames:
 
 
 def model_names(models: Iterable[Any]) -> Names:
-    """Return models by their ids."""
+    """Return models by their IDs."""
     return {it.id: {"name": it.name, "media": it.media} for it in models}
 
 
 def lora_names(loras: Iterable[Any]) -> Names:
-    """Return LoRAs by their ids."""
+    """Return LoRAs by their IDs."""
     return {it.lora_id: {"name": it.name, "models": list(it.model_ids)} for it in loras}
 
 
@@ -176,7 +176,7 @@ def _path() -> Path:
 
 
 def models_of(*media: str) -> Complete:
-    """Return a function that completes the ids of models for these media, or for any without arguments."""
+    """Return a function that completes the IDs of models for these media, or for any without arguments."""
 
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
         names = lookup("models", os.environ)
@@ -186,12 +186,12 @@ def models_of(*media: str) -> Complete:
 
 
 def complete_chat_models(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the ids of language models: those of the last chat, since only its connection announces them."""
+    """Complete the IDs of language models: those of the last chat, since only its connection announces them."""
     return _items(lookup("chat", os.environ), incomplete, lambda it: True)
 
 
 def complete_loras(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the ids of LoRAs: those for the model of the command, if it takes any."""
+    """Complete the IDs of LoRAs: those for the model of the command, if it takes any."""
     names = lookup("loras", os.environ)
     model = context.params.get("model_id") or context.params.get("model")
     of_model = {name: it for name, it in names.items() if model in it.get("models", ())}

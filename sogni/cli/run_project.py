@@ -103,7 +103,7 @@ def collect(
 def in_background(work: Callable[[], T]) -> Future[T]:
     """Call `work` on another thread, where Ctrl-C does not interrupt it.
 
-    Interrupting a creation while its request is being sent could leave a running, billed project whose id is lost.
+    Interrupting a creation while its request is being sent could leave a running, billed project whose ID is lost.
     """
     future: Future[T] = Future()
 

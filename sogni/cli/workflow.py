@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def plan_or_template(plan: str, inputs: Mapping[str, Any], media: Sequence[str], *, strict: bool) -> dict[str, Any]:
-    """Return the arguments of `start` for PLAN: a plan if it has the suffix of a plan file, else the id of a template.
+    """Return the arguments of `start` for PLAN: a plan if it has the suffix of a plan file, else the ID of a template.
 
     The plan is checked here, so that mistakes are reported with their line.
 
@@ -187,7 +187,7 @@ def start(
     output: _Output | None,
     **options: Any,
 ) -> None:
-    """Start PLAN, a YAML or JSON file or the id of a template, and print the id of the workflow.
+    """Start PLAN, a YAML or JSON file or the ID of a template, and print the ID of the workflow.
 
     Example: sogni workflow start teaser.yaml --watch --output-dir out
     """

@@ -64,7 +64,7 @@ class ChatSogni(BaseChatModel):
     model is `additional_kwargs["reasoning_content"]` and a block of `content_blocks`, not part of the text.
 
     Attributes:
-        model: Id of the model.
+        model: ID of the model.
         api_key: API key of the account; `SOGNI_API_KEY` by default.
         temperature: Sampling temperature, 0 to 2.
         max_tokens: Largest number of tokens of an answer, including its reasoning.

@@ -1,7 +1,7 @@
 """A plugin for `llm`: the language models of Sogni on its command line and in its Python API (extra `sogni[llm]`).
 
 It is loaded with every `llm` command, so it imports the client only when a model is used, and never
-waits for the network to list models: their ids are those of the last connection, which are kept in a file.
+waits for the network to list models: their IDs are those of the last connection, which are kept in a file.
 """
 
 # The announced models: chat §7.
@@ -95,7 +95,7 @@ def _file() -> Path:
 
 
 def _known_models() -> list[str]:
-    """Return the ids in the file; none if it is missing or malformed."""
+    """Return the IDs in the file; none if it is missing or malformed."""
     try:
         found = json.loads(_file().read_text(encoding="utf-8"))["models"]
         return [name for name in found if isinstance(name, str)]
@@ -104,7 +104,7 @@ def _known_models() -> list[str]:
 
 
 def _remember(names: Any) -> None:
-    """Write the ids that the service has announced, if they have changed."""
+    """Write the IDs that the service has announced, if they have changed."""
     if sorted(names) in ([], _known_models()):
         return
     # The list is a convenience: a directory that cannot be written to is no reason to fail.

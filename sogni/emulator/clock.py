@@ -43,7 +43,7 @@ class Pace:
     """The time of a server. Belongs to its event loop, but may be called from any thread to get the time.
 
     Attributes:
-        step_time: Seconds per step; None for the figures of the catalogue.
+        step_time: Seconds per step; None for the figures of the catalog.
         load_time: Seconds it takes to load a model or a LoRA, which is reported unless it is 0.
         rate: Seconds that pass per real second.
         loop: The event loop, while the server runs.

@@ -199,7 +199,7 @@ class Transaction(Model):
     """A transaction of an account.
 
     Attributes:
-        id: Id of the transaction.
+        id: ID of the transaction.
         amount: Amount; negative if tokens were spent.
         token_type: Token, such as ``"spark"``.
         type: Type of the transaction, such as ``"debit"``.
@@ -277,7 +277,7 @@ class Reward(Model):
     """A reward that an account can claim.
 
     Attributes:
-        id: Id of the reward.
+        id: ID of the reward.
         type: ``"instant"`` or ``"conditioned"``.
         title: Title.
         description: Description.
@@ -320,7 +320,7 @@ class SubscriptionPlan(Model):
     """A plan for one term.
 
     Attributes:
-        plan_id: Id of the plan.
+        plan_id: ID of the plan.
         tier: Tier of the plan.
         term: Billing term.
         interval: ``"month"`` or ``"year"``.

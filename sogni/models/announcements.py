@@ -30,7 +30,7 @@ class Announcement(LooseModel):
     """An announcement of the service.
 
     Attributes:
-        id: Id of the announcement; it stays the same however often the announcement is delivered.
+        id: ID of the announcement; it stays the same however often the announcement is delivered.
         kind: ``"toast"`` (shown once) or ``"banner"`` (shown until it is dismissed or ends).
         severity: ``"info"``, ``"success"``, ``"warn"`` or ``"danger"``.
         icon: Name of an icon, such as ``"megaphone"``; None to derive it from the severity.

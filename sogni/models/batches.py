@@ -27,7 +27,7 @@ class BatchItem:
         cost: What the project cost in this run, in `token_type`; None if it is unknown, or an earlier run paid.
         token_type: The token that paid; None if it is unknown.
         line: Number of the line of the file on which the request begins, or of the request, starting at 1.
-        project_id: Id of the project; None if it was not created.
+        project_id: ID of the project; None if it was not created.
     """
 
     request: Mapping[str, Any] = field(repr=False)

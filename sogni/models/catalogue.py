@@ -18,9 +18,9 @@ class SupportedModel(Model):
     """A model that the network supports, whether or not a worker serves it now.
 
     Attributes:
-        id: Id of the model.
+        id: ID of the model.
         name: Name for display.
-        sid: Numeric id.
+        sid: Numeric ID.
         tier: Tier, which determines the options.
         media: Type of media that the model creates.
     """
@@ -37,7 +37,7 @@ class AvailableModel(Model):
     """A model that workers serve now.
 
     Attributes:
-        id: Id of the model.
+        id: ID of the model.
         name: Name for display.
         worker_count: Number of workers that serve the model.
         media: Type of media that the model creates.
@@ -54,7 +54,7 @@ class SizePreset(Model):
     """A named image size.
 
     Attributes:
-        id: Id of the preset, for `size_preset`.
+        id: ID of the preset, for `size_preset`.
         label: Name for display.
         width: Width in pixels.
         height: Height in pixels.
@@ -193,7 +193,7 @@ class VideoAssetConfig(Model):
     """The workflow of a video model and the media it accepts.
 
     Attributes:
-        workflow_type: Name of the workflow; None if the model id does not name one.
+        workflow_type: Name of the workflow; None if the model ID does not name one.
         assets: The media; None if the workflow is unknown.
     """
 

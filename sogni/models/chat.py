@@ -185,7 +185,7 @@ class ChatMessage(Model):
         role: ``"system"``, ``"user"``, ``"assistant"`` or ``"tool"``.
         content: A string, a list of `TextPart` and `ImagePart`, or None in a message with `tool_calls`.
         tool_calls: Tools that the model calls, in a message of the assistant.
-        tool_call_id: Id of the tool call that this message answers, in a message of a tool.
+        tool_call_id: ID of the tool call that this message answers, in a message of a tool.
         name: Name of the tool, in a message of a tool.
     """
 
@@ -212,7 +212,7 @@ class ChatCompletionChunk(Model):
     """A part of an answer, in the order of arrival.
 
     Attributes:
-        job_id: Id of the completion's job.
+        job_id: ID of the completion's job.
         content: Text of this chunk, empty if it has none.
         role: Role of the message, if the chunk has it.
         finish_reason: Why the model stopped, for example ``"stop"``, ``"length"`` or ``"tool_calls"``; None before.
@@ -233,7 +233,7 @@ class ChatCompletionResult(Model):
     """A complete answer.
 
     Attributes:
-        job_id: Id of the completion's job.
+        job_id: ID of the completion's job.
         content: Text of the answer, including the thinking between ``<think>`` and ``</think>``; see
             `without_thinking`.
         role: Role of the message.
@@ -302,12 +302,12 @@ class ChatJobState(LooseModel):
     """A change of state of a chat job.
 
     Attributes:
-        job_id: Id of the completion's job.
+        job_id: ID of the completion's job.
         type: The new state: ``"pending"``, ``"queued"``, ``"assigned"``, ``"initiatingModel"`` (the worker loads the
             model) or ``"jobStarted"``.
         worker_name: Name of the worker, once assigned.
         queue_position: Position in the queue.
-        model_id: Id of the model.
+        model_id: ID of the model.
         estimated_cost: Estimated cost in the token that pays.
     """
 
@@ -324,7 +324,7 @@ class ChatFailure(Model):
     """Why a chat job failed.
 
     Attributes:
-        job_id: Id of the completion's job.
+        job_id: ID of the completion's job.
         error: Kind of error, for example ``"insufficient_balance"``, ``"model_unavailable"`` or
             ``"transport_lost"``.
         message: Description of the error.
@@ -474,7 +474,7 @@ class HostedWorkflow(LooseModel):
     """A workflow that a hosted chat has started. URLs may be relative to the REST endpoint.
 
     Attributes:
-        workflow_id: Id of the workflow, for `client.workflows`.
+        workflow_id: ID of the workflow, for `client.workflows`.
         status: Status of the workflow.
         url: URL of its record.
         events_url: URL of its events.
@@ -493,10 +493,10 @@ class HostedChatCompletionResult(LooseModel):
     """The response of `client.chat.hosted.create`, in the OpenAI format.
 
     Attributes:
-        id: Id of the completion.
+        id: ID of the completion.
         object: Always ``"chat.completion"``.
         created: Time of creation, in seconds since 1970; see `created_at`.
-        model: Id of the model.
+        model: ID of the model.
         choices: The answers.
         usage: Number of tokens.
         creative_workflows: Workflows that the service has started.
@@ -541,7 +541,7 @@ class HostedToolOutcome(LooseModel):
     """The outcome of a hosted tool.
 
     Attributes:
-        tool_call_id: Id of the tool call.
+        tool_call_id: ID of the tool call.
         tool: Name of the tool.
         result: The result; its keys depend on the tool.
         message: Message of the tool, if any.
@@ -571,7 +571,7 @@ class ConversationRecord(Model):
     """A conversation as data, for saving and loading. The options of its requests are not included.
 
     Attributes:
-        model: Id of the model.
+        model: ID of the model.
         system: System message, None without one.
         messages: All other messages, oldest first.
     """

@@ -57,7 +57,7 @@ class ToastMessage(Model):
         type: Severity.
         message: The message.
         auto_close: Milliseconds after which to hide the message.
-        sticky_id: Id of a message that stays visible.
+        sticky_id: ID of a message that stays visible.
     """
 
     type: Literal["info", "success", "warning", "error"] | str = "info"

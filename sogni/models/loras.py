@@ -37,7 +37,7 @@ class LoraSection(Model):
     """A section of the catalog.
 
     Attributes:
-        id: Id of the section.
+        id: ID of the section.
         label: Name for display.
         order: Position among the sections.
     """
@@ -135,12 +135,12 @@ class Lora(Model):
     """A LoRA of the catalog.
 
     Attributes:
-        lora_id: Id of the LoRA, for `loras`.
+        lora_id: ID of the LoRA, for `loras`.
         slug: Short name.
         name: Name for display.
         description: What the LoRA does.
-        related_lora_ids: Ids of related LoRAs, for example of the same style for other models.
-        model_ids: Ids of the models that the LoRA can be applied to.
+        related_lora_ids: IDs of related LoRAs, for example of the same style for other models.
+        model_ids: IDs of the models that the LoRA can be applied to.
         ui: The range of its strength, and what to show.
     """
 
@@ -174,7 +174,7 @@ class LoraCatalog(Model):
 
     Attributes:
         loras: The LoRAs.
-        models: Ids of the models that take LoRAs, sorted.
+        models: IDs of the models that take LoRAs, sorted.
         constraints: Limits of the LoRAs of a project.
         last_updated: When the service last changed the catalog.
     """
@@ -198,11 +198,11 @@ class PersonalLora(Model):
     """A LoRA that the account has imported.
 
     Attributes:
-        id: Id of the import, for `personal_loras.get` and `.remove`. Projects take the `lora_id` that
+        id: ID of the import, for `personal_loras.get` and `.remove`. Projects take the `lora_id` that
             `personal_loras.catalog` lists.
         name: Name chosen by the account.
-        model_id: Id of the model that it was imported for.
-        model_ids: Ids of the models that it can be applied to.
+        model_id: ID of the model that it was imported for.
+        model_ids: IDs of the models that it can be applied to.
         source: Where it comes from.
         status: ``"queued"``, ``"validating"`` or ``"review"`` while it is imported, then ``"ready"`` or
             ``"rejected"``; ``"revoked"`` if it was withdrawn later.
@@ -256,7 +256,7 @@ class PersonalLoraList(Model):
 
     Attributes:
         loras: The LoRAs, whatever their status.
-        models: Ids of the models that personal LoRAs can be imported for.
+        models: IDs of the models that personal LoRAs can be imported for.
         limits: Limits of the account.
     """
 

@@ -82,7 +82,7 @@ class ConsentRequired(LooseModel):
     Attributes:
         key: Key of the agreement.
         version: Version of the agreement.
-        model_id: Id of the model.
+        model_id: ID of the model.
     """
 
     key: str | None = None
@@ -174,7 +174,7 @@ class JobWaitingReason(Model):
     Attributes:
         job_index: Index of the job in the project, from 0.
         waiting_reason: The reason.
-        img_id: Id of the job, if it has one already.
+        img_id: ID of the job, if it has one already.
     """
 
     job_index: int
@@ -187,7 +187,7 @@ class QueueChange(Model):
     """Why a project and its jobs wait: the value of the event `queue_changed`.
 
     Attributes:
-        project_id: Id of the project.
+        project_id: ID of the project.
         waiting_reason: Why the project waits; None if it does not wait, or the service gave no reason.
         job_waiting_reasons: The jobs that wait, each with its reason.
     """
@@ -234,7 +234,7 @@ class ProjectEvent(Model):
 
     Attributes:
         type: Type of the change.
-        project_id: Id of the project.
+        project_id: ID of the project.
         queue_position: Position in the queue.
         estimated_start_seconds: Estimated seconds until the start.
         queue_status: ``"waiting"`` or ``"no-workers"``.
@@ -259,8 +259,8 @@ class JobEvent(Model):
 
     Attributes:
         type: Type of the change.
-        project_id: Id of the project.
-        job_id: Id of the job.
+        project_id: ID of the project.
+        job_id: ID of the job.
         worker_name: Name of the worker.
         positive_prompt: Prompt of the job, if it differs from that of the project.
         negative_prompt: Negative prompt of the job, if it differs from that of the project.
@@ -463,8 +463,8 @@ class RecordModel(Model):
     """The model of a recorded project.
 
     Attributes:
-        id: Id of the model.
-        sid: Numeric id.
+        id: ID of the model.
+        sid: Numeric ID.
         name: Name for display.
         type: Type of media that the model creates.
     """
@@ -480,7 +480,7 @@ class RecordWorker(Model):
     """The worker of a recorded job.
 
     Attributes:
-        id: Id of the worker.
+        id: ID of the worker.
         name: Name of the worker.
         username: User name of its owner.
         address: Wallet address of its owner.
@@ -497,8 +497,8 @@ class JobRecord(Model):
     """A job as recorded by the service.
 
     Attributes:
-        id: Id in the record, which may be that of the project: use `img_id`.
-        img_id: Id of the job.
+        id: ID in the record, which may be that of the project: use `img_id`.
+        img_id: ID of the job.
         status: Status of the service, such as ``"jobCompleted"`` or ``"jobError"``.
         reason: Why the job ended, such as ``"artistCanceled"`` or ``"jobTimedOut"``.
         worker: The worker.
@@ -556,11 +556,11 @@ class ProjectRecord(Model):
     """A project as recorded by the service.
 
     Attributes:
-        id: Id of the project.
+        id: ID of the project.
         status: Status of the service, such as ``"active"`` or ``"completed"``.
         reason: Why the project ended, such as ``"allJobsCompleted"`` or ``"artistCanceled"``.
         finished: Whether the project has ended.
-        app_id: App id of the client that started it.
+        app_id: App ID of the client that started it.
         app_source: Application that started it.
         job_type: Type of the job; ``"llm"`` for a chat.
         model_type: Type of media that the model creates.
@@ -571,7 +571,7 @@ class ProjectRecord(Model):
         network: Network, ``"fast"`` or ``"relaxed"``.
         token_type: Token that pays.
         billing_mode: Requested billing mode.
-        size_preset: Id of the size preset.
+        size_preset: ID of the size preset.
         width: Width in pixels.
         height: Height in pixels.
         client_request_data: The original request, as base64 of its JSON.
@@ -640,7 +640,7 @@ class ProjectStatusRecord(Model):
     """The status of a project, running or finished, as reported by the service.
 
     Attributes:
-        id: Id of the project.
+        id: ID of the project.
         status: Status.
         finished: Whether the project has ended.
         waiting_reason: Why the project waits; None if it does not wait, or the service gave no reason.
@@ -664,7 +664,7 @@ P = TypeVar("P")
 
 @frozen(kw_only=True)
 class ProjectsSync(Generic[P]):
-    """Result of comparing the client's projects with those that the service lists for its app id.
+    """Result of comparing the client's projects with those that the service lists for its app ID.
 
     Attributes:
         reason: Why they were compared: the service sent its projects after connecting (``"authenticated"``), it did not
@@ -711,7 +711,7 @@ class MissingProject(Model):
     """The outcome of a project, as determined by `Projects.resolve_missing`.
 
     Attributes:
-        id: Id of the project, as given.
+        id: ID of the project, as given.
         state: ``"finished"`` if the service has its record; ``"terminal"`` if it failed or was canceled without one;
             ``"active"`` if it waits or runs; ``"lost"`` if the service does not know it; ``"unknown"`` if the state
             could not be determined.
@@ -734,7 +734,7 @@ class JobResult(Model):
     """The result of a job, as returned by `Projects.get_result`.
 
     Attributes:
-        id: Id of the job.
+        id: ID of the job.
         status: ``"completed"``, ``"failed"`` or ``"canceled"``; before it ends, the status of the service.
         reason: Why the job ended; None if it completed.
         seed: Seed used.
@@ -760,10 +760,10 @@ class ProjectResultRecord(Model):
     """The results of a project; a `ProjectResult` contains it.
 
     Attributes:
-        id: Id of the project.
+        id: ID of the project.
         status: Status.
         finished: Whether the project has ended.
-        model_id: Id of the model.
+        model_id: ID of the model.
         output_format: File format of the results.
         jobs: The jobs, those that have ended first.
     """
@@ -781,7 +781,7 @@ class RecentJob(Model):
     """A job of a `RecentProject`.
 
     Attributes:
-        id: Id of the job.
+        id: ID of the job.
         status: Status, usually ``"completed"``.
         sensitive_content_withheld: Whether the content filter withholds the result.
         finished_at: When it ended.
@@ -798,8 +798,8 @@ class RecentProject(Model):
     """A project with recent results, as returned by `Projects.list_recent`.
 
     Attributes:
-        id: Id of the project.
-        model_id: Id of the model.
+        id: ID of the project.
+        model_id: ID of the model.
         model_name: Name of the model, for display.
         app_source: Application that started it.
         finished_at: When its last listed job ended.
@@ -816,7 +816,7 @@ class RecentProject(Model):
 
 @frozen(kw_only=True)
 class Snapshot(Model):
-    """The projects of one app id that the service keeps.
+    """The projects of one app ID that the service keeps.
 
     Attributes:
         active_projects: Unfinished projects.
@@ -835,8 +835,8 @@ class JobSnapshot(Model):
     """The state of a job; a pickled `Job` contains it.
 
     Attributes:
-        id: Id of the job.
-        project_id: Id of the project.
+        id: ID of the job.
+        project_id: ID of the project.
         status: Status.
         step: Number of finished steps.
         step_count: Total number of steps.
@@ -894,7 +894,7 @@ class ProjectSnapshot(Model):
     """The state of a project with its jobs; a pickled `Project` contains it.
 
     Attributes:
-        id: Id of the project.
+        id: ID of the project.
         started_at: When the project was created.
         params: Parameters in wire form, without media.
         queue_position: Position in the queue; -1 if unknown.
@@ -906,7 +906,7 @@ class ProjectSnapshot(Model):
         eta: Estimated time of the end.
         error: Why the project failed.
         recovered: Whether the project was recovered from the service's records.
-        app_id: App id of the client that started it.
+        app_id: App ID of the client that started it.
         cost: Its cost, in `token_type`, according to the service's record.
         token_type: Token that pays.
         finished_at: When it ended, according to the service's record.

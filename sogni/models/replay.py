@@ -17,11 +17,11 @@ class RunRecord(LooseModel):
     """The record of one turn of a conversation. Further keys are kept in `extra` and sent unchanged.
 
     Attributes:
-        run_id: Id of the record.
+        run_id: ID of the record.
         schema_version: Version of the record's format.
-        session_id: Id of the conversation.
-        account_id: Id of the account.
-        model_id: Id of the language model.
+        session_id: ID of the conversation.
+        account_id: ID of the account.
+        model_id: ID of the language model.
         rounds: The rounds of the turn, in any format.
         user_request: What the user asked.
         final_response: The final response, in any format.
@@ -42,7 +42,7 @@ class ReplayWriteResult(Model):
     """The response of `client.replay.write`.
 
     Attributes:
-        run_id: Id of the record.
+        run_id: ID of the record.
         schema_version: Version of the record's format.
         redacted: Whether the service has redacted something.
         create_time: Time of creation.
@@ -61,13 +61,13 @@ class ReplayRecordSummary(LooseModel):
     """The summary of a record.
 
     Attributes:
-        run_id: Id of the record, for `client.replay.get`.
+        run_id: ID of the record, for `client.replay.get`.
         schema_version: Version of the record's format.
         create_time: Time of creation.
         update_time: Time of the last change.
         user_request: What the user asked.
         final_response: The final response.
-        model_id: Id of the language model.
+        model_id: ID of the language model.
         rounds: Number of rounds; in `RunRecord` it is the rounds themselves.
     """
 

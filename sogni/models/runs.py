@@ -42,7 +42,7 @@ class ToolCost(LooseModel):
     """The estimated cost of one tool call.
 
     Attributes:
-        tool_call_id: Id of the tool call.
+        tool_call_id: ID of the tool call.
         tool_name: Name of the tool.
         capacity_units: Estimated cost in capacity units.
     """
@@ -76,8 +76,8 @@ class RunWaitingDetails(LooseModel):
     """What a paused run needs from its user.
 
     Attributes:
-        tool_call_id: Id of the tool call to confirm or cancel.
-        pending_tool_call_ids: Ids of all tool calls that wait; one decision covers them all.
+        tool_call_id: ID of the tool call to confirm or cancel.
+        pending_tool_call_ids: IDs of all tool calls that wait; one decision covers them all.
         cost_approval_preview: The estimated cost. None if the run can only be cancelled, because credit is exhausted.
     """
 
@@ -121,9 +121,9 @@ class RunRequest(LooseModel):
     """The request of a run.
 
     Attributes:
-        session_id: Session id that the caller has given.
-        client_message_id: Message id that the caller has given.
-        model: Id of the language model.
+        session_id: Session ID that the caller has given.
+        client_message_id: Message ID that the caller has given.
+        model: ID of the language model.
         messages: Messages in the OpenAI format.
     """
 
@@ -157,7 +157,7 @@ class RunToolResult(LooseModel):
     """The outcome of a tool call in a run. Fields that depend on the tool are in `extra`.
 
     Attributes:
-        tool_call_id: Id of the tool call.
+        tool_call_id: ID of the tool call.
         tool_name: Name of the tool.
         success: Whether the call succeeded.
         error: Why it failed.
@@ -202,7 +202,7 @@ class ChatRunRecord(LooseModel):
     """The state of a durable run.
 
     Attributes:
-        run_id: Id of the run.
+        run_id: ID of the run.
         status: ``"queued"``, ``"running"``, ``"waiting_for_user"``, ``"completed"``, ``"partial_failure"``,
             ``"failed"`` or ``"cancelled"``.
         schema_version: Version of the record.

@@ -18,7 +18,7 @@ class SavedUpload(Model):
     """A file that the service keeps for the account.
 
     Attributes:
-        id: Id of the file.
+        id: ID of the file.
         name: Its name, for display.
         bytes: Its size in bytes.
         content_type: Its content type.

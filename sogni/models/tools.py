@@ -35,7 +35,7 @@ class ToolCall(Model):
     """A tool call, in the OpenAI format.
 
     Attributes:
-        id: Id of the call; its result refers to it.
+        id: ID of the call; its result refers to it.
         type: Always ``"function"``.
         function: Name and arguments.
     """
@@ -84,7 +84,7 @@ class ToolExecutionResult(Model):
     """The result of a tool call; failed calls have one too.
 
     Attributes:
-        tool_call_id: Id of the tool call.
+        tool_call_id: ID of the tool call.
         tool_name: Name of the tool.
         success: Whether the call succeeded.
         result_urls: URLs of the created media.

@@ -51,11 +51,11 @@ class WorkflowDependency(Model):
     """An argument of a step that is filled with an artifact of an earlier step.
 
     Attributes:
-        source_step_id: Id of the earlier step, or ``"$input_media"`` for the media references of the request.
+        source_step_id: ID of the earlier step, or ``"$input_media"`` for the media references of the request.
         target_argument: Name of the argument to fill.
         transform: How the artifact becomes the value of the argument, for example ``"image_index"`` or
             ``"video_url"``.
-        source_artifact_id: Id of the artifact to use.
+        source_artifact_id: ID of the artifact to use.
         source_artifact_index: Index of the artifact to use, from 0.
         media_type: Kind of artifacts to use: ``"image"``, ``"video"`` or ``"audio"``.
         required: Whether the step is skipped if there is no such artifact.
@@ -77,7 +77,7 @@ class WorkflowStep(Model):
     Attributes:
         tool_name: Name of the tool.
         arguments: Arguments under the names of the tool's definition (``sourceImageIndex``), sent unchanged.
-        id: Id that later steps refer to; not needed otherwise.
+        id: ID that later steps refer to; not needed otherwise.
         depends_on: Arguments that are filled with artifacts of earlier steps.
     """
 
@@ -243,7 +243,7 @@ class PlanFinding:
         message: Description, with step and field.
         rule: The rule that is broken, for example ``"required"`` or ``"cycle"``.
         field: Path of the field within the step (``depends_on[0].transform``).
-        step: Id of the step; None if it has none, or if the finding is about the whole plan.
+        step: ID of the step; None if it has none, or if the finding is about the whole plan.
         index: Index of the step, from 0; None if the finding is about the whole plan.
         severity: ``"error"`` or ``"warning"``.
     """
@@ -269,7 +269,7 @@ class WorkflowArtifact(LooseModel):
     """A file that a workflow has created.
 
     Attributes:
-        id: Id of the artifact.
+        id: ID of the artifact.
         url: URL of the file. It is signed and expires; `workflows.get` returns a new one.
         type: Type of the artifact.
         media_type: ``"image"``, ``"video"``, ``"audio"`` or ``"model"``.
@@ -294,7 +294,7 @@ class WorkflowEvent(LooseModel):
     """An event of a workflow.
 
     Attributes:
-        id: Id of the event.
+        id: ID of the event.
         event: Name of the event.
         type: Type of the event.
         status: Status of the workflow, if it changed.
@@ -320,7 +320,7 @@ class WorkflowSseEvent(Model):
         event: Name of the event.
         data: JSON value of the data, a string if it is not JSON, None without data.
         raw: The whole frame as received.
-        id: Id of the frame; `last_event_id` of `workflows.stream_events` accepts it.
+        id: ID of the frame; `last_event_id` of `workflows.stream_events` accepts it.
     """
 
     event: str = "message"
@@ -353,7 +353,7 @@ class WorkflowStepRecord(LooseModel):
     """The state of a step of a workflow.
 
     Attributes:
-        id: Id of the step.
+        id: ID of the step.
         index: Index of the step, from 0.
         tool_name: Name of the tool.
         status: Status of the step.
@@ -380,7 +380,7 @@ class WorkflowRecord(LooseModel):
     """The state of a workflow. Only `workflow_id` is always present.
 
     Attributes:
-        workflow_id: Id of the workflow.
+        workflow_id: ID of the workflow.
         title: Title of the workflow.
         status: ``"queued"``, ``"running"``, ``"waiting_for_user"``, ``"completed"``, ``"partial_failure"``,
             ``"failed"`` or ``"cancelled"``.
@@ -446,7 +446,7 @@ class WorkflowReseed(Model):
 
     Attributes:
         workflow: The new workflow.
-        cloned_from_run_id: Id of the original workflow.
+        cloned_from_run_id: ID of the original workflow.
         steps: Steps of the new workflow, as sent.
         idempotent: Whether an earlier call with the same key had already started it.
     """
@@ -484,7 +484,7 @@ class TemplateAuthor(LooseModel):
     """The author of a template.
 
     Attributes:
-        user_id: Id of the user.
+        user_id: ID of the user.
         display_name: Name of the user.
     """
 
@@ -561,7 +561,7 @@ class WorkflowTemplate(LooseModel):
     """A saved workflow that is started with inputs. Further fields are in `extra`.
 
     Attributes:
-        id: Id of the template; `workflows.start` accepts it as `workflow_id`.
+        id: ID of the template; `workflows.start` accepts it as `workflow_id`.
         name: Name of the template, 1 to 200 characters.
         version: Version of the template.
         description: Description for users.

@@ -41,7 +41,7 @@ class WorldHotspot(Model):
         kind: ``"path"`` (leads to another node), ``"moment"`` or ``"collectible"``.
         object: The object in the picture.
         action: What happens there.
-        leads_to: Where a path leads, for example the id of a node; for paths only.
+        leads_to: Where a path leads, for example the ID of a node; for paths only.
     """
 
     kind: HotspotKind
@@ -73,8 +73,8 @@ class WorldBuildTask(LooseModel):
     """A part of a world build, for one hotspot.
 
     Attributes:
-        generation_id: Id of the task of a path.
-        interaction_id: Id of the task of a moment or a collectible.
+        generation_id: ID of the task of a path.
+        interaction_id: ID of the task of a moment or a collectible.
         status: Status of the task.
     """
 
@@ -84,7 +84,7 @@ class WorldBuildTask(LooseModel):
 
     @property
     def id(self) -> str | None:
-        """The id, for `builds.review`, whatever the kind of the hotspot."""
+        """The ID, for `builds.review`, whatever the kind of the hotspot."""
         return self.generation_id or self.interaction_id
 
 
@@ -111,11 +111,11 @@ class WorldBuild(LooseModel):
     """The state of a world build.
 
     Attributes:
-        run_id: Id of the build.
+        run_id: ID of the build.
         status: ``"queued"``, ``"running"``, ``"waiting_for_user"``, ``"completed"``, ``"partial_failure"``,
             ``"failed"`` or ``"cancelled"``.
-        world_id: Id of the world.
-        node_id: Id of the node that is built.
+        world_id: ID of the world.
+        node_id: ID of the node that is built.
         waiting: What the build needs from its user, if it is ``"waiting_for_user"``.
         tasks: Its tasks, if the service lists them.
         events: Its events so far; empty in a list of builds.

@@ -262,7 +262,7 @@ class HostedChat:
 
         Args:
             messages: As in `completions.create`.
-            model: Id of the model.
+            model: ID of the model.
             stream: Not available here; None or False.
             timeout: Seconds for the whole answer; None for no limit.
             **options: Options of `completions.create`, and `media_references`, `api_media_references` and
@@ -378,7 +378,7 @@ class Completions:
         Args:
             messages: Dicts in the OpenAI form, or `ChatMessage` objects. Images in them are checked; those in storage
                 of the service are fetched.
-            model: Id of the model.
+            model: ID of the model.
             stream: Return a `ChatStream` instead of the whole answer.
             timeout: Seconds for connecting, sending and the whole answer; None for no limit. For a stream, seconds for
                 sending the request and then for each wait for the next chunk. With tools, each round has a timeout of
@@ -455,7 +455,7 @@ class Chat(EventEmitter[OnChatEvent]):
     """Language models: completions, conversations, durable runs and tools.
 
     Events: `token` (`ChatCompletionChunk`), `completed` (`ChatCompletionResult`), `error` (`ChatFailure`), `job_state`
-    (`ChatJobState`), `models_updated` (dict of `LLMModelInfo` by id).
+    (`ChatJobState`), `models_updated` (dict of `LLMModelInfo` by ID).
 
     Attributes:
         completions: Completions over the socket, by workers of the network.
@@ -487,7 +487,7 @@ class Chat(EventEmitter[OnChatEvent]):
 
         Args:
             system: System message.
-            model: Id of the model.
+            model: ID of the model.
             **options: Options of `completions.create`, for every question.
 
         Returns:
@@ -508,7 +508,7 @@ class Chat(EventEmitter[OnChatEvent]):
 
     @property
     def models(self) -> dict[str, LLMModelInfo]:
-        """Language models that the service has announced, by id; empty until the socket has connected."""
+        """Language models that the service has announced, by ID; empty until the socket has connected."""
         return dict(self._engine.state.chats.models)
 
     async def estimate_cost(
@@ -527,7 +527,7 @@ class Chat(EventEmitter[OnChatEvent]):
 
         Args:
             messages: As in `completions.create`.
-            model: Id of the model.
+            model: ID of the model.
             max_tokens: Output tokens to assume. Default: the number in the entry of the model in `models`, or 4096.
             token_type: Token to estimate in, `"sogni"` or `"spark"`; `"sogni"` if None.
             think: As in `completions.create`.
@@ -556,7 +556,7 @@ class Chat(EventEmitter[OnChatEvent]):
             timeout: Seconds to wait; None for no limit.
 
         Returns:
-            The models that have workers now, by id.
+            The models that have workers now, by ID.
 
         Raises:
             SogniTimeoutError: No models were announced in time.

@@ -35,7 +35,7 @@ class PersonalLoras:
         """Get a personal LoRA with the status of its import.
 
         Args:
-            id: Id of the import, `PersonalLora.id`.
+            id: ID of the import, `PersonalLora.id`.
 
         Returns:
             The LoRA.
@@ -61,7 +61,7 @@ class PersonalLoras:
         Args:
             url: Public link to a safetensors file on Hugging Face, or to a model or version on Civitai.
             name: Name for display.
-            model_id: Id of the model that the LoRA was made for.
+            model_id: ID of the model that the LoRA was made for.
             rights_confirmed: Must be True: you confirm that you may use the LoRA.
 
         Returns:
@@ -89,7 +89,7 @@ class PersonalLoras:
         """Wait until an import has ended, successfully or not. Polls the service every 30 seconds, at first more often.
 
         Args:
-            id: Id of the import, `PersonalLora.id`.
+            id: ID of the import, `PersonalLora.id`.
             timeout: Seconds to wait; None for no limit. The import continues after a timeout. A review may take days.
 
         Returns:
@@ -115,7 +115,7 @@ class PersonalLoras:
         """Remove a personal LoRA, even after the plan has lapsed.
 
         Args:
-            id: Id of the import, `PersonalLora.id`.
+            id: ID of the import, `PersonalLora.id`.
 
         Raises:
             NotFoundError: The account has no such LoRA.

@@ -537,7 +537,7 @@ class ProjectResult:
 
     @property
     def id(self) -> str:
-        """Id of the project."""
+        """ID of the project."""
         return self._record.id
 
     @property
@@ -552,7 +552,7 @@ class ProjectResult:
 
     @property
     def model_id(self) -> str | None:
-        """Id of the model; None if the service did not name it."""
+        """ID of the model; None if the service did not name it."""
         return self._record.model_id
 
     @property

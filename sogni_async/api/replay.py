@@ -98,7 +98,7 @@ class Replay:
         """Fetch a record.
 
         Args:
-            run_id: Id of the record.
+            run_id: ID of the record.
 
         Returns:
             The record, in `.record`, and when it was created.
@@ -123,9 +123,9 @@ class Replay:
         the block, if any.
 
         Args:
-            session_id: Id of the session that the record belongs to.
-            run_id: Id of the record. Default: a new one.
-            account_id: Id of the account that the record is about.
+            session_id: ID of the session that the record belongs to.
+            run_id: ID of the record. Default: a new one.
+            account_id: ID of the account that the record is about.
 
         Returns:
             The recorder.

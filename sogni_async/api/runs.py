@@ -57,15 +57,15 @@ class ChatRuns:
             messages: Dicts in the OpenAI form, or `ChatMessage` objects.
             tools: Tool definitions in the OpenAI form. Default: none.
             tool_choice: Which tool the model must call, in the OpenAI form. Default: the model decides.
-            model: Id of the model. Default: that of the service.
+            model: ID of the model. Default: that of the service.
             sampling: Sampling options, for example `{"temperature": 0.5}`.
             media_references: Media for the tools, by http or https URL; see `workflows.upload`.
             media_context: Media that the tools can refer to by index: a `MediaContext`, or a mapping with its fields.
                 All entries are http or https URLs.
             max_estimated_capacity_units: Maximum estimate that is accepted, in capacity units. Default: none.
             confirm_cost: Accept the cost in advance. Default: that of the service.
-            session_id: Id of the conversation that the run belongs to.
-            client_message_id: Id of the message, chosen by the caller.
+            session_id: ID of the conversation that the run belongs to.
+            client_message_id: ID of the message, chosen by the caller.
             token_type: Token that pays, `"sogni"` or `"spark"`. Default: that of the service.
             billing_mode: `"auto"`, `"subscription"` or `"tokens"`. Default: that of the service.
             runtime_config: Further options: a `RunRuntimeConfig`, or a mapping with its fields.
@@ -96,7 +96,7 @@ class ChatRuns:
         """Fetch the record of a run.
 
         Args:
-            run_id: Id of the run.
+            run_id: ID of the run.
 
         Returns:
             The record.
@@ -115,7 +115,7 @@ class ChatRuns:
         """Cancel a run.
 
         Args:
-            run_id: Id of the run.
+            run_id: ID of the run.
             reason: Reason to record. Default: none.
 
         Returns:
@@ -145,7 +145,7 @@ class ChatRuns:
         """Approve or reject the cost of a run that waits for its user; see `run.waiting.details`.
 
         Args:
-            run_id: Id of the run.
+            run_id: ID of the run.
             tool_call_id: The call that waits: `details.tool_call_id`.
             decision: `"confirm"` or `"cancel"`.
             accepted_cost_preview: The preview that the user has seen: `details.cost_approval_preview`, unchanged.
@@ -186,7 +186,7 @@ class ChatRuns:
         Lost connections are re-established, and every event is delivered once. The iterator can be closed.
 
         Args:
-            run_id: Id of the run.
+            run_id: ID of the run.
             last_event_id: Start after the event with this `sequence`.
 
         Returns:
@@ -207,7 +207,7 @@ class ChatRuns:
         """Wait until a run ends or waits for its user (`waiting_for_user`).
 
         Args:
-            run_id: Id of the run.
+            run_id: ID of the run.
             timeout: Seconds to wait; None for no limit. A timeout cancels nothing.
 
         Returns:

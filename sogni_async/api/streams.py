@@ -85,7 +85,7 @@ class ChatStream(Live):
 
     @property
     def job_id(self) -> str:
-        """Id of the request."""
+        """ID of the request."""
         return self._state.id
 
     @property

@@ -62,8 +62,8 @@ class WorldBuilds:
         """Start a build and return while it is in progress. Nothing is charged until its quote is confirmed.
 
         Args:
-            world_id: Id of the world.
-            node_id: Id of the node that is built.
+            world_id: ID of the world.
+            node_id: ID of the node that is built.
             hotspots: At least one: `WorldHotspot` objects, or mappings with their fields.
             look: How the world looks, in the form that the service expects. Default: that of the service.
             audience: Whom it is for, in the form that the service expects. Default: that of the service.
@@ -98,7 +98,7 @@ class WorldBuilds:
         """Fetch a build.
 
         Args:
-            run_id: Id of the build.
+            run_id: ID of the build.
 
         Returns:
             The build.
@@ -119,7 +119,7 @@ class WorldBuilds:
         """Fetch the events of a build so far.
 
         Args:
-            run_id: Id of the build.
+            run_id: ID of the build.
             after: Return only events with a higher `sequence`, 0 or more. Default: all.
 
         Returns:
@@ -144,7 +144,7 @@ class WorldBuilds:
         Lost connections are re-established, and every event is delivered once. The iterator can be closed.
 
         Args:
-            run_id: Id of the build.
+            run_id: ID of the build.
             last_event_id: Start after the event with this `sequence`.
 
         Returns:
@@ -168,7 +168,7 @@ class WorldBuilds:
         """Accept or reject the quote of a build that waits for it (`cost_approval_required`), or request a new one.
 
         Args:
-            run_id: Id of the build.
+            run_id: ID of the build.
             decision: `"confirm"` to start it, `"cancel"` to end it, or `"requote"` for a new quote: a quote is valid
                 for ten minutes.
 
@@ -195,8 +195,8 @@ class WorldBuilds:
         """Approve or reject the result of a task, if the build waits for it (`review_required`).
 
         Args:
-            run_id: Id of the build.
-            task_id: Id of the task: `id` of one of `build.tasks`.
+            run_id: ID of the build.
+            task_id: ID of the task: `id` of one of `build.tasks`.
             decision: `"approved"` or `"rejected"`. The first rejection with a note buys another take, the second one
                 ends the task without a result.
             note: What to change. Default: none.
@@ -225,7 +225,7 @@ class WorldBuilds:
         """Cancel a build.
 
         Args:
-            run_id: Id of the build.
+            run_id: ID of the build.
             reason: Reason to record. Default: none.
 
         Returns:
@@ -247,7 +247,7 @@ class WorldBuilds:
         """Wait until a build ends or waits for its user (`waiting_for_user`).
 
         Args:
-            run_id: Id of the build.
+            run_id: ID of the build.
             timeout: Seconds to wait; None for no limit. A timeout cancels nothing.
 
         Returns:
@@ -270,7 +270,7 @@ class WorldBuilds:
         """Fetch the builds of the account, newest first.
 
         Args:
-            world_id: Id of a world. Default: all.
+            world_id: ID of a world. Default: all.
             limit: Number of builds, 1 or more. Default: that of the service.
 
         Returns:

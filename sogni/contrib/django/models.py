@@ -221,10 +221,10 @@ class SogniProject(Model):
 
     Attributes:
         id: Primary key, a random UUID.
-        project_id: Id of the project at the service.
+        project_id: ID of the project at the service.
         idempotency_key: The key given to `start`; None by default.
         type: `image`, `video` or `audio`.
-        model_id: Id of the model.
+        model_id: ID of the model.
         prompt: The prompt; empty if there is none.
         params: All parameters, without files, with the keys of the wire format.
         status: `pending`, `queued`, `processing`, `completed`, `failed` or `canceled`.
@@ -366,7 +366,7 @@ class SogniResult(Model):
 
     Attributes:
         project: The project.
-        job_id: Id of the job at the service.
+        job_id: ID of the job at the service.
         index: Position among the results, from 0.
         kind: `image`, `video`, `audio` or `model`.
         seed: Seed of the result; None if unknown.
