@@ -37,9 +37,9 @@ from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
 
 import sogni
 from sogni import ChatCompletionResult, ChatError, TokenUsage, is_retryable_chat_error
-from sogni.contrib._reasoning import ReasoningFilter
 from sogni.core.chat.requests import DEFAULT_MODEL
 from sogni.core.checks import invalid_value
+from sogni.models.answers import ThinkingSplitter, split_thinking
 from sogni.redaction import secret
 
 __all__ = ["ChatSogni"]
@@ -536,22 +536,19 @@ class _Parts:
 
     def __init__(self, model: str) -> None:
         self._model = model
-        self._thinking = ReasoningFilter()
+        self._splitter = ThinkingSplitter()
         self.begun = False
 
     def of(self, chunk: sogni.ChatCompletionChunk) -> Iterator[ChatGenerationChunk]:
-        text = self._thinking.feed(chunk.content)
+        text, thought = self._splitter.feed(chunk.content)
         calls = [_call_delta(delta) for delta in chunk.tool_calls or ()]
-        thought = self._thinking.take()
         if text or thought or calls:
             self.begun = True
             yield _part(text, thought, tool_call_chunks=calls)
 
     def last(self, result: ChatCompletionResult) -> ChatGenerationChunk:
-        text = self._thinking.end()
         return _part(
-            text,
-            self._thinking.take(),
+            *self._splitter.end(),
             usage_metadata=_usage(result.usage),
             response_metadata=_metadata(result, self._model),
             chunk_position="last",
@@ -571,9 +568,7 @@ def _call_delta(delta: Mapping[str, Any]) -> Any:
 
 
 def _chat_result(result: ChatCompletionResult, model: str) -> ChatResult:
-    thinking = ReasoningFilter()
-    text = thinking.feed(result.content) + thinking.end()
-    thought = thinking.take()
+    text, thought = split_thinking(result.content)
     calls: list[Any] = []
     invalid: list[Any] = []
     for call in result.tool_calls or ():

@@ -273,19 +273,19 @@ class _Events:
     """Creates the events of an answer, and adds the usage and other details of the service to the response."""
 
     def __init__(self, response: Any) -> None:
-        from sogni.contrib._reasoning import ReasoningFilter
+        from sogni.models.answers import ThinkingSplitter
 
         self._response = response
-        self._reasoning = ReasoningFilter()
+        self._splitter = ThinkingSplitter()
         self._ids: dict[Any, str | None] = {}
 
     def of(self, chunk: ChatCompletionChunk) -> Iterator[Any]:
-        yield from self._text(self._reasoning.feed(chunk.content))
+        yield from self._text(*self._splitter.feed(chunk.content))
         for delta in chunk.tool_calls or ():
             yield from self._call(delta)
 
     def of_whole(self, result: ChatCompletionResult) -> Iterator[Any]:
-        yield from self._text(self._reasoning.feed(result.content))
+        yield from self._text(*self._splitter.feed(result.content))
         for index, call in enumerate(result.tool_calls or ()):
             function = {"name": call.function.name, "arguments": call.function.arguments}
             yield from self._call({"index": index, "id": call.id, "function": function})
@@ -293,7 +293,7 @@ class _Events:
     def last(self, result: ChatCompletionResult) -> Iterator[Any]:
         from sogni import to_dict
 
-        yield from self._text(self._reasoning.end())
+        yield from self._text(*self._splitter.end())
         for call in result.tool_calls or ():
             self._response.add_tool_call(
                 llm.ToolCall(
@@ -310,8 +310,7 @@ class _Events:
         }
         self._response.response_json = {name: value for name, value in about.items() if value is not None}
 
-    def _text(self, text: str) -> Iterator[Any]:
-        reasoning = self._reasoning.take()
+    def _text(self, text: str, reasoning: str) -> Iterator[Any]:
         if reasoning:
             yield StreamEvent(type="reasoning", chunk=reasoning)
         if text:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -63,6 +64,7 @@ class DaySpending:
         self._today = today
         self._day = date.min
         self._amounts: dict[str, Decimal] = {}
+        self._lock = threading.Lock()
 
     @classmethod
     def shared(cls, limit: Decimal | None) -> DaySpending:
@@ -117,12 +119,14 @@ class DaySpending:
 
     @contextmanager
     def _changing(self) -> Iterator[dict[str, Decimal]]:
-        """Hold the lock of the file for a `with` block that changes the amounts, then write them."""
+        """Hold the locks for a `with` block that changes the amounts, then write them."""
         if self._path is None:
-            yield self._read()
+            with self._lock:
+                yield self._read()
             return
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _locked(self._path.with_suffix(".lock")):
+        # Threads of this process queue for the first: for the second they would have to poll.
+        with self._lock, _locked(self._path.with_suffix(".lock")):
             amounts = self._read()
             yield amounts
             document = {"day": self._day.isoformat(), "spent": {key: f"{value:f}" for key, value in amounts.items()}}

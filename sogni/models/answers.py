@@ -53,6 +53,70 @@ def without_thinking(text: str) -> str:
     return _THINKING.sub("", text)
 
 
+class ThinkingSplitter:
+    """Separates thinking from answer in text that arrives in chunks; a tag may be split between them.
+
+    Whitespace after the thinking is dropped, and so is that at both ends of all thinking together.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = ""
+        """The start of a possible tag."""
+        self._space = ""
+        """Whitespace at the end of the thinking so far."""
+        self._thinking = False
+        self._has_thought = False
+        self._after_thinking = False
+
+    def feed(self, piece: str) -> tuple[str, str]:
+        """Add a chunk, and return the text of the answer and of the thinking that is complete now."""
+        if not (self._buffer or self._thinking or self._after_thinking or "<" in piece):
+            return piece, ""
+        self._buffer += piece
+        answer = thinking = ""
+        while self._buffer:
+            tag = _CLOSE if self._thinking else _OPEN
+            before, found, after = self._buffer.partition(tag)
+            end = len(before) if found else len(before) - _partial_tag(tag, before)
+            if self._thinking:
+                thinking += self._thought(before[:end])
+            else:
+                answer += self._answered(before[:end])
+            if not found:
+                self._buffer = before[end:]
+                break
+            self._buffer, self._thinking = after, not self._thinking
+            self._after_thinking = not self._thinking
+        return answer, thinking
+
+    def end(self) -> tuple[str, str]:
+        """Return the text that was held back."""
+        rest, self._buffer = self._buffer, ""
+        return ("", self._thought(rest)) if self._thinking else (self._answered(rest), "")
+
+    def _thought(self, text: str) -> str:
+        text = self._space + text
+        thought = text.rstrip()
+        self._space = text[len(thought) :]
+        if not self._has_thought:
+            thought = thought.lstrip()
+            self._has_thought = bool(thought)
+        return thought
+
+    def _answered(self, text: str) -> str:
+        if self._after_thinking:
+            text = text.lstrip()
+            self._after_thinking = not text
+        return text
+
+
+def split_thinking(text: str) -> tuple[str, str]:
+    """Return an answer without its thinking, and the thinking."""
+    splitter = ThinkingSplitter()
+    (answer, thinking), (rest, thought) = splitter.feed(text), splitter.end()
+    return answer + rest, thinking + thought
+
+
 class ThinkingFilter:
     """Removes the thinking from text that arrives in chunks; a tag may be split between them.
 
@@ -64,10 +128,7 @@ class ThinkingFilter:
     """
 
     def __init__(self) -> None:
-        self._buffer = ""
-        self._thinking = False
-        self._after_thinking = False
-        """Whether the whitespace that follows belongs to the thinking before it."""
+        self._splitter = ThinkingSplitter()
 
     def feed(self, piece: str) -> str:
         """Add a chunk.
@@ -78,20 +139,7 @@ class ThinkingFilter:
         Returns:
             The text that can be displayed now. The start of a possible tag is held back.
         """
-        self._buffer += piece
-        text = ""
-        while self._buffer:
-            tag = _CLOSE if self._thinking else _OPEN
-            before, found, after = self._buffer.partition(tag)
-            if not found:
-                end = len(before) - _partial_tag(tag, before)
-                self._buffer = before[end:]
-                text += self._visible(before[:end])
-                break
-            text += self._visible(before)
-            self._buffer, self._thinking = after, not self._thinking
-            self._after_thinking = not self._thinking
-        return text
+        return self._splitter.feed(piece)[0]
 
     def end(self) -> str:
         """End the stream.
@@ -99,16 +147,7 @@ class ThinkingFilter:
         Returns:
             The text that was held back.
         """
-        rest, self._buffer = self._buffer, ""
-        return self._visible(rest)
-
-    def _visible(self, text: str) -> str:
-        if self._thinking:
-            return ""
-        if self._after_thinking:
-            text = text.lstrip()
-            self._after_thinking = not text
-        return text
+        return self._splitter.end()[0]
 
 
 def _partial_tag(tag: str, text: str) -> int:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field, frozen
 
 from sogni.errors import SogniError, ValidationError
+from sogni.models.answers import ThinkingSplitter, split_thinking
 from sogni.serve.costs import Charge
-from sogni.serve.errors import RequestError, invalid, reported, unsupported_value
+from sogni.serve.errors import RequestError, invalid, reported, stopping, unsupported_value
 from sogni.serve.fields import Fields, kind_of, shown
 from sogni.serve.requests import Call, JsonResponse, Response
 
@@ -62,6 +63,7 @@ _EFFORTS: Mapping[str, bool] = {
 }
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 _NUMBERS = ("temperature", "top_p", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty")
+_DETAILS = ("auto", "low", "high")
 _FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter"})
 
 
@@ -235,6 +237,11 @@ async def _part(where: str, part: Any) -> dict[str, Any]:
     if not isinstance(url, str):
         raise invalid(f"{where}.image_url", f"{where}.image_url must be an object with a url.")
     detail = image.get("detail") if isinstance(image, dict) else None
+    if detail not in (None, *_DETAILS):
+        raise invalid(
+            f"{where}.image_url.detail",
+            f"{where}.image_url.detail must be one of {', '.join(_DETAILS)}, got {shown(detail)}.",
+        )
     if not url.startswith("data:"):
         # Only those in the storage of the service, which the client checks: others would let callers reach hosts
         # through this server.
@@ -267,67 +274,14 @@ def _inline_image(where: str, url: str, detail: Any) -> dict[str, Any]:
 # Answers
 
 
-class Thinking:
-    """Separates the reasoning of a model from its answer, while the text arrives in chunks.
-
-    Reasoning is between `<think>` and `</think>`; a tag may be split between chunks.
-    """
-
-    def __init__(self) -> None:
-        self._held = ""
-        self._inside = False
-        self._at_start = False
-        """Whether to drop whitespace, which follows either tag."""
-
-    def feed(self, piece: str) -> list[tuple[bool, str]]:
-        """Return the pieces that are complete, each with whether it is reasoning."""
-        if not self._held and not self._inside and not self._at_start and "<" not in piece:
-            return [(False, piece)]
-        text, self._held = self._held + piece, ""
-        found: list[tuple[bool, str]] = []
-        while text:
-            tag = "</think>" if self._inside else "<think>"
-            before, met, text = text.partition(tag)
-            if not met:
-                kept = next((size for size in range(len(tag) - 1, 0, -1) if before.endswith(tag[:size])), 0)
-                self._held = before[len(before) - kept :]
-                before = before[: len(before) - kept]
-            self._add(found, before)
-            if met:
-                self._inside, self._at_start = not self._inside, True
-        return found
-
-    def end(self) -> list[tuple[bool, str]]:
-        """Return what was held back."""
-        found: list[tuple[bool, str]] = []
-        self._add(found, self._held)
-        self._held = ""
-        return found
-
-    def _add(self, found: list[tuple[bool, str]], text: str) -> None:
-        if self._at_start:
-            text = text.lstrip()
-            self._at_start = not text
-        if text:
-            found.append((self._inside, text))
-
-
-def _separated(content: str) -> tuple[str, str | None]:
-    """Return an answer and its reasoning."""
-    thinking = Thinking()
-    pieces = thinking.feed(content) + thinking.end()
-    reasoning = "".join(text for inside, text in pieces if inside).strip()
-    return "".join(text for inside, text in pieces if not inside), reasoning or None
-
-
 def _document(result: ChatCompletionResult, model: str) -> dict[str, Any]:
-    content, reasoning = _separated(result.content)
+    content, reasoning = split_thinking(result.content)
     calls = [
         {"id": it.id, "type": it.type, "function": {"name": it.function.name, "arguments": it.function.arguments}}
         for it in result.tool_calls or ()
     ]
     message: dict[str, Any] = {"role": "assistant", "content": content or (None if calls else ""), "refusal": None}
-    if reasoning is not None:
+    if reasoning:
         message["reasoning_content"] = reasoning
     if calls:
         message["tool_calls"] = calls
@@ -359,6 +313,7 @@ def _usage(usage: TokenUsage) -> dict[str, Any]:
     }
 
 
+_encode = json.JSONEncoder().encode
 _DONE = b"data: [DONE]\n\n"
 _START = {
     "type": "http.response.start",
@@ -394,6 +349,11 @@ class _Frame:
             head=head,
             tail=tail,
         )
+
+    def pieces(self, answer: str, thinking: str) -> bytes:
+        """Return the events of a piece of the answer and one of the reasoning, unless they are empty."""
+        events = self.reasoning + _encode(thinking).encode() + self.end if thinking else b""
+        return events + self.text + _encode(answer).encode() + self.end if answer else events
 
     def event(self, delta: Mapping[str, Any], reason: str | None = None) -> bytes:
         """Return the event of a delta of any kind."""
@@ -434,7 +394,7 @@ class _Events(Response):
                     task.uncancel()
                     await self._send_error(send, _silent(PAUSE))
                 elif self._call.shutting_down:
-                    await self._send_error(send, _interrupted())
+                    await self._send_error(send, stopping("The service completes the answer and charges for it."))
                 else:
                     raise
             except SogniError as error:
@@ -468,18 +428,15 @@ class _Events(Response):
 
     async def _send_chunks(self, send: Send) -> None:
         frame = _Frame.of(self._stream.job_id, self._model, usage=self._usage)
-        start, reasoning_start, end = frame.text, frame.reasoning, frame.end
-        encode, thinking, stream = json.JSONEncoder().encode, Thinking(), self._stream
-        feed = thinking.feed
+        splitter, stream = ThinkingSplitter(), self._stream
+        feed, pieces = splitter.feed, frame.pieces
         reason: str | None = None
         body = frame.event({"role": "assistant", "content": ""})
         chunk = self._first
         while chunk is not None:
             self._chunks += 1
             if chunk.content:
-                for inside, text in feed(chunk.content):
-                    opening = reasoning_start if inside else start
-                    body += opening + encode(text).encode() + end
+                body += pieces(*feed(chunk.content))
             if chunk.tool_calls:
                 body += frame.event({"tool_calls": chunk.tool_calls})
             reason = chunk.finish_reason or reason
@@ -487,9 +444,7 @@ class _Events(Response):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
                 body = b""
             chunk = await anext(stream, None)
-        for inside, text in thinking.end():
-            body += (reasoning_start if inside else start) + encode(text).encode() + end
-        body += frame.event({}, _reason(reason))
+        body += pieces(*splitter.end()) + frame.event({}, _reason(reason))
         result = self._stream.final_result
         if self._usage and result is not None:
             body += frame.usage(result.usage)
@@ -503,13 +458,4 @@ def _silent(seconds: float) -> RequestError:
         type="server_error",
         code="timeout",
         retry=False,
-    )
-
-
-def _interrupted() -> RequestError:
-    return RequestError(
-        "The server is shutting down. The service completes the answer and charges for it.",
-        status=503,
-        type="server_error",
-        code="shutting_down",
     )

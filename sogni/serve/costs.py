@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
     from sogni_async import ChatCost, CostEstimation, LLMCostEstimation, Project, SogniClient
 
 logger: logging.Logger = logging.getLogger("sogni.serve")
+
+COST_SECONDS = 10.0
+"""How long to wait for the record of a finished project, which has its cost."""
+COST_POLL_SECONDS = 0.5
+"""Pause between two attempts: the record appears a moment after the end of a project."""
+_ENDED = frozenset({"completed", "errored", "cancelled"})
+"""Statuses of a record whose cost is final."""
 
 
 @define
@@ -62,9 +70,10 @@ class Charge:
         else:
             await self.settle(cost.cost_in_token, _paying(cost.cost_in_token, cost.cost_in_spark))
 
-    async def settle_project(self, project: Project) -> None:
-        """Settle the cost of a project."""
-        await self.settle(project.cost, project.token_type)
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is reserved, or no longer."""
+        return self._reservation is None
 
     async def failed(self, error: BaseException) -> None:
         """Count nothing after an error for which the service does not charge."""
@@ -86,6 +95,7 @@ class Costs:
     client: SogniClient
     per_request: Decimal | None = None
     day: DaySpending = field(factory=lambda: DaySpending(None))
+    _settling: set[asyncio.Task[None]] = field(factory=set, init=False, repr=False)
 
     async def reserve_chat(self, **request: Any) -> Charge:
         """Reserve the maximum cost of a completion. Raises `CostLimitError` if that exceeds a limit."""
@@ -102,6 +112,40 @@ class Costs:
             return Charge(self.day)
         estimate: CostEstimation = await _estimated(self.client.projects.estimate(**params))
         return await self._reserve(estimate.token, estimate.spark)
+
+    def settle_later(self, charge: Charge, project: Project) -> None:
+        """Settle a charge as soon as the cost of its project is known, without waiting for that."""
+        if charge.is_settled:
+            return
+        task = asyncio.ensure_future(self._settle(charge, project))
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def close(self) -> None:
+        """Wait for no cost any longer. The estimates remain counted."""
+        settling = tuple(self._settling)
+        for task in settling:
+            task.cancel()
+        await asyncio.gather(*settling, return_exceptions=True)
+
+    async def _settle(self, charge: Charge, project: Project) -> None:
+        try:
+            await project.wait(check=False)
+            await charge.settle(*await self._cost(project))
+        except (SogniError, TimeoutError) as error:
+            logger.warning("the estimate remains counted project=%s error=%r", project.id, error)
+
+    async def _cost(self, project: Project) -> tuple[Decimal | None, str | None]:
+        """Return the cost of a project that has ended, and the token. Raises `TimeoutError` if there is no record."""
+        async with asyncio.timeout(COST_SECONDS):
+            # The client reads the record of a completed project, but not of one that failed or was canceled.
+            while project.cost is None:
+                with suppress(NotFoundError):
+                    record = await self.client.projects.get(project.id)
+                    if record.status in _ENDED:
+                        return record.cost, record.token_type
+                await asyncio.sleep(COST_POLL_SECONDS)
+        return project.cost, project.token_type
 
     @property
     def _limited(self) -> bool:

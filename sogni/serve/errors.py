@@ -190,6 +190,17 @@ def reported(error: SogniError, names: Mapping[str, str] = FIELDS) -> RequestErr
     return RequestError(message, status=status, type=kind, param=param, code=code, retry=retry, retry_after=retry_after)
 
 
+def stopping(consequence: str = "") -> RequestError:
+    """Return the error for a request that the end of the server prevents or interrupts."""
+    return RequestError(
+        f"This server is shutting down. {consequence}".strip(),
+        status=503,
+        type=SERVER,
+        code="shutting_down",
+        retry_after=1,
+    )
+
+
 def unexpected() -> RequestError:
     """Return the error for a bug of this server, which is described in the log."""
     return RequestError(

@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from sogni.serve.errors import RequestError, invalid, unsupported
 
-T = TypeVar("T")
-
+MAX_DEPTH = 100
+"""Levels of objects and lists in a body. Functions that call themselves for each level could not process many more."""
 NOT_JSON = (
     "We could not parse the JSON body of your request. The body must be a JSON object, in UTF-8, "
-    "sent with the content type application/json."
+    f"sent with the content type application/json, and nested at most {MAX_DEPTH} levels deep."
 )
 
 
 def parsed(body: bytes) -> dict[str, Any]:
     """Return the JSON object in a body. Raises `RequestError` for anything else."""
-    try:
-        document = json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
+    document = _object(body)
+    if document is None:
         raise RequestError(NOT_JSON, code="invalid_json")
     return document
+
+
+def _object(text: bytes | str) -> dict[str, Any] | None:
+    """Return a JSON object; None for anything else, and for what is nested too deep."""
+    try:
+        document = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) and not _is_deep(document) else None
+
+
+def _is_deep(document: Any) -> bool:
+    level = [document]
+    for _ in range(MAX_DEPTH):
+        inner = (it.values() if isinstance(it, dict) else it for it in level)
+        level = [value for values in inner for value in values if isinstance(value, dict | list)]
+    return bool(level)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -104,7 +118,8 @@ class Fields:
     def number(self, name: str, low: float | None = None, high: float | None = None) -> float | None:
         """Return a number."""
         value = self._number(name, float)
-        if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
+        # Nor what is too large for a float, which an integer may be.
+        if value is not None and not (isinstance(value, int | float) and abs(value) <= sys.float_info.max):
             raise invalid(name, f"{name} must be a number, got {shown(value)}.")
         self._check_range(name, value, low, high)
         return value
@@ -143,10 +158,7 @@ class Fields:
         if value is None:
             return {}
         if self._form and isinstance(value, str):
-            try:
-                value = json.loads(value)
-            except (ValueError, RecursionError):
-                value = None
+            value = _object(value)
         if not isinstance(value, dict):
             raise invalid(name, f"{name} must be an object.")
         return value

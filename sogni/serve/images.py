@@ -13,9 +13,9 @@ from attrs import frozen
 
 from sogni.errors import SogniError
 from sogni.serve.costs import Charge
-from sogni.serve.errors import RequestError, reported, unsupported_value
+from sogni.serve.errors import RequestError, invalid, reported, stopping, unsupported_value
 from sogni.serve.fields import Fields
-from sogni.serve.media import create, files, finished, parameters, size
+from sogni.serve.media import create, files, finished, parameters, size, stop
 from sogni.serve.requests import Call, JsonResponse, Response
 
 if TYPE_CHECKING:
@@ -100,7 +100,8 @@ async def _answer(call: Call, fields: Fields, event: str, images: list[bytes]) -
         background=fields.one_of("background", ("auto", "transparent", "opaque"), "auto") or "auto",
     )
     params |= {"number_of_media": request.count, "output_format": _FORMATS[request.format]}
-    params |= await _quality(call, model, request.quality)
+    # A number of steps in `sogni` takes precedence.
+    params = {**await _quality(call, model, request.quality), **params}
     await _vendor_fields(fields, params, request, vendor=vendor)
     if images:
         params["context_images"] = images
@@ -155,7 +156,10 @@ async def _vendor_fields(fields: Fields, params: dict[str, Any], request: _Reque
         if request.background != "auto":
             params["gpt_image_background"] = request.background
         if mask is not None:
-            (params["gpt_image_mask"],) = await files("mask", mask)
+            masks = await files("mask", mask)
+            if len(masks) != 1:
+                raise invalid("mask", "mask must be one image.")
+            params["gpt_image_mask"] = masks[0]
         return
     if request.background != "auto":
         raise unsupported_value("background", "background must be auto: only gpt-image models have others.")
@@ -206,15 +210,18 @@ class _Events(Response):
                 for job in await waiting:
                     await self._send_image(send, "completed", await _encoded(job), usage=_NO_USAGE)
             except (SogniError, RequestError) as error:
-                failure = error if isinstance(error, RequestError) else reported(error)
-                self._call.note(error=failure.code)
-                await _send_event(send, "error", {"type": "error", **failure.document()})
+                await self._send_error(send, error if isinstance(error, RequestError) else reported(error))
+            except asyncio.CancelledError:
+                if not self._call.shutting_down:
+                    raise
+                await self._send_error(send, stopping("The images are canceled."))
             await send({"type": "http.response.body", "body": b""})
         finally:
             remove()
-            if not waiting.done():
-                waiting.cancel()
-                await asyncio.wait({waiting})
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            if not project.finished:  # it was canceled before it could begin
+                await stop(project)
 
     def _watch(self, job: Job) -> None:
         if job.id not in self._watched:
@@ -233,6 +240,10 @@ class _Events(Response):
             encoded = base64.b64encode(data).decode()
             await self._send_image(send, "partial_image", encoded, partial_image_index=self._partial)
             self._partial += 1
+
+    async def _send_error(self, send: Send, error: RequestError) -> None:
+        self._call.note(error=error.code)
+        await _send_event(send, "error", {"type": "error", **error.document()})
 
     async def _send_image(self, send: Send, kind: str, encoded: str, **further: Any) -> None:
         request, name = self._request, f"{self._request.event}.{kind}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import UploadFile
@@ -79,7 +80,7 @@ async def create(call: Call, params: Mapping[str, Any]) -> tuple[Project, Charge
     try:
         charge = await call.costs.reserve_project(params)
         try:
-            project = await call.client.projects.create(**params)
+            project = await _uninterrupted(call.client.projects.create(**params))
         except (SogniError, TypeError) as error:
             await charge.failed(error)
             raise
@@ -87,6 +88,22 @@ async def create(call: Call, params: Mapping[str, Any]) -> tuple[Project, Charge
         raise invalid("sogni", f"sogni does not fit: {error}.") from None
     call.note(project=project.id)
     return project, charge
+
+
+async def _uninterrupted(creating: Awaitable[Project]) -> Project:
+    """Return a project even if the request is canceled meanwhile; then the next `await` is canceled instead.
+
+    A project whose creation is interrupted may have been sent, and nobody could cancel it.
+    """
+    task = asyncio.ensure_future(creating)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        project = task.result()
+        if current := asyncio.current_task():
+            current.cancel()
+        return project
 
 
 async def finished(call: Call, project: Project, charge: Charge) -> list[Job]:
@@ -100,8 +117,11 @@ async def finished(call: Call, project: Project, charge: Charge) -> list[Job]:
     finally:
         if not project.finished:
             await stop(project)
-        await charge.settle_project(project)
-        call.note(cost=charge.cost, paid_in=charge.token)
+        if project.cost is None:
+            call.costs.settle_later(charge, project)
+        else:
+            await charge.settle(project.cost, project.token_type)
+            call.note(cost=charge.cost, paid_in=charge.token)
     jobs = [job for job in project.jobs if job.has_result_media]
     if any(job.is_withheld for job in project.jobs) and not jobs:
         raise RequestError(

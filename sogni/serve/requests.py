@@ -9,11 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import Headers, QueryParams, UploadFile
-from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from sogni.serve.errors import FIELDS, RequestError
-from sogni.serve.fields import Fields, parsed
+from sogni.serve.fields import Fields, parsed, shown
 
 if TYPE_CHECKING:
     from sogni.serve.costs import Charge, Costs
@@ -87,28 +88,25 @@ class Call:
 
     async def json(self) -> Fields:
         """Return the fields of a JSON body."""
-        kind = self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        kind = self._content_type()
         if kind != "application/json":
-            raise RequestError(
-                f"Unsupported content type: '{kind[:60]}'. This endpoint takes application/json.",
-                code="unsupported_content_type",
-            )
+            raise _unsupported_type(kind, "application/json")
         return Fields(parsed(b"".join([part async for part in self.body()])))
 
     async def form_or_json(self) -> Fields:
         """Return the fields of a form, files included, or of a JSON body."""
-        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind == "application/x-www-form-urlencoded":
-            form = await FormParser(self.headers, self.body()).parse()
-        elif kind == "multipart/form-data":
-            parser = MultiPartParser(self.headers, self.body(), max_files=MAX_FILES, max_fields=MAX_FIELDS)
-            try:
-                form = await parser.parse()
-            except (MultiPartException, KeyError) as error:
-                message = getattr(error, "message", "it has no boundary")
-                raise RequestError(f"Could not parse the form: {message}", code="invalid_form") from None
-        else:
+        kind = self._content_type()
+        if kind == "application/json":
             return await self.json()
+        if kind != "multipart/form-data":
+            raise _unsupported_type(kind, "multipart/form-data and application/json")
+        parser = MultiPartParser(self.headers, self.body(), max_files=MAX_FILES, max_fields=MAX_FIELDS)
+        try:
+            form = await parser.parse()
+        except (MultiPartException, FormParserError, KeyError) as error:
+            # Old versions of Starlette pass on the others: what is malformed, and that there is no boundary.
+            message = getattr(error, "message", "Invalid multipart data.")
+            raise RequestError(f"Could not parse the form: {message}", code="invalid_form") from None
         self._forms.append(form)
         fields: dict[str, Any] = {}
         for key, value in form.multi_items():
@@ -121,27 +119,35 @@ class Call:
                 fields[name] = value
         return Fields(fields, form=True)
 
+    def _content_type(self) -> str:
+        return self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+
     async def body(self) -> AsyncGenerator[bytes, None]:
         """Yield the body. Raises `RequestError` if it is too large, or takes too long."""
         limit = self.service.max_body
         announced = self.headers.get("content-length", "")
         if announced.isdigit() and int(announced) > limit:
             raise self._too_large()
-        size, more = 0, True
+        size, more, deadline = 0, True, asyncio.get_running_loop().time() + BODY_SECONDS
+        while more:
+            message = await self._next_part(deadline)
+            if message["type"] == "http.disconnect":
+                self.disconnected = True
+                raise DisconnectedError
+            more = self._unread = message.get("more_body", False)
+            part = message.get("body", b"")
+            size += len(part)
+            if size > limit:
+                raise self._too_large()
+            self._hold(len(part))
+            yield part
+        self.watch()
+
+    async def _next_part(self, deadline: float) -> Message:
+        # The limit must not enclose the `yield` above: it would cancel whatever the caller does there.
         try:
-            async with asyncio.timeout(BODY_SECONDS):
-                while more:
-                    message = await self._receive()
-                    if message["type"] == "http.disconnect":
-                        self.disconnected = True
-                        raise DisconnectedError
-                    more = self._unread = message.get("more_body", False)
-                    part = message.get("body", b"")
-                    size += len(part)
-                    if size > limit:
-                        raise self._too_large()
-                    self._hold(len(part))
-                    yield part
+            async with asyncio.timeout_at(deadline):
+                return await self._receive()
         except TimeoutError:
             self._unread = False  # no use waiting for the rest
             raise RequestError(
@@ -149,7 +155,6 @@ class Call:
                 status=408,
                 code="request_timeout",
             ) from None
-        self.watch()
 
     def _hold(self, size: int) -> None:
         """Count the bytes of a body. Raises `RequestError` if all requests together hold too many."""
@@ -208,6 +213,12 @@ class Call:
             self._watch.cancel()
         for form in self._forms:
             await form.close()
+
+
+def _unsupported_type(given: str, allowed: str) -> RequestError:
+    return RequestError(
+        f"Unsupported content type: {shown(given)}. This endpoint takes {allowed}.", code="unsupported_content_type"
+    )
 
 
 class DisconnectedError(Exception):

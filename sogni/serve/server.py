@@ -111,4 +111,4 @@ async def serve(
         await running
         raise
     finally:
-        await service.videos.close()
+        await service.costs.close()

@@ -19,7 +19,7 @@ from sogni.errors import SogniError
 from sogni.redaction import redact
 from sogni.serve.chat import chat_completions
 from sogni.serve.costs import Costs
-from sogni.serve.errors import RequestError, reported, unexpected
+from sogni.serve.errors import RequestError, reported, stopping, unexpected
 from sogni.serve.fields import shown
 from sogni.serve.images import edit_images, generate_images
 from sogni.serve.models import Models, get_model, list_models
@@ -145,7 +145,7 @@ class Service:
                 raise
             task.uncancel()
             if call.shutting_down and not sent.status:
-                await self._send_error(call, sent, _STOPPING)
+                await self._send_error(call, sent, stopping())
         except DisconnectedError:
             pass
         finally:
@@ -184,8 +184,9 @@ class Service:
     async def _send_error(self, call: Call, sent: _Sent, error: RequestError) -> None:
         call.note(error=error.code or error.type)
         if sent.status:
-            # In the middle of a file, only a connection that breaks tells that the rest is missing.
-            raise ConnectionAbortedError(error.message)
+            # In the middle of a file, only a connection that breaks tells that the rest is missing. The server closes
+            # that of a response without an end.
+            return
         await call.drain()
         await send_whole(sent, error.status, error.all_headers(), error.body())
 
@@ -211,7 +212,10 @@ class Service:
     def _allows(self, origin: str) -> bool:
         if origin.lower() in self._origins or "*" in self._origins:
             return True
-        parts = urlsplit(origin)
+        try:
+            parts = urlsplit(origin)
+        except ValueError:  # malformed brackets
+            return False
         return self._loopback and parts.scheme in ("http", "https") and _is_loopback(parts.hostname or "")
 
     def _cors(self, call: Call) -> list[tuple[bytes, bytes]]:
@@ -248,7 +252,7 @@ class Service:
 
     def _check_room(self) -> None:
         if self.stopping:
-            raise _STOPPING
+            raise stopping()
         if len(self._running) >= self.max_requests:
             raise RequestError(
                 f"This server answers at most {self.max_requests} requests at the same time.",
@@ -309,11 +313,6 @@ class _Sent:
         elif not message.get("more_body"):
             self._call.complete = True
         await self._send(message)
-
-
-_STOPPING = RequestError(
-    "This server is shutting down.", status=503, type="server_error", code="shutting_down", retry_after=1
-)
 
 
 def _host_name(host: str) -> str:

@@ -11,14 +11,14 @@ import logging
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from sogni.errors import NotFoundError, SogniError
-from sogni.serve.costs import Charge
-from sogni.serve.errors import RequestError, invalid, reported, unsupported_value
+from sogni.errors import NotFoundError
+from sogni.serve.errors import RequestError, invalid, unsupported_value
 from sogni.serve.fields import Fields, shown
 from sogni.serve.media import create, files, parameters, size, stop
 from sogni.serve.requests import Call, JsonResponse, Response
@@ -67,7 +67,8 @@ async def create_video(call: Call) -> Response:
         size="auto" if made.width is None else f"{made.width}x{made.height}",
         prompt=prompt,
     )
-    await call.videos.add(video, project, charge)
+    call.costs.settle_later(charge, project)
+    await call.videos.add(video, project)
     return JsonResponse(video.document(project))
 
 
@@ -78,7 +79,7 @@ def _seconds(fields: Fields) -> float | None:
         return None
     try:
         seconds = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = 0
     if isinstance(value, bool) or not 0 < seconds < 1000:
         raise invalid("seconds", f"seconds must be a number of seconds, got {shown(value)}.")
@@ -98,7 +99,10 @@ async def list_videos(call: Call) -> Response:
         ids = [video.id for video in videos]
         videos = videos[ids.index(after) + 1 :] if after in ids else []
     page = videos[: 20 if limit is None else limit]
-    data = [video.document(await call.videos.project(video)) for video in page]
+    data = []
+    for video in page:
+        with suppress(RequestError):  # the service no longer has it
+            data.append(video.document(await call.videos.project(video)))
     return JsonResponse(
         {
             "object": "list",
@@ -198,7 +202,7 @@ class Videos:
     path: Path | None = None
     _videos: dict[str, Video] = field(factory=dict)
     _projects: dict[str, Project] = field(factory=dict)
-    _settling: set[asyncio.Task[None]] = field(factory=set)
+    _saving: asyncio.Lock = field(factory=asyncio.Lock)
 
     def __attrs_post_init__(self) -> None:
         if self.path is None:
@@ -224,17 +228,21 @@ class Videos:
         return video
 
     async def project(self, video: Video) -> Project:
-        """Return the project of a video, possibly from an earlier run of the server."""
+        """Return the project of a video, possibly from an earlier run of the server.
+
+        Raises `RequestError` if the service no longer has it. The video is then forgotten.
+        """
         project = self._projects.get(video.id)
         if project is None:
             try:
                 project = await self.client.projects.attach(video.project_id)
             except NotFoundError:
+                self._videos.pop(video.id, None)
                 raise _missing(video.id) from None
             self._projects[video.id] = project
         return project
 
-    async def add(self, video: Video, project: Project, charge: Charge) -> None:
+    async def add(self, video: Video, project: Project) -> None:
         """Remember a video."""
         self._videos[video.id] = video
         self._projects[video.id] = project
@@ -242,9 +250,6 @@ class Videos:
             oldest = next(iter(self._videos))
             del self._videos[oldest]
             self._projects.pop(oldest, None)
-        task = asyncio.ensure_future(self._settle(project, charge))
-        self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
         await self._save()
 
     async def remove(self, video: Video) -> None:
@@ -256,30 +261,18 @@ class Videos:
         self._projects.pop(video.id, None)
         await self._save()
 
-    async def close(self) -> None:
-        """Stop waiting for the videos. They are completed nevertheless, and the server finds them after a restart."""
-        for task in self._settling:
-            task.cancel()
-        if self._settling:
-            await asyncio.wait(self._settling)
-
-    async def _settle(self, project: Project, charge: Charge) -> None:
-        try:
-            await project.wait(check=False)
-        except SogniError as error:
-            logger.warning("video project=%s error=%s", project.id, reported(error).message)
-        await charge.settle_project(project)
-
     async def _save(self) -> None:
         if self.path is None:
             return
-        # Not the prompts, which are what users write.
-        names = ("id", "project_id", "model", "created_at", "seconds", "size")
-        rows = [{name: getattr(video, name) for name in names} for video in self._videos.values()]
-        try:
-            await asyncio.to_thread(_write, self.path, json.dumps(rows).encode())
-        except OSError as error:
-            logger.warning("videos not recorded error=%s", error)
+        # One after the other, so that the last state is the one that is kept.
+        async with self._saving:
+            # Not the prompts, which are what users write.
+            names = ("id", "project_id", "model", "created_at", "seconds", "size")
+            rows = [{name: getattr(video, name) for name in names} for video in self._videos.values()]
+            try:
+                await asyncio.to_thread(_write, self.path, json.dumps(rows).encode())
+            except OSError as error:
+                logger.warning("videos not recorded error=%s", error)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -45,9 +45,11 @@ def test_what_was_spent_replaces_what_was_reserved(path: Path | None) -> None:
     assert day.spent("spark") == 1
 
 
-def test_servers_share_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "spending.json"
+@pytest.mark.parametrize("same", [True, False])
+def test_requests_and_servers_share_a_limit(path: Path | None, *, same: bool) -> None:
     servers = [DaySpending(Decimal(20), path, lambda: TODAY) for _ in range(4)]
+    if same or path is None:
+        servers = servers[:1] * 4
 
     def spend(server: DaySpending) -> int:
         for number in range(100):

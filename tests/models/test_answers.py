@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis.strategies import lists, sampled_from
 
 from sogni.errors import ProtocolError
-from sogni.models.answers import ThinkingFilter, read_answer, without_thinking
+from sogni.models.answers import ThinkingFilter, ThinkingSplitter, read_answer, split_thinking, without_thinking
 from sogni.models.chat import ChatCompletionResult, ChatMessage, ImageAddress, ImagePart, TextPart
 from sogni.models.converter import from_dict, to_dict
 from sogni.models.tools import ToolCall
@@ -59,6 +59,36 @@ def test_text_that_cannot_be_a_tag_is_shown_at_once() -> None:
     thinking = ThinkingFilter()
     assert [thinking.feed(piece) for piece in ("one ", "<th", "e ", "<think", ">x</", "think> ", " y")] == [
         "one ", "", "<the ", "", "", "", "y",
+    ]  # fmt: skip
+
+
+@given(lists(sampled_from(["<think>", "</think>", "<th", "ink>", "</", "a", " ", "\n", "<", "b"]), max_size=12))
+def test_thinking_is_the_same_however_it_is_cut(pieces: list[str]) -> None:
+    splitter = ThinkingSplitter()
+    parts = [*map(splitter.feed, pieces), splitter.end()]
+    together = "".join(answer for answer, _ in parts), "".join(thinking for _, thinking in parts)
+    assert together == split_thinking("".join(pieces))
+    assert together[1] == together[1].strip()
+
+
+@each_row(
+    ("text", "thinking"),
+    [
+        ("plain", ""),
+        ("<think>\n6 < 7.\n</think>\n\nYes", "6 < 7."),
+        ("<think>a </think>b<think> c</think>", "a  c"),
+        ("b<think>cut </thi", "cut </thi"),
+    ],
+)
+def test_thinking_is_kept_apart(text: str, thinking: str) -> None:
+    assert split_thinking(text) == (without_thinking(text), thinking)
+
+
+def test_space_in_thinking_waits_for_what_follows_it() -> None:
+    splitter = ThinkingSplitter()
+    pieces = ("<think>\n", "one", " ", "two\n", "</think>", "three ")
+    assert [splitter.feed(piece) for piece in pieces] == [
+        ("", ""), ("", "one"), ("", ""), ("", " two"), ("", ""), ("three ", ""),
     ]  # fmt: skip
 
 

@@ -33,4 +33,6 @@ async def call(supernet: LocalSupernet) -> AsyncIterator[Caller]:
     """Sends requests to a server without limits."""
     async with supernet.async_client() as client:
         await client.connect()
-        yield Caller(Service(client, KEY))
+        caller = Caller(Service(client, KEY))
+        yield caller
+        await caller.service.costs.close()

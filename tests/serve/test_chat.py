@@ -12,7 +12,6 @@ from PIL import Image
 
 from sogni.emulator import Answer, Call, LocalSupernet
 from sogni.serve import chat
-from sogni.serve.chat import Thinking
 from tests.serve.asgi import Caller
 
 WEATHER = {
@@ -151,6 +150,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"stream_options": {"usage": True}}, "unknown_parameter", "stream_options.usage"),
     ({"temperature": "hot"}, "invalid_value", "temperature"),
     ({"temperature": 3}, "invalid_value", "temperature"),
+    ({"temperature": 10**400}, "invalid_value", "temperature"),
     ({"max_tokens": 0}, "invalid_value", "max_tokens"),
     ({"max_tokens": 1.5}, "invalid_value", "max_tokens"),
     ({"max_tokens": True}, "invalid_value", "max_tokens"),
@@ -175,6 +175,11 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"messages": [{"role": "user", "content": None}]}, "invalid_value", "messages[0].content"),
     (shown({"type": "input_audio"}), "unsupported_value", f"{PART}.type"),
     (shown({"type": "image_url", "image_url": {}}), "invalid_value", f"{PART}.image_url"),
+    (
+        shown({"type": "image_url", "image_url": {"url": "data:,", "detail": ["low"]}}),
+        "invalid_value",
+        f"{PART}.image_url.detail",
+    ),
     (shown({"type": "image_url", "image_url": {"url": "data:x"}}), "invalid_value", f"{PART}.image_url"),
     (
         shown({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}),
@@ -261,12 +266,3 @@ async def test_silent_service_is_waited_for_no_longer(
     for streamed in (True, False):
         supernet.faults.lose_request(drop=False)
         assert (await call.chat(stream=streamed)).refusal == (504, "timeout", None)
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
-def test_reasoning_is_separated_however_it_is_cut(size: int) -> None:
-    text = "<think>\nHm, 6 < 7.\n</think>\n\nIs 6 < 7? <b>Yes</b> <thi"
-    thinking = Thinking()
-    pieces = [it for at in range(0, len(text), size) for it in thinking.feed(text[at : at + size])] + thinking.end()
-    assert "".join(piece for inside, piece in pieces if inside).rstrip() == "Hm, 6 < 7."
-    assert "".join(piece for inside, piece in pieces if not inside) == "Is 6 < 7? <b>Yes</b> <thi"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -102,6 +103,22 @@ async def test_request_that_a_client_leaves_counts_its_estimate(call: Caller, su
     exchange.leave()
     await exchange.task
     assert day.spent("sogni") > 0
+
+
+async def test_projects_without_a_result_count_nothing(call: Caller, supernet: LocalSupernet) -> None:
+    day = DaySpending(Decimal("100"))
+    limit(call, day=day)
+    supernet.faults.fail_job()
+    assert (await call("POST", GENERATIONS, IMAGE)).status == 502
+    supernet.pause_workers()
+    exchange = call.begin("POST", GENERATIONS, IMAGE)
+    while not any(it.status == "queued" for it in call.service.client.projects.tracked_projects):
+        await asyncio.sleep(0.01)
+    exchange.leave()
+    await exchange.task
+    supernet.resume_workers()
+    while day.spent("sogni"):
+        await asyncio.sleep(0.01)
 
 
 async def test_nothing_is_spent_that_cannot_be_recorded(call: Caller, supernet: LocalSupernet, tmp_path: Path) -> None:

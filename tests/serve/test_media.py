@@ -9,12 +9,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 from urllib3.filepost import encode_multipart_formdata
 
 from sogni.emulator import LocalSupernet
 from sogni.serve.videos import Videos
-from tests.serve.asgi import Caller, Reply
+from tests.serve.asgi import Caller, Exchange, Reply
 
 GENERATIONS, EDITS, SPEECH, VIDEOS = (
     "/v1/images/generations",
@@ -76,6 +77,8 @@ async def test_quality_is_a_number_of_steps(call: Caller, supernet: LocalSuperne
         assert reply.status == 200, reply.body
     steps = [request["keyFrames"][0].get("steps") for request in sent(supernet)]
     assert steps == [None, 4, None, 12, 12, None]
+    reply = await call("POST", GENERATIONS, {"prompt": "a kite", "quality": "low", "sogni": {"steps": 5}})
+    assert (reply.status, sent(supernet)[-1]["keyFrames"][0]["steps"]) == (200, 5)
 
 
 async def test_parameters_of_sogni(call: Caller, supernet: LocalSupernet) -> None:
@@ -90,8 +93,7 @@ async def test_edits_take_a_form_or_json(call: Caller, supernet: LocalSupernet) 
     file = ("a.png", picture(), "image/png")
     reply = await form(call, EDITS, [("prompt", "at night"), ("image[]", file), ("image[]", file), ("n", "1")])
     assert reply.status == 200, reply.body
-    uri = f"data:image/png;base64,{base64.b64encode(picture()).decode()}"
-    body = {"prompt": "at night", "images": [{"image_url": uri}], "response_format": "b64_json"}
+    body = {"prompt": "at night", "images": [{"image_url": URI}], "response_format": "b64_json"}
     reply = await call("POST", EDITS, body)
     assert reply.status == 200, reply.body
     assert opened(reply.json["data"][0]["b64_json"]).format == "PNG"
@@ -136,6 +138,44 @@ async def test_client_that_leaves_cancels_its_images(call: Caller, supernet: Loc
     supernet.resume_workers()
 
 
+async def test_images_that_are_left_while_they_are_sent_are_canceled(
+    call: Caller, supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supernet.pause_workers()
+    create = call.service.client.projects.create
+    exchanges: list[Exchange] = []
+    projects = []
+
+    async def create_and_leave(**params: Any) -> Any:
+        projects.append(await create(**params))
+        exchanges[-1].leave()
+        await asyncio.sleep(0.01)
+        return projects[-1]
+
+    monkeypatch.setattr(call.service.client.projects, "create", create_and_leave)
+    for streamed in (False, True):
+        body = {"prompt": "a kite", "size": "256x256", "stream": streamed}
+        exchanges.append(call.begin("POST", GENERATIONS, body))
+        await exchanges[-1].task
+    assert [project.status for project in projects] == ["canceled", "canceled"]
+    supernet.resume_workers()
+
+
+async def test_streams_of_images_end_in_order_when_the_server_ends(call: Caller, supernet: LocalSupernet) -> None:
+    supernet.pause_workers()
+    exchange = call.begin("POST", GENERATIONS, {"prompt": "a kite", "size": "256x256", "stream": True})
+    while not exchange.reply.status:
+        await asyncio.sleep(0.01)
+    (project,) = call.service.client.projects.tracked_projects
+    call.service.stop()
+    await exchange.task
+    ((name, event),) = named(exchange.reply.body)
+    assert (name, event["error"]["code"], exchange.reply.complete) == ("error", "shutting_down", True)
+    assert project.status == "canceled"
+    supernet.resume_workers()
+
+
+URI = f"data:image/png;base64,{base64.b64encode(picture()).decode()}"
 REFUSED: list[tuple[str, dict[str, Any], tuple[int, str, str | None]]] = [
     (GENERATIONS, {}, (400, "missing_required_parameter", "prompt")),
     (GENERATIONS, {"prompt": " "}, (400, "invalid_value", "prompt")),
@@ -156,6 +196,8 @@ REFUSED: list[tuple[str, dict[str, Any], tuple[int, str, str | None]]] = [
     (EDITS, {"prompt": "a"}, (400, "missing_required_parameter", "image")),
     (EDITS, {"prompt": "a", "image": "/etc/hosts"}, (400, "invalid_value", "image")),
     (EDITS, {"prompt": "a", "image": "data:image/png;base64,AAAA"}, (400, "invalid_value", "image[0]")),
+    (EDITS, {"prompt": "a", "image": URI, "mask": [], "model": "gpt-image-2"}, (400, "invalid_value", "mask")),
+    (EDITS, {"prompt": "a", "image": URI, "mask": [URI] * 2, "model": "gpt-image-2"}, (400, "invalid_value", "mask")),
     (SPEECH, {"model": VOICE, "voice": "ryan"}, (400, "missing_required_parameter", "input")),
     (SPEECH, {"model": VOICE, "input": "a"}, (400, "invalid_value", "voice")),
     (SPEECH, {"model": VOICE, "input": "a", "voice": "alloy"}, (400, "invalid_value", "voice")),
@@ -169,6 +211,7 @@ REFUSED: list[tuple[str, dict[str, Any], tuple[int, str, str | None]]] = [
     (SPEECH, {"model": VOICE, "input": "a", "voice": "ryan", "speed": 2}, (400, "unsupported_parameter", "speed")),
     (VIDEOS, {}, (400, "missing_required_parameter", "prompt")),
     (VIDEOS, {"prompt": "a", "seconds": "long"}, (400, "invalid_value", "seconds")),
+    (VIDEOS, {"prompt": "a", "seconds": 10**400}, (400, "invalid_value", "seconds")),
     (
         VIDEOS,
         {"prompt": "a", "input_reference": "https://example.com/a.png"},
@@ -187,8 +230,11 @@ async def test_what_sogni_cannot_do_is_an_error_that_names_the_field(call: Calle
 async def test_forms_are_bounded(call: Caller) -> None:
     fields = [("image[]", (f"{at}.png", picture(), "image/png")) for at in range(20)]
     assert (await form(call, EDITS, [("prompt", "a"), *fields])).refusal == (400, "invalid_form", None)
-    reply = await call("POST", EDITS, b"--", content_type="multipart/form-data")
-    assert reply.refusal == (400, "invalid_form", None)
+    for boundary in ("", "; boundary=x", f"; boundary={'x' * 5000}"):
+        reply = await call("POST", EDITS, b"garbage", content_type=f"multipart/form-data{boundary}")
+        assert reply.refusal == (400, "invalid_form", None)
+    reply = await call("POST", EDITS, b"prompt=a&" * 2000, content_type="application/x-www-form-urlencoded")
+    assert reply.refusal == (400, "unsupported_content_type", None)
 
 
 async def test_speech_is_a_file(call: Caller, supernet: LocalSupernet) -> None:
@@ -227,7 +273,6 @@ async def test_video_is_made_fetched_and_forgotten(call: Caller, supernet: Local
     assert (content.headers["content-type"], content.body[4:8]) == ("video/mp4", b"ftyp")
     assert (await call("GET", f"{VIDEOS}/{video['id']}/content?variant=spritesheet")).status == 400
     # A later server finds it, without its prompt.
-    await call.service.videos.close()
     call.service.videos = Videos(call.service.client, tmp_path / "videos.json")
     assert b"kite" not in (tmp_path / "videos.json").read_bytes()
     listed = (await call("GET", f"{VIDEOS}?limit=1")).json
@@ -259,4 +304,23 @@ async def test_failed_and_unfinished_videos(call: Caller, supernet: LocalSuperne
     failed = await until_done(call, video["id"])
     assert (failed["status"], list(failed["error"])) == ("failed", ["code", "message"])
     assert (await call("GET", f"{VIDEOS}/{video['id']}/content")).status == 502
-    await call.service.videos.close()
+
+
+async def test_video_that_the_service_has_deleted_is_forgotten(
+    call: Caller, supernet: LocalSupernet, tmp_path: Path
+) -> None:
+    row = {"model": "m", "created_at": 1, "seconds": "2", "size": "auto"}
+    (tmp_path / "videos.json").write_text(json.dumps([{"id": "video_1", "project_id": "0" * 8, **row}]))
+    call.service.videos = Videos(call.service.client, tmp_path / "videos.json")
+    video = (await call("POST", VIDEOS, {"prompt": "a kite", "seconds": 2})).json
+    assert [it["id"] for it in (await call("GET", VIDEOS)).json["data"]] == [video["id"]]
+    assert (await call("GET", f"{VIDEOS}/video_1")).refusal == (404, "not_found", "video_id")
+
+
+async def test_file_that_breaks_off_is_not_completed(call: Caller, supernet: LocalSupernet) -> None:
+    video = (await call("POST", VIDEOS, {"prompt": "a kite", "seconds": 2, "size": "480x480"})).json
+    await until_done(call, video["id"])
+    supernet.faults.http("/storage/*", method="GET", truncate=True, times=100)
+    exchange = call.begin("GET", f"{VIDEOS}/{video['id']}/content")
+    await exchange.task
+    assert (exchange.reply.status, exchange.reply.complete) == (200, False)

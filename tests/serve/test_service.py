@@ -35,7 +35,7 @@ async def test_host_and_origin_are_checked_on_loopback(call: Caller) -> None:
         assert (await call("GET", "/v1/models", host=host)).status == 200
     for host in ("evil.example", "127.0.0.1.evil.example:8481", "localhost.evil.example", "", "10.0.0.1"):
         assert (await call("GET", "/health", host=host)).refusal == (403, "host_not_allowed", None)
-    for origin in ("https://evil.example", "null", "https://localhost.evil.example", "file://"):
+    for origin in ("https://evil.example", "null", "https://localhost.evil.example", "file://", "http://[::1"):
         assert (await call("GET", "/v1/models", origin=origin)).refusal == (403, "origin_not_allowed", None)
         reply = await call("OPTIONS", CHAT, origin=origin)
         assert (reply.status, "access-control-allow-origin" in reply.headers) == (403, False)
@@ -44,9 +44,10 @@ async def test_host_and_origin_are_checked_on_loopback(call: Caller) -> None:
 
 
 async def test_what_is_no_request(call: Caller) -> None:
-    deep = b'{"messages": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
-    for body in (b"", b"{", b"[]", b'"text"', b"\xff", b'{"temperature": NaN}', deep):
+    deep = [b'{"messages": ' + b"[" * levels + b"]" * levels + b"}" for levels in (100_000, 100, 99)]
+    for body in (b"", b"{", b"[]", b'"text"', b"\xff", b'{"temperature": NaN}', *deep[:2]):
         assert (await call("POST", CHAT, body)).refusal == (400, "invalid_json", None)
+    assert (await call("POST", CHAT, deep[2])).refusal == (400, "missing_required_parameter", "model")
     assert (await call("POST", CHAT, {}, content_type="text/plain")).refusal == (400, "unsupported_content_type", None)
     assert (await call("GET", "/v1/files")).refusal == (404, "unknown_url", None)
     reply = await call("GET", CHAT)
