@@ -38,8 +38,6 @@ View = tuple[Any, Row, list[Row]]
 def account(connection: ConnectionOptions, what: str | None, limit: int) -> None:
     """Show the account and its balance, or one part of it.
 
-    WHAT is me, balance, history, rewards, subscription or usage.
-
     Example: sogni account history --limit 50
     """
     with connection.client() as client:

@@ -322,7 +322,8 @@ def _image_parts(images: tuple[Path, ...], option: str = "--image") -> list[Any]
         try:
             parts.append(image_part(path, resize=True))
         except ValidationError as error:
-            raise ValidationError(f"{option} {path}: {error.message}", field="image") from error
+            message = error.message.removeprefix("image: ")
+            raise ValidationError(f"{option} {path}: {message}", field="image") from error
     return parts
 
 
@@ -517,3 +518,6 @@ def _typed_lines() -> Iterator[str]:
         except EOFError:
             click.echo()
             return
+        except KeyboardInterrupt:
+            click.echo()  # what is printed at the end starts on a new line
+            raise

@@ -24,7 +24,7 @@ INSTALL = {
 def completion(context: click.Context, shell: str) -> None:
     """Print the script that completes commands, options, files, and the names of models and LoRAs.
 
-    Names come from the service, and are kept for a day. SHELL is bash (4.4 or newer), zsh or fish. A comment at the top
+    Names come from the service, and are kept for a day. bash must be 4.4 or newer. A comment at the top of the script
     explains how to install it.
 
     Example: eval "$(sogni completion bash)"

@@ -17,7 +17,7 @@ import click
 
 from sogni.cli.output import name_stdout_in_errors, one_line
 from sogni.display import on_terminal
-from sogni.errors import AuthenticationError, SogniError, SogniTimeoutError, ValidationError
+from sogni.errors import AuthenticationError, CostLimitError, SogniError, SogniTimeoutError, ValidationError
 
 DONE = 0
 FAILED = 1
@@ -43,6 +43,11 @@ OPTIONS, SHARED = "Options", "Output and service"
 _SHARED_OPTIONS = frozenset(
     {"local", "as_json", "network", "api_key_file", "output_dir", "name", "overwrite", "opening"}
 )
+
+
+_MAX_SUMMARY = 200
+_OPTION_OF = {"lora_strengths": "loras"}
+"""Fields that share the option of another one."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -137,13 +142,18 @@ def error_text(error: BaseException) -> str:
 def _usage_error_text(error: click.ClickException) -> str:
     message = error.format_message()
     context = getattr(error, "ctx", None)
-    return f"{message.rstrip('.')}; see '{context.command_path} --help'" if context else message
+    if context is None:
+        return message
+    joint = " See" if message.endswith("?") else "; see"
+    return f"{message.rstrip('.')}{joint} '{context.command_path} --help'"
 
 
 def _plain_error_text(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         prefix = f"{error.filename}: " if error.filename else ""
         return f"{prefix}{error.strerror}"
+    if isinstance(error, CostLimitError):
+        return str(error).replace("max_cost=", "--max-cost ")
     if isinstance(error, SogniError | ImportError):
         return str(error) or type(error).__name__
     return f"unexpected {type(error).__name__}: {error}"
@@ -176,7 +186,15 @@ def discard_stdout() -> None:
         return
 
 
-class Command(click.Command):
+class _Summarized(click.Command):
+    """A command whose summary in lists of commands is its whole first sentence."""
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Return the first sentence of the help, which click would cut."""
+        return super().get_short_help_str(max(limit, _MAX_SUMMARY))
+
+
+class Command(_Summarized):
     """A command that reports invalid values with the name of their option."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -205,7 +223,7 @@ class Command(click.Command):
                     formatter.write_dl(records)
 
 
-class Group(click.Group):
+class Group(_Summarized, click.Group):
     """A group of commands."""
 
     command_class: type[click.Command] | None = Command
@@ -256,5 +274,6 @@ def _with_option(ctx: click.Context, error: ValidationError) -> str:
 def _parameter(command: click.Command, field: str) -> click.Parameter | None:
     """Return the parameter of a field, nested ones (`control_net.image`, `loras[1]`) included."""
     whole, outer = field.partition("[")[0].replace(".", "_"), re.split(r"[.\[]", field)[0]
+    outer = _OPTION_OF.get(outer, outer)
     named = {it.name: it for it in command.params}
     return named.get(whole) or named.get(outer)

@@ -297,7 +297,7 @@ def test_the_cost_limit_is_for_the_whole_run(sogni: Sogni, write: Any, supernet:
     result = sogni("batch", "list.txt", *MODEL, "--max-cost", "0.000001")
     assert (result.exit_code, requested(supernet)) == (4, [])
     assert result.stderr.endswith("(3 of 3 requests were not started)\n")
-    assert "max_cost" in result.stderr
+    assert "exceeds --max-cost 0.000001" in result.stderr
 
 
 def test_nothing_more_is_started_without_balance(sogni: Sogni, write: Any, supernet: LocalSupernet) -> None:

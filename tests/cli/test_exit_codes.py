@@ -6,15 +6,19 @@ import click
 import pytest
 
 from sogni.cli.exit_codes import Interrupted, error_text, exit_code_of, run_to_exit_code
+from sogni.cli.program import sogni
 from sogni.errors import (
     AuthenticationError,
     ConnectionRejectedError,
+    CostLimitError,
     PermissionDeniedError,
     ProjectCanceledError,
     SogniTimeoutError,
     ValidationError,
 )
 from tests.tables import each_row
+
+CONTEXT = click.Context(sogni, info_name="sogni")
 
 
 @each_row(
@@ -56,11 +60,20 @@ def noted(error: Exception) -> Exception:
         (OSError(28, "No space left on device"), "No space left on device"),
         (RuntimeError("a mistake of ours"), "unexpected RuntimeError: a mistake of ours"),
         (ModuleNotFoundError("the emulator needs numpy"), "the emulator needs numpy"),
+        (CostLimitError("the estimated cost of 2 exceeds max_cost=1"), "the estimated cost of 2 exceeds --max-cost 1"),
+        (click.UsageError("No command 'a'.", CONTEXT), "No command 'a'; see 'sogni --help'"),
+        (click.UsageError("No 'a'. Did you mean 'b'?", CONTEXT), "No 'a'. Did you mean 'b'? See 'sogni --help'"),
     ],
     ids=lambda it: type(it).__name__ if isinstance(it, BaseException) else "",
 )
 def test_every_error_has_a_message(error: BaseException, words: str) -> None:
     assert error_text(error) == words
+
+
+def test_a_list_of_commands_shows_whole_sentences() -> None:
+    shown = sogni.get_help(click.Context(sogni, info_name="sogni", terminal_width=50))
+    assert "Serve tools for agents over the Model Context" in " ".join(shown.split())
+    assert "..." not in shown.partition("Commands:")[2]
 
 
 def test_a_multiline_error_is_printed_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -220,7 +220,7 @@ def test_a_failed_project_reports_no_second_error(sogni: Run, supernet: LocalSup
 def test_projects_above_the_cost_limit_are_rejected(sogni: Run, supernet: LocalSupernet) -> None:
     result = sogni("image", "a lighthouse", "--max-cost", "0.01")
     assert result.exit_code == 1
-    assert "exceeds max_cost=0.01" in result.stderr
+    assert "exceeds --max-cost 0.01" in result.stderr
     assert requested(supernet) == []
 
 

@@ -54,6 +54,6 @@ def test_a_wrong_lora_is_a_usage_error(sogni: Run, supernet: LocalSupernet) -> N
     results = [sogni("image", "a heron", "--lora", it) for it in ("krea2-ink", "krea2-ink-wash:2")]
     assert [(it.exit_code, it.stderr) for it in results] == [
         (2, "sogni: --lora: the service knows no LoRA 'krea2-ink'; did you mean 'krea2-ink-wash'?\n"),
-        (2, "sogni: lora_strengths[0] must be a number from 0 to 1.5 for the LoRA 'krea2-ink-wash', got 2\n"),
+        (2, "sogni: --lora must be a number from 0 to 1.5 for the LoRA 'krea2-ink-wash', got 2\n"),
     ]
     assert requested(supernet) == []

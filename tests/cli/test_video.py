@@ -186,7 +186,7 @@ def test_what_the_service_refuses_is_a_failure(sogni: Run) -> None:
 def test_projects_above_the_cost_limit_are_rejected(sogni: Run, supernet: LocalSupernet) -> None:
     result = sogni("video", "a lighthouse", "--max-cost", "0.01")
     assert result.exit_code == 1
-    assert "exceeds max_cost=0.01" in result.stderr
+    assert "exceeds --max-cost 0.01" in result.stderr
     assert requested(supernet) == []
 
 
