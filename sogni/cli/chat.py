@@ -515,9 +515,8 @@ def _typed_lines() -> Iterator[str]:
                 # Answers are redirected, but the prompt must still be visible.
                 click.echo("> ", nl=False, err=True)
             yield input("> " if on_terminal(sys.stdout) else "")
-        except EOFError:
-            click.echo()
-            return
-        except KeyboardInterrupt:
+        except (EOFError, KeyboardInterrupt) as ending:
             click.echo()  # what is printed at the end starts on a new line
+            if isinstance(ending, EOFError):
+                return
             raise
