@@ -13,9 +13,11 @@ import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from attrs import define, field
+
+from sogni.emulator.declarations import FACTOR, SECONDS, check_value
 
 Setting = Literal["realistic", "instant", "manual"]
 Mode = Literal["steps", "realistic", "instant", "manual"]
@@ -235,7 +237,7 @@ class Clock:
             seconds: Seconds that pass.
 
         Raises:
-            ValueError: `seconds` is negative.
+            ValueError: `seconds` is negative, or not a number.
 
         Example:
             >>> before = supernet.clock.now()
@@ -252,10 +254,9 @@ class Clock:
             seconds: Seconds that pass.
 
         Raises:
-            ValueError: `seconds` is negative.
+            ValueError: `seconds` is negative, or not a number.
         """
-        if not 0 <= seconds < math.inf:
-            raise ValueError(f"seconds must be 0 or more, got {seconds!r}")
+        check_value("seconds", Annotated[float, SECONDS], seconds)
         await self._pace.travel(seconds)
 
     def set(self, moment: float | datetime) -> None:
@@ -291,15 +292,14 @@ class Clock:
             factor: Seconds that pass per real second; as before if None.
 
         Raises:
-            ValueError: `factor` is not positive.
+            ValueError: `factor` is not a positive number.
 
         Example:
             >>> supernet.clock.resume(factor=60)
             >>> supernet.clock.factor
             60.0
         """
-        if factor is not None and not 0 < factor < math.inf:
-            raise ValueError(f"factor must be positive, got {factor!r}")
+        check_value("factor", Annotated[float, FACTOR] | None, factor)
         self._run(self._flow(float(factor or self._pace.rate or 1.0)))
 
     async def _flow(self, rate: float) -> None:

@@ -12,7 +12,6 @@ import functools
 import hmac
 import inspect
 import json
-import math
 import secrets
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -27,7 +26,7 @@ from attrs import frozen
 
 from sogni.emulator.account.accounts import Account
 from sogni.emulator.chat.script import ChatFailure, ChatRate, ChatReply, ChatRule, ChatScript
-from sogni.emulator.declarations import POSITION, SECONDS, InvalidValueError, Limit, Operation, nearest
+from sogni.emulator.declarations import AMOUNT, FACTOR, POSITION, SECONDS, InvalidValueError, Operation, nearest
 from sogni.emulator.faults import FAULTS, Rule
 from sogni.emulator.fields import Json
 from sogni.emulator.recorder import Arrival, RecordedFrame, RecordedRequest
@@ -58,9 +57,6 @@ ACTIONS: Mapping[str, str] = {
     "/forget-requests": "forget_requests",
 }
 """The methods of ``LocalSupernet`` that can be called, by path."""
-
-
-FACTOR = Limit("a positive number", lambda it: 0 < it < math.inf, {"exclusiveMinimum": 0})
 
 
 class ToolCall(TypedDict):
@@ -114,11 +110,8 @@ CHAT: Mapping[str, Operation] = {
 FAULT_OPERATIONS: Mapping[str, Operation] = {name: Operation.of(kind, name) for name, kind in FAULTS.items()}
 _FAULT_NAMES = {kind: name for name, kind in FAULTS.items()}
 _CHAT_NAMES: Mapping[type[ChatRule], str] = {ChatReply: "reply", ChatFailure: "fail", ChatRate: "rate"}
-_AMOUNT = Limit("an amount of at least 0", lambda it: Decimal(str(it)) >= 0)
 _TOKENS = ("spark", "sogni", "free_spark")
-_BALANCE = Operation.of(
-    Account.set_balance, "balance", hints=dict.fromkeys(_TOKENS, Annotated[Decimal, _AMOUNT] | None)
-)
+_BALANCE = Operation.of(Account.set_balance, "balance", hints=dict.fromkeys(_TOKENS, Annotated[Decimal, AMOUNT] | None))
 _REQUESTS = Operation.of(read_requests, "requests")
 CLOCK = Operation.of(change_clock, "clock")
 

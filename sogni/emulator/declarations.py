@@ -51,6 +51,9 @@ class Limit:
 
 COUNT = Limit("an integer of at least 1", lambda it: it >= 1, {"minimum": 1})
 POSITION = Limit("an integer of at least 0", lambda it: it >= 0, {"minimum": 0})
+PORT = Limit("a port from 0 to 65535", range(65536).__contains__, {"minimum": 0, "maximum": 65535})
+FACTOR = Limit("a positive number", lambda it: 0 < it < math.inf, {"exclusiveMinimum": 0})
+AMOUNT = Limit("an amount of at least 0", lambda it: Decimal(str(it)) >= 0)
 RATE = Limit("a non-negative number", lambda it: 0 <= it < math.inf, {"minimum": 0})
 SECONDS = Limit("a non-negative number of seconds", lambda it: 0 <= it < math.inf, {"minimum": 0})
 HEADER = Limit("printable ASCII", lambda it: str(it).isascii() and str(it).isprintable())
@@ -214,6 +217,12 @@ def check_value(name: str, hint: Any, value: object) -> None:
     if not shape(hint).allows(value):
         allowed = shape(hint).words
         raise InvalidValueError(f"{name} must be {allowed}, got {shown(value)}", name, allowed)
+
+
+def to_decimal(amount: Decimal | int | str) -> Decimal:
+    """Convert an amount, or raise ``InvalidValueError``."""
+    check_value("the amount", Decimal, amount)
+    return Decimal(amount)
 
 
 @frozen(kw_only=True)

@@ -12,11 +12,11 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, ClassVar, Literal, TypedDict, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypedDict, get_args, get_origin, get_type_hints
 
 from attrs import Attribute, define, field
 
-from sogni.emulator.declarations import COUNT, HEADER, POSITION, SECONDS, InvalidValueError, Limit
+from sogni.emulator.declarations import COUNT, HEADER, POSITION, SECONDS, InvalidValueError, Limit, nearest
 from sogni.emulator.fields import Json
 from sogni.emulator.rules import BaseRule, R, RulePlan
 
@@ -658,6 +658,12 @@ class Faults(RulePlan[Rule]):
     deny_cancel: type[CancelDenial]
     reject_lora: type[RejectedLora]
     review_lora: type[ReviewedLora]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            message = f"there is no fault {name!r}; {nearest(name, FAULTS)}"
+            raise AttributeError(message, name=name, obj=self)
 
     def take_all(self, kind: type[R], *args: Any, **facts: Any) -> list[R]:
         """Use every rule of a kind that applies. Called by the server.

@@ -18,12 +18,12 @@ from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
 from attrs import frozen
 
 from sogni.core.checks import did_you_mean
-from sogni.emulator.account.accounts import Account, Balance, Token, load_account, new_api_key
+from sogni.emulator.account.accounts import Account, Balance, Token, check_amounts, load_account, new_api_key
 from sogni.emulator.account.memberships import Membership, UnlockPath
 from sogni.emulator.account.sessions import Accounts, Sessions
 from sogni.emulator.account.wallets import address_of
@@ -32,7 +32,7 @@ from sogni.emulator.assertions import Expected, failure, missing, surprises, unw
 from sogni.emulator.chat.script import ChatScript
 from sogni.emulator.clock import Clock, Setting, make_pace
 from sogni.emulator.control import Control
-from sogni.emulator.declarations import check_value
+from sogni.emulator.declarations import COUNT, PORT, RATE, check_value
 from sogni.emulator.faults import CloseCode, Faults
 from sogni.emulator.projects.personal_loras import Status
 from sogni.emulator.projects.projects import ProjectRecord, live_record
@@ -65,10 +65,25 @@ getattr(threading, "_register_atexit", atexit.register)(_close_all)
 
 T = TypeVar("T")
 Self = TypeVar("Self", bound="LocalSupernet")
+Severity = Literal["info", "warning", "error"]
 _TOKEN_RATE = 60.0
 _BANNER_LIFETIME = 3600.0
 _BALANCE_KEYS: tuple[Token | Literal["free_spark"], ...] = ("spark", "sogni", "free_spark")
 _DEFAULT_BALANCE = Balance(spark=Decimal(10_000), sogni=Decimal(10_000))
+
+
+def _read_balance(given: Any) -> Balance:
+    if isinstance(given, Balance):
+        check_amounts(spark=given.spark, sogni=given.sogni, free_spark=given.free_spark)
+        return given
+    if not isinstance(given, Mapping):
+        raise TypeError(f"balance must be a Balance or a mapping, got {given!r}")
+    for name in given:
+        if name not in _BALANCE_KEYS:
+            hint = did_you_mean(name, _BALANCE_KEYS, 1)
+            raise ValueError(f"balance must have the keys {', '.join(_BALANCE_KEYS)}, got {name!r}{hint}")
+    check_amounts(**given)
+    return Balance(**given)
 
 
 def _raise_failure(message: str | None) -> None:
@@ -129,7 +144,8 @@ class LocalSupernet(Live):
         faults: The fault plan.
 
     Raises:
-        ValueError: A number is out of range.
+        ValueError: A value is out of range or of the wrong type, or a key of `balance` is unknown.
+        TypeError: `balance`, `faults` or `saved_uploads` has the wrong type.
 
     Example:
         >>> with LocalSupernet(step_time=0) as supernet, supernet.client() as client:
@@ -164,15 +180,17 @@ class LocalSupernet(Live):
         inspector: bool = False,
     ) -> None:
         for name, count in (("workers", workers), ("workflow_limit", workflow_limit)):
-            if count < 1:
-                raise ValueError(f"{name} must be at least 1")
+            check_value(name, Annotated[int, COUNT], count)
         for name, rate in (("step_time", step_time), ("load_time", load_time), ("token_rate", token_rate)):
-            if rate is not None and rate < 0:
-                raise ValueError(f"{name} must not be negative")
-        owned = balance
-        if not isinstance(owned, Balance):
-            owned = Balance(**{name: owned.get(name, 0) for name in _BALANCE_KEYS})
-        self._owned = owned
+            check_value(name, Annotated[float, RATE] | None, rate)
+        for name, port in (("rest_port", rest_port), ("socket_port", socket_port), ("control_port", control_port)):
+            check_value(name, Annotated[int, PORT], port)
+        check_value("seed", int | None, seed)
+        if not isinstance(faults, Faults | None):
+            raise TypeError(f"faults must be a Faults, got {faults!r}")
+        if not isinstance(saved_uploads, bool | UploadLimits):
+            raise TypeError(f"saved_uploads must be True, False or an UploadLimits, got {saved_uploads!r}")
+        self._owned = owned = _read_balance(balance)
         pace = make_pace(clock, step_time, load_time)
         self.clock: Clock = Clock(pace)
         """The time of the emulator, which tests can stop and advance."""
@@ -500,11 +518,13 @@ class LocalSupernet(Live):
 
         Raises:
             NotFreeError: Another account has the user name, the email address, the wallet or the key.
+            ValueError: An amount is not a number, or negative.
 
         Example:
             >>> supernet.add_account("grace", "a good password", spark=50).balance.spark
             Decimal('50')
         """
+        check_amounts(spark=spark, sogni=sogni, free_spark=free_spark)
         return self._accounts.create(
             username=username,
             email=email or f"{username}@example.test",
@@ -566,11 +586,16 @@ class LocalSupernet(Live):
             free_spark_locked: Whether free Spark is locked; unchanged, and not sent, if None.
             free_spark_unlock_path: How free Spark can be unlocked. Used only with `free_spark_locked`.
 
+        Raises:
+            TypeError: `membership` is neither a `Membership` nor None.
+
         Example:
             >>> supernet.set_subscription(Membership(tier="unlimited_pro"))
             >>> client.account.refresh_subscription().is_unlimited
             True
         """
+        if not isinstance(membership, Membership | None):
+            raise TypeError(f"membership must be a Membership or None, got {membership!r}")
         owner = account or self._account
 
         def change(state: State) -> None:
@@ -654,7 +679,7 @@ class LocalSupernet(Live):
         *,
         code: int | str = 4079,
         reason: str = "queue_limit",
-        severity: Literal["info", "warning", "error"] = "warning",
+        severity: Severity = "warning",
         required_plans: Sequence[str] = (),
         account: Account | None = None,
     ) -> None:
@@ -670,10 +695,14 @@ class LocalSupernet(Live):
             required_plans: Plans without the limit, the cheapest first. Default: none.
             account: The account; by default that of the API key.
 
+        Raises:
+            ValueError: `severity` is unknown.
+
         Example:
             >>> supernet.set_subscription(Membership(tier="unlimited"))
             >>> supernet.send_limit_notice("Your queue is full", required_plans=["unlimited_pro"])
         """
+        check_value("severity", Severity, severity)
         owner = account or self._account
         notice: dict[str, object] = {
             "version": 1,
@@ -705,6 +734,7 @@ class LocalSupernet(Live):
 
         Raises:
             KeyError: There is no such import.
+            ValueError: `status` is unknown.
 
         Example:
             >>> supernet.set_subscription(Membership())
@@ -718,6 +748,7 @@ class LocalSupernet(Live):
             >>> client.projects.personal_loras.get(lora.id).status
             'revoked'
         """
+        check_value("status", Status, status)
         self._in_server(lambda state: state.personal_loras.set_status(id, status, failure_code, reason))
 
     def drop_connections(self, code: CloseCode | None = None, reason: str = "") -> None:

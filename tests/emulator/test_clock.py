@@ -163,9 +163,9 @@ def test_a_clock_is_one_of_three_or_a_factor(clock: object) -> None:
 def test_impossible_times_are_refused() -> None:
     with LocalSupernet(step_time=0) as supernet:
         for refused, change in (
-            ("seconds must be 0 or more", lambda: supernet.clock.advance(-1)),
+            ("seconds must be a non-negative number", lambda: supernet.clock.advance(-1)),
             ("time must not go back", lambda: supernet.clock.set(0)),
-            ("factor must be positive", lambda: supernet.clock.resume(factor=0)),
+            ("factor must be a positive number, got 0", lambda: supernet.clock.resume(factor=0)),
         ):
             with pytest.raises(ValueError, match=refused):
                 change()

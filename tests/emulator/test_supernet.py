@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import re
 import socket
 import subprocess
 import sys
@@ -13,14 +15,16 @@ from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 from aiohttp import web
 
-from sogni.emulator import Balance, ChatScript, Faults, LocalSupernet, RecordedRequest, RecordedUpgrade
+from sogni.emulator import Balance, ChatScript, Faults, LocalSupernet, RecordedRequest, RecordedUpgrade, Reward
 from tests.emulator.wire import Wire, job_request, key_frame
+from tests.tables import each_row
 
 
 def test_closing_is_idempotent_and_ends_the_thread() -> None:
@@ -36,6 +40,46 @@ def test_closing_is_idempotent_and_ends_the_thread() -> None:
     assert not [it for it in set(threading.enumerate()) - before if it.name.startswith("sogni-emulator")]
     with pytest.raises(requests.exceptions.ConnectionError):
         requests.get(endpoint, timeout=5)
+
+
+WRONG: list[tuple[Callable[[LocalSupernet], object], type[Exception], str]] = [
+    (lambda _: LocalSupernet(balance=cast(Any, {"sparks": 1})), ValueError, "got 'sparks'; did you mean 'spark'?"),
+    (
+        lambda _: LocalSupernet(balance={"spark": "much"}),
+        ValueError,
+        "spark must be an amount of at least 0, got 'much'",
+    ),
+    (lambda _: LocalSupernet(balance=Balance(sogni=-1)), ValueError, "sogni must be an amount of at least 0"),
+    (lambda _: LocalSupernet(balance=cast(Any, 5)), TypeError, "balance must be a Balance or a mapping, got 5"),
+    (lambda _: LocalSupernet(workers=cast(Any, "4")), ValueError, "workers must be an integer of at least 1, got '4'"),
+    (lambda _: LocalSupernet(workers=0), ValueError, "workers must be an integer of at least 1, got 0"),
+    (lambda _: LocalSupernet(step_time=-1), ValueError, "step_time must be a non-negative number, got -1"),
+    (lambda _: LocalSupernet(step_time=math.nan), ValueError, "step_time must be a non-negative number, got nan"),
+    (lambda _: LocalSupernet(rest_port=70_000), ValueError, "rest_port must be a port from 0 to 65535, got 70000"),
+    (lambda _: LocalSupernet(seed=cast(Any, "x")), ValueError, "seed must be an integer, got 'x'"),
+    (lambda _: LocalSupernet(faults=cast(Any, [])), TypeError, "faults must be a Faults, got []"),
+    (lambda _: LocalSupernet(saved_uploads=cast(Any, 5)), TypeError, "saved_uploads must be True, False or an UploadL"),
+    (lambda _: Balance(spark="x"), ValueError, "the amount must be an amount, got 'x'"),
+    (lambda _: Reward("1", "", "", cast(Any, "gold"), 5), ValueError, "token must be one of spark, sogni, got 'gold'"),
+    (lambda it: it.account.set_balance(spark=-5), ValueError, "spark must be an amount of at least 0, got -5"),
+    (lambda it: it.add_account("a", "b", spark="x"), ValueError, "spark must be an amount of at least 0, got 'x'"),
+    (lambda it: it.set_subscription(cast(Any, "pro")), TypeError, "membership must be a Membership or None, got 'pro'"),
+    (lambda it: it.send_limit_notice("x", severity=cast(Any, "bad")), ValueError, "severity must be one of info, warn"),
+    (lambda it: it.set_personal_lora("x", cast(Any, "gone")), ValueError, "status must be one of queued, validating, "),
+    (lambda it: it.drop_connections(1006), ValueError, "code must be a code that is valid in a close frame, got 1006"),
+    (lambda it: it.clock.resume(cast(Any, "fast")), ValueError, "factor must be a positive number, got 'fast'"),
+    (lambda it: it.chat.reply(cast(Any, 5)), ValueError, "an answer must be a string, an Answer, tool calls or a mess"),
+    (lambda it: it.chat.reply(tool_calls=cast(Any, ["x"])), ValueError, "tool_calls must be pairs of a name and argum"),
+    (lambda it: cast(Any, it.faults).drop(), AttributeError, "there is no fault 'drop'; did you mean drop_socket?"),
+]
+
+
+@each_row("call, error, message", WRONG)
+def test_bad_input_is_refused(
+    supernet: LocalSupernet, call: Callable[[LocalSupernet], object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        call(supernet)
 
 
 def test_connections_that_arrive_while_it_closes_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,13 +135,6 @@ def test_a_port_in_use_is_an_error_that_leaves_nothing_behind() -> None:
         port = int(supernet.rest_endpoint.rpartition(":")[2])
         with pytest.raises(OSError):
             LocalSupernet(rest_port=port).start()
-
-
-def test_options_are_checked() -> None:
-    with pytest.raises(ValueError):
-        LocalSupernet(workers=0)
-    with pytest.raises(ValueError):
-        LocalSupernet(step_time=-1)
 
 
 def test_options_take_effect() -> None:

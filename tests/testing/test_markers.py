@@ -142,7 +142,7 @@ def test_an_invalid_option_fails_its_test(run_file: RunFile) -> None:
         """
     )
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*workers must be at least 1*"])
+    result.stdout.fnmatch_lines(["*workers must be an integer of at least 1, got 0*"])
 
 
 def test_requests_that_nothing_expected_fail_a_test(run_file: RunFile) -> None:

@@ -15,12 +15,13 @@ from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from attrs import Factory, define, evolve, field, frozen
 
 from sogni.emulator.account.memberships import Membership, UnlockPath
 from sogni.emulator.account.rewards import Rewards
+from sogni.emulator.declarations import AMOUNT, check_value, to_decimal
 from sogni.emulator.persistence import Archive
 
 Provider = Literal["base", "etherlink"]
@@ -38,6 +39,12 @@ class NotFreeError(Exception):
     """The user name, email address or wallet belongs to another account."""
 
 
+def check_amounts(**amounts: Any) -> None:
+    """Raise ``ValueError`` unless all amounts are numbers of at least 0, or None."""
+    for name, amount in amounts.items():
+        check_value(name, Annotated[Decimal, AMOUNT] | None, amount)
+
+
 def decimal_text(amount: Decimal) -> str:
     """Format an amount as the service does: a plain decimal string without an exponent."""
     text = f"{amount:f}"
@@ -48,9 +55,9 @@ def decimal_text(amount: Decimal) -> str:
 class Holding:
     """Amounts on one chain. Numbers and strings become ``Decimal``."""
 
-    sogni: Decimal = field(default=ZERO, converter=Decimal)
-    spark: Decimal = field(default=ZERO, converter=Decimal)
-    ether: Decimal = field(default=ZERO, converter=Decimal)
+    sogni: Decimal = field(default=ZERO, converter=to_decimal)
+    spark: Decimal = field(default=ZERO, converter=to_decimal)
+    ether: Decimal = field(default=ZERO, converter=to_decimal)
 
 
 @define(eq=False)
@@ -193,9 +200,9 @@ class Balance:
             ``krea2_turbo_fp8_scaled`` only.
     """
 
-    spark: Decimal = field(default=ZERO, converter=Decimal)
-    sogni: Decimal = field(default=ZERO, converter=Decimal)
-    free_spark: Decimal = field(default=ZERO, converter=Decimal)
+    spark: Decimal = field(default=ZERO, converter=to_decimal)
+    sogni: Decimal = field(default=ZERO, converter=to_decimal)
+    free_spark: Decimal = field(default=ZERO, converter=to_decimal)
 
 
 @define
@@ -381,11 +388,15 @@ class Account:
             sogni: Amount in Sogni; unchanged if None.
             free_spark: Free monthly credits; unchanged if None. See `Balance`.
 
+        Raises:
+            ValueError: An amount is not a number, or negative.
+
         Example:
             >>> supernet.account.set_balance(spark=1)
             >>> client.account.account_balance().spark.net
             Decimal('1')
         """
+        check_amounts(spark=spark, sogni=sogni, free_spark=free_spark)
         self.funds.set(spark, sogni, free_spark)
 
     def forget_past(self) -> None:
@@ -455,7 +466,7 @@ def load_account(
         )
         balance = archive.fact(f"balance {account.wallet_address}")
         if balance is not None:
-            account.set_balance(**{"free_spark": 0, **balance})
+            account.funds.set(**{"free_spark": 0, **balance})
         if archive.persistent:
             archive.set_fact("api_key", account.api_key)
         return account

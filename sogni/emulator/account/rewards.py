@@ -10,6 +10,9 @@ from typing import Literal
 
 from attrs import define, field, frozen
 
+from sogni.emulator.declarations import to_decimal
+from sogni.emulator.fields import one_of
+
 ONCE = -1
 """The frequency of a reward that can be claimed only once."""
 
@@ -32,9 +35,9 @@ class Reward:
     id: str
     title: str
     description: str
-    token: Literal["spark", "sogni"]
-    amount: Decimal = field(converter=Decimal)
-    type: Literal["instant", "conditioned"] = "instant"
+    token: Literal["spark", "sogni"] = field(validator=one_of(("spark", "sogni")))
+    amount: Decimal = field(converter=to_decimal)
+    type: Literal["instant", "conditioned"] = field(default="instant", validator=one_of(("instant", "conditioned")))
     every: int = ONCE
     obstacle: str | None = None
 

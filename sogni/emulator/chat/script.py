@@ -240,13 +240,18 @@ class ChatScript(RulePlan[ChatRule]):
         Example:
             >>> rule = supernet.chat.reply(tool_calls=[("generate_image", {"prompt": "a red kite"})])
         """
-        calls = tuple(Call(name, arguments) for name, arguments in tool_calls)
+        pairs = list(tool_calls)
+        if not all(isinstance(it, list | tuple) and len(it) == 2 and isinstance(it[0], str) for it in pairs):
+            raise ValueError(f"tool_calls must be pairs of a name and arguments, got {pairs!r}")
+        calls = tuple(Call(name, arguments) for name, arguments in pairs)
         if calls or thought or finish_reason or answer is None:
             if callable(answer) or not isinstance(answer, str | None):
                 raise ValueError(
                     "tool_calls, thought and finish_reason require a string answer; a function returns an Answer"
                 )
             answer = Answer(answer or "", calls, thought, finish_reason)
+        elif not callable(answer) and not isinstance(answer, Mapping):
+            answer = answer_of(answer)
         return self._add(ChatReply(answer, model=model, when=when, times=times))
 
     def fail(
@@ -330,4 +335,6 @@ def answer_of(reply: Reply) -> Answer:
     if isinstance(reply, Mapping):
         called = [call["function"] for call in reply.get("tool_calls") or ()]
         return Answer(reply.get("content") or "", tuple(Call(call["name"], call["arguments"]) for call in called))
-    return Answer(calls=tuple(reply))
+    if isinstance(reply, list | tuple) and all(isinstance(it, Call) for it in reply):
+        return Answer(calls=tuple(reply))
+    raise ValueError(f"an answer must be a string, an Answer, tool calls or a message, got {reply!r}")
