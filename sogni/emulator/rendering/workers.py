@@ -60,7 +60,7 @@ class JobRun:
         self._stage = self.pace.stage_seconds(self.project.seconds, self.project.order.stages)
 
     async def _wait(self, seconds: float) -> float:
-        """Wait until so many seconds have passed, and return how many it were: a busy machine is late."""
+        """Wait, and return how many seconds have passed, which are more than ``seconds`` if the host is busy."""
         began = self.pace()
         await self.pace.sleep(seconds)
         passed = self.pace() - began
