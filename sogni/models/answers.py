@@ -11,7 +11,7 @@ import dataclasses
 import json
 import re
 import reprlib
-from collections.abc import Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from datetime import date, datetime, time
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -28,7 +28,7 @@ from cattrs.gen import make_dict_structure_fn
 
 from sogni.errors import ProtocolError
 from sogni.models.base import Model
-from sogni.models.converter import CONVERTER, findings, is_pydantic_model
+from sogni.models.converter import CONVERTER, constraint_adapter, findings, is_pydantic_model
 
 T = TypeVar("T")
 
@@ -266,18 +266,24 @@ def _user_class_hook(kind: Any) -> Any:
 
 def _pydantic_hook(kind: Any) -> Any:
     """Return the hook for a pydantic model, whose own rules apply: aliases, constraints, strictness, validators."""
+    # As JSON, because a strict model accepts a string for a date, or a list for a set, in JSON only.
+    return lambda value, _: _validated(kind.model_validate_json, json.dumps(value), kind)
 
-    def structure(value: Any, _: Any) -> Any:
-        try:
-            # As JSON, because a strict model accepts a string for a date, or a list for a set, in JSON only.
-            return kind.model_validate_json(json.dumps(value))
-        except Exception as error:
-            if not hasattr(error, "errors"):
-                raise  # from a validator of the user
-            found = [_pydantic_finding(it) for it in error.errors(include_url=False, include_context=False)]
-        raise ClassValidationError("some fields do not fit", found, kind)
 
-    return structure
+def _constrained_hook(kind: Any) -> Any:
+    """Return the hook for an annotation with constraints of pydantic, which apply to the value of its type."""
+    validate, plain = constraint_adapter(kind).validate_python, get_args(kind)[0]
+    return lambda value, _: _validated(validate, _ANSWERS.structure(value, plain), kind)
+
+
+def _validated(validate: Callable[[Any], Any], value: Any, kind: Any) -> Any:
+    try:
+        return validate(value)
+    except Exception as error:
+        if not hasattr(error, "errors"):
+            raise  # from a validator of the user
+        found = [_pydantic_finding(it) for it in error.errors(include_url=False, include_context=False)]
+    raise ClassValidationError("some fields do not fit", found, kind)
 
 
 def _pydantic_finding(found: Mapping[str, Any]) -> Exception:
@@ -295,6 +301,7 @@ def _pydantic_finding(found: Mapping[str, Any]) -> Exception:
 _ANSWERS = CONVERTER.copy()
 _ANSWERS.register_structure_hook_factory(_is_user_class, _user_class_hook)
 _ANSWERS.register_structure_hook_factory(is_pydantic_model, _pydantic_hook)
+_ANSWERS.register_structure_hook_factory(constraint_adapter, _constrained_hook)
 _ANSWERS.register_structure_hook_func(_is_iterable, _structure_items)
 _ANSWERS.register_structure_hook_func(_is_union, _structure_union)
 _register_parser(datetime, datetime.fromisoformat)

@@ -14,7 +14,7 @@ from enum import Enum
 from functools import lru_cache, partial
 from pathlib import PurePath
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from uuid import UUID
 
 import attrs
@@ -237,6 +237,25 @@ CONVERTER = _new_converter()
 def is_pydantic_model(kind: Any) -> bool:
     """Whether a type is a pydantic model. Checks its methods, because this package does not import pydantic."""
     return isinstance(kind, type) and hasattr(kind, "model_json_schema") and hasattr(kind, "model_validate_json")
+
+
+def constraint_adapter(kind: Any) -> Any:
+    """Return the `TypeAdapter` of an annotation like `Annotated[int, Field(ge=1)]`; None for one without constraints.
+
+    Constraints on a type that pydantic does not support, such as an attrs class, are ignored.
+    """
+    if get_origin(kind) is not Annotated or not any(_has_constraints(it) for it in kind.__metadata__):
+        return None
+    from pydantic import TypeAdapter  # as whoever made the field has done
+
+    try:
+        return TypeAdapter(kind)
+    except Exception:  # pydantic has several, and runs hooks of the user
+        return None
+
+
+def _has_constraints(metadata: Any) -> bool:
+    return type(metadata).__module__ == "pydantic.fields" and bool(getattr(metadata, "metadata", None))
 
 
 def read(cls: type[T], data: Any, source: str = "the response") -> T:

@@ -28,7 +28,7 @@ from attrs import define, field
 from sogni.core.checks import is_finite_number, short_repr
 from sogni.errors import ValidationError
 from sogni.models.base import Model
-from sogni.models.converter import is_local, is_pydantic_model, wire_name
+from sogni.models.converter import constraint_adapter, is_local, is_pydantic_model, wire_name
 
 Schema = dict[str, Any]
 
@@ -130,7 +130,8 @@ class _Schemas:
             # The description of a string, or of a `Field` of pydantic.
             descriptions = [it if isinstance(it, str) else getattr(it, "description", None) for it in arguments[1:]]
             found = next((it for it in descriptions if isinstance(it, str)), None)
-            return {**self.of(arguments[0], where), **_described(found)}
+            schema = self.of(arguments[0], where)
+            return {**schema, **_constraints(kind), **_described(found)}
         if origin is Literal:
             return _allowed(list(arguments), where)
         if origin in (Union, types.UnionType):
@@ -208,6 +209,16 @@ class _Schemas:
             "required": required,
             "additionalProperties": False,
         }
+
+
+def _constraints(kind: Any) -> Schema:
+    """Return what a `Field` of pydantic adds to the schema of the type that it annotates."""
+    adapter = constraint_adapter(kind)
+    schema: Schema = {} if adapter is None else adapter.json_schema()
+    if "$defs" not in schema:
+        return schema
+    # Classes are described already, so only the limits: minItems, maxItems, …
+    return {key: value for key, value in schema.items() if isinstance(value, int | float)}
 
 
 def _members(kind: type) -> list[Member]:

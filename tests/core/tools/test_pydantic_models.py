@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -233,6 +234,47 @@ def test_arguments_of_functions_are_instances() -> None:
     with pytest.raises(ValidationError, match=r"'step' is invalid: required field 'text' is missing at \$\.text"):
         tool.arguments(call('{"step": {}}'))
     assert function_tool(functools.partial(cook, note="x")).required == {"step"}
+
+
+@frozen
+class Pot:
+    size: Annotated[int, Field(ge=1)]
+
+
+def stir(
+    minutes: Annotated[int, Field(ge=1, description="How long.")],
+    speed: Annotated[float | None, Field(gt=0)] = None,
+    steps: Annotated[list[Step], Field(max_length=1)] = [],  # noqa: B006  a default for the schema
+    pots: Annotated[list[Pot], Field(max_length=1)] = [],  # noqa: B006
+) -> None:
+    """Stir."""
+
+
+def test_constraints_of_parameters_are_described_and_checked() -> None:
+    tool = function_tool(stir)
+    properties = tool.definition["function"]["parameters"]["properties"]
+    assert properties["minutes"] == {"type": "integer", "minimum": 1, "description": "How long."}
+    assert properties["speed"] == {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "null"}]}
+    assert properties["steps"] == {"type": "array", "items": {"$ref": "#/$defs/Step"}, "maxItems": 1}
+    # pydantic does not know attrs classes.
+    assert properties["pots"] == {"type": "array", "items": {"$ref": "#/$defs/Pot"}}
+    given = {"minutes": 2, "speed": None, "steps": [{"text": "a"}], "pots": [{"size": 1}] * 2}
+    assert tool.arguments(call(json.dumps(given))) == {**given, "steps": [Step(text="a")], "pots": [Pot(1)] * 2}
+
+
+@each_row(
+    ("given", "message"),
+    [
+        ({"minutes": 0}, "'minutes' is invalid: Input should be greater than or equal to 1, got 0"),
+        ({"minutes": "long"}, "'minutes' is invalid"),
+        ({"minutes": 1, "speed": 0.0}, "'speed' is invalid: Input should be greater than 0, got 0.0"),
+        ({"minutes": 1, "steps": [{"text": "a"}] * 2}, "'steps' is invalid: List should have at most 1 item"),
+        ({"minutes": 1, "pots": [{"size": 0}]}, "greater than or equal to 1, got 0 at"),
+    ],
+)
+def test_arguments_beyond_a_constraint_are_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(message)):
+        function_tool(stir).arguments(call(json.dumps(given)))
 
 
 def test_results_of_functions_are_written_as_json() -> None:
