@@ -43,6 +43,8 @@ html_theme_options = {
     "navbar_start": ["navbar-logo", "version-switcher"],
     "navbar_align": "left",
     "show_prev_next": True,
+    # Pages below these would need buttons in the sidebar, which the theme gives no name.
+    "navigation_depth": 1,
     "secondary_sidebar_items": ["page-toc"],
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
@@ -57,6 +59,8 @@ default_role = "code"
 # Several classes have an attribute with the name of a builtin, such as `type`.
 suppress_warnings = ["ref.python"]
 autodoc_member_order = "bysource"
+# "wait()" rather than "Project.wait()": the page and the entry above name the class.
+toc_object_entries_show_parents = "hide"
 autodoc_typehints = "signature"
 # Long signatures have a line for each parameter.
 python_maximum_signature_line_length = 88
@@ -157,10 +161,25 @@ def mend_source_links(app, pagename: str, _template: str, context: dict[str, Any
     context["body"] = re.sub(r'(?<=#)sogni[\w.]+(?=">)', mended, context["body"])
 
 
+_LONG_SIGNATURE = re.compile(r"<dl>\n((?:<dd><em .*</dd>\n)+)</dl>")
+
+
+def mend_long_signatures(_app, _pagename: str, _template: str, context: dict[str, Any], _doctree) -> None:
+    """Make the parameters of a long signature a list: Sphinx writes definitions without terms, which is invalid."""
+
+    def listed(found: re.Match[str]) -> str:
+        items = found[1].replace("<dd>", "<li>").replace("</dd>", "</li>")
+        return f'<ul class="sig-params">\n{items}</ul>'
+
+    if "body" in context:
+        context["body"] = _LONG_SIGNATURE.sub(listed, context["body"])
+
+
 def setup(app) -> dict[str, bool]:
     app.connect("source-read", expand_fences)
     app.connect("doctree-read", hide_from_search)
     app.connect("html-page-context", mend_source_links)
+    app.connect("html-page-context", mend_long_signatures)
     app.connect("autodoc-process-signature", shorten_signature)
     # Before Napoleon, which reads the sections, and takes the lines of a fence for those of a section.
     app.connect("autodoc-process-docstring", describe_types, priority=90)
