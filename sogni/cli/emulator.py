@@ -108,7 +108,11 @@ def emulator(spark: Decimal, sogni: Decimal, free_spark: Decimal, local: bool, a
     """
     from sogni.emulator import LocalSupernet
 
-    with LocalSupernet(balance={"spark": spark, "sogni": sogni, "free_spark": free_spark}, **options) as supernet:
+    try:
+        supernet = LocalSupernet(balance={"spark": spark, "sogni": sogni, "free_spark": free_spark}, **options)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    with supernet:
         print_endpoints(supernet, options=options, as_json=as_json)
         try:
             # Not by joining its thread: before Python 3.13 an interrupted join leaves the thread's state unknown. In

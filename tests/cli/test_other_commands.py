@@ -195,6 +195,13 @@ def test_invalid_emulator_options_are_usage_errors(sogni: Run, options: tuple[st
     assert options[0] in result.stderr
 
 
+@pytest.mark.parametrize("options", [("--clock", "instant", "--step-time", "1"), ("--step-time", "nan")])
+def test_what_an_emulator_refuses_is_a_usage_error(sogni: Run, options: tuple[str, ...]) -> None:
+    result = sogni("emulator", *options)
+    assert (result.exit_code, result.stderr[:24]) == (2, "sogni: step_time must be")
+    assert result.stderr.endswith("; see 'sogni emulator --help'\n")
+
+
 def test_two_emulators_do_not_share_a_directory(sogni: Run, tmp_path: Path) -> None:
     with LocalSupernet(data=tmp_path / "data"):
         result = sogni("emulator", "--data", str(tmp_path / "data"))

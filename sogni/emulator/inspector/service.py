@@ -10,6 +10,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -178,7 +179,8 @@ class Inspector:
             change = read(CLOCK, given)
             CLOCK.check(change)
             await control.change_clock(change)
-            return f"The clock shows {control.clock()['now']:.0f} ({control.clock()['mode']})."
+            now = datetime.fromtimestamp(self.state.clock(), UTC)
+            return f"The clock shows {now:%Y-%m-%d %H:%M:%S} UTC ({control.clock()['mode']})."
         if action not in _BUTTONS:
             raise ValueError(f"there is no button {action!r}")
         control.act(action.replace("-", "_"), {})
