@@ -68,6 +68,7 @@ class EventEmitter(ABC, Generic[On]):
 
             Raises:
                 ValueError: The event is unknown. The message lists the known ones.
+                TypeError: `function` cannot be called.
 
             Example:
                 >>> remove = client.on("connected", lambda event: print(event.network))
@@ -89,6 +90,7 @@ class EventEmitter(ABC, Generic[On]):
 
             Raises:
                 ValueError: The event is unknown. The message lists the known ones.
+                TypeError: `function` cannot be called.
 
             Example:
                 >>> remove = client.once("connected", lambda event: print(event.network))
@@ -114,6 +116,8 @@ class EventEmitter(ABC, Generic[On]):
     def _register(self, event: str, function: Callable[..., Any] | None, *, once: bool) -> Any:
         check_event(event, self._events, type(self).__name__)
         if function is not None:
+            if not callable(function):
+                raise TypeError(f"function must be callable, got {type(function).__name__}")
             self._on_listener_added()
             return self._add(event, function, once=once)
 

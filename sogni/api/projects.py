@@ -15,7 +15,7 @@ from sogni.base import overloaded_with_fields, to_attach
 from sogni.core.catalogue import flows as catalogue
 from sogni.core.catalogue import loras
 from sogni.core.catalogue.model_families import asset_config, is_audio_id, is_video_id
-from sogni.core.checks import reject_none_items
+from sogni.core.checks import invalid_value, reject_none_items
 from sogni.core.outbox import CLOSED, CONNECTION, Listeners
 from sogni.core.projects import cancel, create, lookups, past_projects, recovery, results, transfers
 from sogni.core.projects.image_requests import EnhancementStrength
@@ -86,7 +86,7 @@ def wait(
             value=return_when,
             allowed=RETURN_WHEN,
         )
-    waited_for = set(reject_none_items("projects", list(projects)))
+    waited_for = _distinct(projects)
     deadline = Deadline(check_seconds("timeout", timeout))
     unreachable = _connect(waited_for)
     with _Watcher(waited_for, unreachable) as watcher:
@@ -124,8 +124,19 @@ def as_completed(projects: Iterable[Project], timeout: float | None = None) -> I
         >>> [it.status for it in as_completed([project], timeout=60)]
         ['completed']
     """
-    waited_for = set(reject_none_items("projects", list(projects)))
+    waited_for = _distinct(projects)
     return _as_completed(waited_for, check_seconds("timeout", timeout))
+
+
+def _distinct(projects: Iterable[Project]) -> set[Project]:
+    """Return the projects of a list, each once. Raises `ValidationError` for anything else."""
+    if not isinstance(projects, Iterable):
+        raise invalid_value("projects", projects, "a list of projects")
+    given = reject_none_items("projects", list(projects))
+    for index, project in enumerate(given):
+        if not isinstance(project, Project):
+            raise invalid_value(f"projects[{index}]", project, f"a {Project.__module__.partition('.')[0]}.Project")
+    return set(given)
 
 
 def _as_completed(left: set[Project], timeout: float | None) -> Iterator[Project]:

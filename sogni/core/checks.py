@@ -147,6 +147,17 @@ def items(field: str, value: Any, *, item: Callable[[str, Any], T]) -> list[T]:
 
 _MAX_SUGGESTIONS = 3
 _MIN_SIMILARITY = 0.6
+_ELSEWHERE = {
+    "prompt": "positive_prompt",
+    "n": "number_of_media",
+    "num_images": "number_of_media",
+    "batch_size": "number_of_media",
+    "num_inference_steps": "steps",
+    "guidance_scale": "guidance",
+    "cfg_scale": "guidance",
+    "init_image": "starting_image",
+}
+"""What other libraries call our parameters."""
 
 
 def nearest(name: Any, known: Iterable[str], most: int = _MAX_SUGGESTIONS) -> list[str]:
@@ -161,8 +172,11 @@ def did_you_mean(name: Any, known: Iterable[str], most: int = _MAX_SUGGESTIONS) 
 
 
 def did_you_mean_keyword(name: Any, known: Iterable[str]) -> str:
-    """Return the hint of `did_you_mean` for a keyword or field, which may be written in camelCase."""
-    return did_you_mean(snake(name) if isinstance(name, str) else name, known, 1)
+    """Return the hint of `did_you_mean` for a keyword or field, in camelCase, or as other libraries call it."""
+    name = snake(name) if isinstance(name, str) else name
+    known = list(known)
+    ours = _ELSEWHERE.get(name)
+    return f"; did you mean {ours!r}?" if ours in known else did_you_mean(name, known, 1)
 
 
 # JSON values

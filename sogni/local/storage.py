@@ -150,8 +150,17 @@ def _opened(name: str, given: str | os.PathLike[str], options: Any) -> Directory
 
 
 def _matched(name: str, given: str | os.PathLike[str]) -> re.Match[str] | None:
-    """Return the parts of a URL, None for a path. Raises ValidationError if there is a password in it."""
+    """Return the parts of a URL, None for a path. Raises ValidationError for other types, or a password in the URL."""
     if not isinstance(given, str):
+        if not isinstance(given, os.PathLike):
+            what = type(given).__name__
+            raise invalid_value(
+                name,
+                what,
+                "a path or URL",
+                f"{name} must be a path or URL, got {what}; for the bytes of a result, "
+                "use get_result_data() or open() of its job",
+            )
         return None
     if _PASSWORD.match(given):
         raise invalid_value(name, redact(given), "a URL without a password, which storage_options take")

@@ -7,6 +7,7 @@ when there is work, and end after a while without work.
 from __future__ import annotations
 
 import heapq
+import inspect
 import itertools
 import logging
 import threading
@@ -275,10 +276,18 @@ def _deliver_all(queue: SimpleQueue[Any], newest: _Newest, present: Present) -> 
         for function in delivery.listeners.take(delivery.event, delivery.number):
             try:
                 if delivery.event in _NO_VALUE:
-                    function()
+                    _call(function)
                 else:
-                    function(present(delivery.value))
+                    _call(function, present(delivery.value))
             except BaseException:  # sys.exit() in a callback ends neither the program nor the other callbacks
                 logger.exception("a callback for %r failed", delivery.event)
             del function  # it may refer to the client
         del delivery
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> None:
+    """Call a callback. Raises `TypeError` for an async function, whose coroutine nobody would run."""
+    outcome = function(*arguments)
+    if inspect.iscoroutine(outcome):
+        outcome.close()
+        raise TypeError("the callback is an async function; use sogni_async, or an ordinary function")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from sogni.emulator import LocalSupernet
 from tests.scenarios.conftest import SOON, Sdk
@@ -85,3 +88,10 @@ async def test_a_result_is_saved_beside_another_file(sdk: Sdk, client: Any, tmp_
     assert (tmp_path / "picture.png").read_bytes() == b"precious"
     replaced = await sdk.call(job.save, tmp_path / "picture", overwrite=True)
     assert (replaced.name, replaced.read_bytes()) == ("picture.png", saved[0].read_bytes())
+
+
+async def test_results_are_not_saved_to_a_file_object(sdk: Sdk, client: Any) -> None:
+    project = await finished(sdk, client)
+    for save in (project.save, project.jobs[0].save, (await sdk.call(client.projects.get_result, project.id)).save):
+        with pytest.raises(sdk.ValidationError, match=r"must be a path or URL, got BytesIO; .* get_result_data"):
+            await sdk.call(save, io.BytesIO())

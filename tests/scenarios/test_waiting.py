@@ -191,3 +191,23 @@ async def test_a_late_listener_of_a_job_hears_how_it_ended(sdk: Sdk, supernet: L
         await sdk.call(project.wait, timeout=SOON)
         await sdk.call(client.close)
         assert heard == [failed.error]
+
+
+async def test_only_lists_of_projects_can_be_waited_for(sdk: Sdk, client: Any) -> None:
+    project = await sdk.create(client)
+    for projects, field in [
+        (project, "projects"),
+        (5, "projects"),
+        ("abc", r"projects\[0\]"),
+        ([project, 5], r"\[1\]"),
+    ]:
+        with pytest.raises(sdk.ValidationError, match=f"{field} must be a"):
+            await sdk.call(sdk.wait, projects)
+        with pytest.raises(sdk.ValidationError, match=f"{field} must be a"):
+            sdk.as_completed(projects)
+    await sdk.call(project.wait, timeout=SOON)
+
+
+async def test_only_functions_can_listen(client: Any) -> None:
+    with pytest.raises(TypeError, match="function must be callable, got str"):
+        client.on("connected", "print")

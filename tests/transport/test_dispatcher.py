@@ -145,3 +145,15 @@ def test_between_callbacks_the_thread_keeps_neither_function_nor_value(
     assert gone.wait(SOON)
     gc.collect()
     assert [reference() for reference in references] == [None, None]
+
+
+def test_an_async_callback_is_an_error(
+    dispatcher: Dispatcher, listeners: Listeners, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def report(value: object) -> None:
+        """Would never run."""
+
+    listeners.add("a", report)
+    put(dispatcher, listeners, "a", 1)
+    deliver_all(dispatcher)
+    assert "the callback is an async function; use sogni_async" in caplog.text

@@ -77,6 +77,12 @@ TYPE_ERRORS: list[tuple[str, Any, dict[str, Any], str]] = [
         "image projects have no keyword 'modelId'; did you mean 'model_id'?",
     ),
     (
+        "the name that other libraries use",
+        None,
+        {"type": "image", "model_id": MODEL, "prompt": "x"},
+        "image projects have no keyword 'prompt'; did you mean 'positive_prompt'?",
+    ),
+    (
         "an unknown keyword unlike any",
         None,
         {"type": "image", "model_id": MODEL, "qqqq": 1},
