@@ -1,4 +1,4 @@
-"""What is shown of jobs and projects: in notebooks, on a terminal, in a pipe."""
+"""Displaying jobs and projects in notebooks, on a terminal and in a pipe."""
 
 from __future__ import annotations
 

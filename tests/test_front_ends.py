@@ -1,4 +1,4 @@
-"""What generating `sogni.api` from `sogni_async.api` cannot guarantee: what is awaited, and what transport offers."""
+"""Rules that generating `sogni.api` cannot ensure: what is awaited, and what both transports offer."""
 
 from __future__ import annotations
 

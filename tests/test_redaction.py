@@ -1,4 +1,4 @@
-"""What a person may read: secrets go, wherever they stand; everything else stays."""
+"""Redaction: secrets are removed wherever they occur, everything else stays."""
 
 from __future__ import annotations
 

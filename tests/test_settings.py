@@ -1,4 +1,4 @@
-"""What a client is configured with: arguments, the environment, defaults, and what is refused."""
+"""The settings of a client: arguments, environment, defaults, and checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What type checkers see of the public names. Checked by mypy, never run.
+"""The public names as type checkers see them. Checked by mypy, never run.
 
 An ignored line is a mistake that has to be found: `warn_unused_ignores` reports it otherwise.
 """

@@ -1,4 +1,4 @@
-"""What is measured: both clients and the floor, behind one face, so that each measurement is written once.
+"""The subjects of the benchmarks: both clients and a lower bound, behind one interface.
 
 All of them read the same bytes off sockets of the same server. The floor splits frames and decodes JSON and
 base64, and nothing else; what a client costs beyond it is what it does with a frame.

@@ -1,4 +1,4 @@
-"""What the bookkeeping of a batch costs, and how much memory 10,000 requests take."""
+"""Benchmark: the overhead of a batch per request, and the memory that 10,000 requests take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What it costs to create a project, beside the published client, which is run and never read.
+"""Benchmark: creating a project, compared with the published client, which is run and never read.
 
 Both run in processes of their own, against the same server, in turn. The published client is taken from the interpreter
 that SOGNI_CLIENT_PYTHON names, or else installed into an environment of its own.

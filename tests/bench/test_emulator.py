@@ -1,4 +1,4 @@
-"""What the emulator costs under load: its figures, each from a process of its own. Only its memory has a budget."""
+"""Benchmark: the emulator under load, each figure from a process of its own. Only its memory has a budget."""
 
 from __future__ import annotations
 

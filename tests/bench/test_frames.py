@@ -1,4 +1,4 @@
-"""What a frame costs, from the socket to the applied state, and a token to the body of the `for`."""
+"""Benchmark: a frame from the socket to the applied state, and a token to the body of the `for` loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What it costs to import a package and to make a client, in processes of their own."""
+"""Benchmark: importing a package and creating a client, in processes of their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a tracked project keeps in memory."""
+"""Benchmark: the memory of a tracked project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a new emulator costs a test: one that is shared and renewed, compared with one of its own."""
+"""Benchmark: a shared emulator that is reset for each test, compared with a new one for each."""
 
 from __future__ import annotations
 

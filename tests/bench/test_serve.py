@@ -1,4 +1,4 @@
-"""What `sogni serve` adds to a token, and what it keeps of its requests."""
+"""Benchmark: the time that `sogni serve` adds to a token, and the memory that it keeps of its requests."""
 
 from __future__ import annotations
 

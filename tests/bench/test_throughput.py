@@ -1,4 +1,4 @@
-"""How many projects a second go through the emulator; for orientation, the emulator's own work is most of it."""
+"""Benchmark: projects per second with the emulator. For orientation only: most of the time is the emulator's."""
 
 from __future__ import annotations
 

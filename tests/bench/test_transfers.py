@@ -1,4 +1,4 @@
-"""What a large upload and a large download add to the memory of a process."""
+"""Benchmark: the memory that a large upload and a large download add to a process."""
 
 from __future__ import annotations
 

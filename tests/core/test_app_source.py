@@ -1,4 +1,4 @@
-"""Which header names the application (chat §14.8)."""
+"""The header that names the application (chat §14.8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which flow does which background work."""
+"""The flow of each background task."""
 
 from __future__ import annotations
 

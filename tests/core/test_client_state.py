@@ -1,4 +1,4 @@
-"""What frames and changes of the connection mean for a client (transport §4.4, §9 to §13; projects-4.2 §11)."""
+"""The client state: effects of frames and of the connection (transport §4.4, §9 to §13; projects-4.2 §11)."""
 
 from __future__ import annotations
 

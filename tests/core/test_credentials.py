@@ -1,4 +1,4 @@
-"""Who asks, and what takes that away (transport §5)."""
+"""Credentials: reading tokens, signing in, refreshing and signing out (transport §5)."""
 
 from __future__ import annotations
 

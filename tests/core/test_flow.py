@@ -1,4 +1,4 @@
-"""One look at what a wait waits for."""
+"""Evaluating the condition of a wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes; which slot takes it; extensions and formats."""
+"""Detecting media types from the first bytes; accepted types, extensions and formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a change asks for, in the order in which it came up; and who is woken."""
+"""The outbox keeps the effects of a change in order; waiters are woken by topic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a subscriber of events still gets to see."""
+"""Event feeds: past events, order, and merging of progress and updates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is sent again, when, and what a 401 does (transport §4.4, §17)."""
+"""Retries of requests, and responses with status 401 (transport §4.4, §17)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is reported to an observer of projects, chats, tools and their requests."""
+"""Reports to an observer of projects, chats, tools and their requests."""
 
 from __future__ import annotations
 

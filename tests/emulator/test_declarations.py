@@ -1,4 +1,4 @@
-"""What a declaration allows, says and describes."""
+"""Declared options of the emulator: checks, error messages and descriptions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an example is run: in an empty directory, in this process or as a program of its own."""
+"""Runs an example in an empty directory, in this process or as a program of its own."""
 
 from __future__ import annotations
 

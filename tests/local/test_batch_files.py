@@ -1,4 +1,4 @@
-"""How the rows of a batch are read from a file, and strings become values."""
+"""Reading the rows of a batch from a file, and converting strings to values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a batch has done so far, and how the next run knows it."""
+"""The journal of a batch: recording progress, and resuming in the next run."""
 
 from __future__ import annotations
 

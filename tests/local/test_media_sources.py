@@ -1,4 +1,4 @@
-"""How a media input is read: a path, bytes, a file object, an image."""
+"""Reading media inputs: paths, bytes, file objects and images."""
 
 from __future__ import annotations
 

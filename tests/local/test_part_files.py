@@ -1,4 +1,4 @@
-"""What a killed program leaves behind is removed, what another one is writing is not."""
+"""Partial files of a killed program are removed; those of a running one are not."""
 
 from __future__ import annotations
 

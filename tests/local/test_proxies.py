@@ -1,4 +1,4 @@
-"""Which proxy and which authorities: settings and environment, and a real CONNECT proxy on the way."""
+"""Choosing a proxy and certificates from settings and environment; a real CONNECT proxy."""
 
 from __future__ import annotations
 

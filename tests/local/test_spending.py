@@ -1,4 +1,4 @@
-"""What the servers of a user have spent today."""
+"""The amount that the servers of a user have spent today."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What calls may spend, and whom they ask."""
+"""Spending limits, and asking the user for approval."""
 
 from __future__ import annotations
 

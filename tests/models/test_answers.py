@@ -1,4 +1,4 @@
-"""What the text of an answer holds: thinking, and JSON as an instance (chat §2.4)."""
+"""Parsing the text of an answer: reasoning, and JSON as an instance of a class (chat §2.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How records are displayed: a short `repr`, and a table in notebooks."""
+"""Displaying records: a short `repr`, and a table in notebooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service makes few promises about is kept, whatever it holds."""
+"""Records with a loose schema keep every value, whatever its type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a service may send for runs, workflows, templates and records is read, and sent back as it came."""
+"""Fuzzing: runs, workflows, templates and records with any values are read, and written back unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a process was doing when it was killed: repeated with its key, it makes one project and pays once."""
+"""A process is killed at any point, and the call is repeated with its key: one project, paid once."""
 
 from __future__ import annotations
 

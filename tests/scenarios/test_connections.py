@@ -1,4 +1,4 @@
-"""How many connections and requests a client makes when much is asked of it at once."""
+"""The number of connections and requests of a client with many concurrent calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What belongs to an open client cannot be duplicated: closing a copy would close the original. Its settings can."""
+"""Objects of an open client cannot be copied, because closing a copy would close the original. Settings can."""
 
 from __future__ import annotations
 

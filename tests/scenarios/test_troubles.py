@@ -1,4 +1,4 @@
-"""What goes wrong, in both packages: bad input, refusals, failures, timeouts, cancelling."""
+"""Failures in both packages: invalid input, refusals, failed jobs, timeouts, canceling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may send requests, how many and how large, and what the log says."""
+"""Access to the server: keys, limits on requests, and the log."""
 
 from __future__ import annotations
 

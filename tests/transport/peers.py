@@ -1,4 +1,4 @@
-"""What the tests of the blocking transport speak with: bare HTTP servers, engines and their waits."""
+"""Helpers for tests of the blocking transport: bare HTTP servers, engines and waits."""
 
 from __future__ import annotations
 

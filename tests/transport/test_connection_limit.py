@@ -1,4 +1,4 @@
-"""How many connections a blocking client uses at once, and how a wait for one ends."""
+"""The limit of concurrent connections of a blocking client, and waiting for one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Ctrl-C must not cut in two, in the main thread and in others."""
+"""Ctrl-C does not interrupt a write in the middle, in the main thread or another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many connections an asyncio client uses at once, and how a wait for one ends."""
+"""The limit of concurrent connections of an asyncio client, and waiting for one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client has handed out in a loop that is gone: it says so instead of waiting for ever."""
+"""Objects of a closed event loop raise an error instead of waiting forever."""
 
 from __future__ import annotations
 

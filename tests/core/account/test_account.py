@@ -1,4 +1,4 @@
-"""Who is signed in, what they have, on which network (account §5, §6; transport §11, §12)."""
+"""Account state: the signed-in user, balances and the network (account §5, §6; transport §11, §12)."""
 
 from __future__ import annotations
 

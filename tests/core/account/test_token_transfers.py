@@ -1,4 +1,4 @@
-"""What is asked before tokens move, and what is never sent twice (account §7 to §13)."""
+"""Deposits, withdrawals and rewards: they are checked first, and sent only once (account §7 to §13)."""
 
 from __future__ import annotations
 

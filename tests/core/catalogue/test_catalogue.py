@@ -1,4 +1,4 @@
-"""When the service is asked for models, tiers and sizes, and what is reused (projects-4.2 §9, §17)."""
+"""Requests for models, tiers and sizes, and reuse of the responses (projects-4.2 §9, §17)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long answers of the catalogue stay good, and how live models get their names (projects-4.2 §17)."""
+"""The cache of the catalogue, and the names of live models (projects-4.2 §17)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the client knows about image models (projects-5x §2.3, §4.8 to §4.10)."""
+"""The rules for image models that the client knows (projects-5x §2.3, §4.8 to §4.10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model id alone says (projects-4.2 §6.1 to §6.3, projects-5x §3, §4)."""
+"""Properties of a model that follow from its id (projects-4.2 §6.1 to §6.3, projects-5x §3, §4)."""
 
 from __future__ import annotations
 

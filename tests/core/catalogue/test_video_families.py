@@ -1,4 +1,4 @@
-"""What the rows say about every id (projects-4.2 §6.1, §6.6; projects-5x §3.3, §4)."""
+"""The table of video families, looked up by model id (projects-4.2 §6.1, §6.6; projects-5x §3.3, §4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many tokens a price is asked for (chat §8)."""
+"""The token counts in a request for a chat estimate (chat §8)."""
 
 from __future__ import annotations
 

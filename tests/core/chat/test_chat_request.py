@@ -1,4 +1,4 @@
-"""What a chat request holds (chat §2)."""
+"""The payload of a chat request (chat §2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How frames become an answer, and what a drop means for open ones (chat §3, §4, §6, §7; transport §13.3)."""
+"""Frames of a chat build its answer; lost connections (chat §3, §4, §6, §7; transport §13.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a conversation goes along with a question, and what is kept of an answer."""
+"""Conversations: the messages that are sent with a question, and those that are kept of an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is sent along with a question, and when an answer becomes part of the history."""
+"""Conversations: sending a question, and adding the answer to the history."""
 
 from __future__ import annotations
 

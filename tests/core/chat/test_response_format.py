@@ -1,4 +1,4 @@
-"""What `response_format` travels as, and what the answer is read as (chat §2.5)."""
+"""`response_format`: its wire form, and parsing the answer (chat §2.5)."""
 
 from __future__ import annotations
 

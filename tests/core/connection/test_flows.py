@@ -1,4 +1,4 @@
-"""When a frame may go out, and what happens when the socket breaks under it (transport §6.1)."""
+"""Sending a frame: waiting for a ready socket, and sockets that break meanwhile (transport §6.1)."""
 
 from __future__ import annotations
 

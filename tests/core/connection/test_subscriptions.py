@@ -1,4 +1,4 @@
-"""What an update of the socket event subscriptions looks like (transport §11)."""
+"""The wire form of socket event subscriptions (transport §11)."""
 
 from __future__ import annotations
 

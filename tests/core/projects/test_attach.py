@@ -1,4 +1,4 @@
-"""Where the news of projects come from that were started elsewhere (transport §13.1, projects-5x §9)."""
+"""Attaching projects that another process or client started (transport §13.1, projects-5x §9)."""
 
 from __future__ import annotations
 

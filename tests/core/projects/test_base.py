@@ -1,4 +1,4 @@
-"""What users see of projects and jobs: properties, listeners, copies."""
+"""The public side of projects and jobs: properties, listeners, copies."""
 
 from __future__ import annotations
 

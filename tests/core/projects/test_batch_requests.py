@@ -1,4 +1,4 @@
-"""Which projects the rows of a batch ask for, and what they are known by."""
+"""The projects that the rows of a batch ask for, and their keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is sent to cancel, when it is sent again, and when a cancellation counts (projects-5x §10)."""
+"""Canceling: the request, repeating it, and the outcome (projects-5x §10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of many requests may begin, within one cost limit for all."""
+"""Creating many projects within one cost limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is downloaded, created and waited for to enhance an image (projects-5x §8, additions-5x §14)."""
+"""Enhancing an image: the download, the project and the wait (projects-5x §8, additions-5x §14)."""
 
 from __future__ import annotations
 

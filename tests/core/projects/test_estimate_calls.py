@@ -1,4 +1,4 @@
-"""What asks for the cost of images, and how the answer reads (projects-4.2 §16, projects-5x §16)."""
+"""Requests for image estimates, and parsing the responses (projects-4.2 §16, projects-5x §16)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked before a price is (projects-4.2 §16)."""
+"""Estimates: defaults, checks and the requests that come before (projects-4.2 §16)."""
 
 from __future__ import annotations
 

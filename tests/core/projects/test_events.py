@@ -1,4 +1,4 @@
-"""What a step of an iteration over events waits for."""
+"""Iterating over the events of a project, step by step."""
 
 from __future__ import annotations
 

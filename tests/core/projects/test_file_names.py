@@ -1,4 +1,4 @@
-"""What `save(name=…)` means."""
+"""The name templates of `save(name=…)`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a `jobError` means (transport §16, projects-4.2 §11.5)."""
+"""Reading `jobError` frames (transport §16, projects-4.2 §11.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service knows of projects that a client does not follow (projects-5x §9.5, §9.7; additions-5x §5, §6)."""
+"""Looking up projects that the client does not track (projects-5x §9.5, §9.7; additions-5x §5, §6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What videos and music would cost: the address that asks (projects-4.2 §16.2, §16.3; projects-5x §16)."""
+"""The URLs of video and audio estimates (projects-4.2 §16.2, §16.3; projects-5x §16)."""
 
 from __future__ import annotations
 

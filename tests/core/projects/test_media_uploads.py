@@ -1,4 +1,4 @@
-"""What video and audio projects upload, where to, and what is refused (projects-4.2 §10; projects-5x §6)."""
+"""Uploads of video and audio projects, and refused media (projects-4.2 §10; projects-5x §6)."""
 
 from __future__ import annotations
 

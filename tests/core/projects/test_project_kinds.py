@@ -1,4 +1,4 @@
-"""What each type of project is checked, sent, uploaded and estimated with."""
+"""The checks, requests, uploads and estimates of each type of project."""
 
 from __future__ import annotations
 

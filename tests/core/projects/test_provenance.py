@@ -1,4 +1,4 @@
-"""What the service proves of a result, and what of it is believed (projects-5x §14)."""
+"""Reading the provenance of a result, and ignoring malformed values (projects-5x §14)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a record changes of a tracked project (projects-5x §9.4): nothing is downgraded."""
+"""Applying a record to a tracked project (projects-5x §9.4): nothing is downgraded."""
 
 from __future__ import annotations
 

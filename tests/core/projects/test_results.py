@@ -1,4 +1,4 @@
-"""How a finished job gets its URL, and what the record of a project adds (projects-4.2 §10.4, §11.4, §14.3)."""
+"""The URLs of finished jobs, and values from the record of the project (projects-4.2 §10.4, §11.4, §14.3)."""
 
 from __future__ import annotations
 

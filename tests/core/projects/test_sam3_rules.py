@@ -1,4 +1,4 @@
-"""What SAM 3 may be asked to find, and how it is asked (projects-5x §4.8)."""
+"""The parameters of SAM 3, and their wire form (projects-5x §4.8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a synchronization finds and announces (projects-5x §9.3, additions-5x §6)."""
+"""Synchronizing projects, and the events about it (projects-5x §9.3, additions-5x §6)."""
 
 from __future__ import annotations
 

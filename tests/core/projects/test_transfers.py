@@ -1,4 +1,4 @@
-"""How results come down; signed addresses are short-lived (projects-4.2 §10)."""
+"""Downloading results with signed, short-lived URLs (projects-4.2 §10)."""
 
 from __future__ import annotations
 

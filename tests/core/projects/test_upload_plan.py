@@ -1,4 +1,4 @@
-"""What goes up, in which order and where to; where results come from (projects-4.2 §10, projects-5x §6)."""
+"""The order and URLs of uploads, and the URLs of results (projects-4.2 §10, projects-5x §6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a wait for a project ends, and with what."""
+"""Waiting for a project: the result, errors and time limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run record says of the chats of a turn (replay §2)."""
+"""Building a run record from the chats of a turn (replay §2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tools did in a conversation, for its next round (chat §10)."""
+"""Media that tools made earlier in a conversation, for its next round (chat §10)."""
 
 from __future__ import annotations
 

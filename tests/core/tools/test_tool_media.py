@@ -1,4 +1,4 @@
-"""What media a call refers to: data URIs and indices (tools §2.1, §4.5, §4.7, §4.8)."""
+"""Resolving the media arguments of a tool call: data URIs and indices (tools §2.1, §4.5, §4.7, §4.8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which model runs a tool: selectors, preferences and what models can do (tools §5)."""
+"""Choosing the model that runs a tool: selectors, preferences and abilities (tools §5)."""
 
 from __future__ import annotations
 

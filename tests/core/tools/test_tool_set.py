@@ -1,4 +1,4 @@
-"""What users get of the tools: definitions, those for live models, and reading calls (tools §1.3, §1.4)."""
+"""The public helpers of tools: definitions, choices of live models, and reading calls (tools §1.3, §1.4)."""
 
 from __future__ import annotations
 

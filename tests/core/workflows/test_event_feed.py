@@ -1,4 +1,4 @@
-"""When an event stream is opened again, and when that is given up."""
+"""Event streams: reopening one, and giving up."""
 
 from __future__ import annotations
 

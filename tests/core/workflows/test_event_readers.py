@@ -1,4 +1,4 @@
-"""What the blocks of the two event streams mean."""
+"""Parsing the blocks of both kinds of event streams."""
 
 from __future__ import annotations
 

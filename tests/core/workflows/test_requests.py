@@ -1,4 +1,4 @@
-"""What is sent for runs, workflows, templates and replay records, and how answers are read."""
+"""Requests for runs, workflows, templates and replay records, and parsing the responses."""
 
 from __future__ import annotations
 

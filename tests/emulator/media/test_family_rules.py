@@ -1,4 +1,4 @@
-"""What the emulator refuses of the single families (projects-5x §2.3, §4.4 to §4.11)."""
+"""The emulator refuses requests that break the rules of a model family (projects-5x §2.3, §4.4 to §4.11)."""
 
 from __future__ import annotations
 
