@@ -13,6 +13,9 @@ from typing import assert_type
 import sogni
 import sogni_async
 
+sogni.Projct  # type: ignore[attr-defined]
+sogni_async.Projct  # type: ignore[attr-defined]
+assert_type(sogni.__version__, str)
 client = sogni.SogniClient(api_key="k")
 project = client.projects.create(type="image", model_id="m", max_cost=Decimal(1))
 client.projects.create(type="image", model_id="m", max_cost="1.5")

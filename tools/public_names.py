@@ -33,12 +33,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name == "__version__":
-        return import_module("sogni.settings").VERSION
-    value = public_object(name, __name__)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # otherwise a misspelled name would be an object
+
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            return import_module("sogni.settings").VERSION
+        value = public_object(name, __name__)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
