@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -12,14 +11,13 @@ from typing import Any
 
 import pytest
 
-from tests.examples.conftest import EXAMPLES, ROOT
+from tests.examples.conftest import EXAMPLES
+from tests.notebooks import execute
 
 pytestmark = pytest.mark.integration
 
 
 nbformat = pytest.importorskip("nbformat")
-nbclient = pytest.importorskip("nbclient")
-pytest.importorskip("ipykernel")
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 LOOK = """
@@ -35,7 +33,8 @@ LOOK = """
 # One test, because tests of a module may run in several processes, each with a kernel of its own.
 @pytest.mark.keeps_resources("the kernel's own channels belong to the library that starts it")
 def test_the_tour(tmp_path: Path) -> None:
-    tour = executed(tmp_path)
+    tour = nbformat.read(EXAMPLES / "tour.ipynb", as_version=4)
+    execute(tour, tmp_path)
     every_kind_of_result_is_displayed_once(tour)
     what_is_no_media_is_displayed_readably(tour)
     a_refusal_shows_the_cell_and_the_reason(tour)
@@ -43,15 +42,6 @@ def test_the_tour(tmp_path: Path) -> None:
     if CHROMIUM is None:
         pytest.skip("the exported notebook was not looked at: there is no Chromium")
     an_exported_notebook_shows_every_result(tour, tmp_path)
-
-
-def executed(folder: Path) -> Any:
-    """Return the executed notebook. Its kernel, and with it the emulator, has stopped."""
-    notebook = nbformat.read(EXAMPLES / "tour.ipynb", as_version=4)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder / "state")}
-    resources = {"metadata": {"path": str(folder)}}
-    nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3", resources=resources).execute(env=environment)
-    return notebook
 
 
 def outputs(tour: Any, heading: str) -> list[Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.forkserver import Process
-from tests.processes.test_exit import seconds_after_last_line
+from tests.processes.test_exit import AT_ONCE, seconds_after_last_line
 
 pytestmark = pytest.mark.integration
 
@@ -44,7 +44,7 @@ ASYNC = """
 def test_a_script_with_an_open_stream_ends(run: Run) -> None:
     printed, errors, seconds = seconds_after_last_line(run(STREAM))
     assert (printed, errors) == ("1\n", "")
-    assert seconds < 3
+    assert seconds < AT_ONCE
 
 
 @pytest.mark.parametrize("code", [STREAM + "    for event in events: pass\n", ASYNC], ids=["blocking", "asyncio"])

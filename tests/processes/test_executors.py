@@ -210,7 +210,7 @@ def test_a_batch_that_is_killed_ten_times_pays_once(start: Any, supernet: Supern
     moments = random.Random(5)
     for kill in range(KILLS):
         process = start(f"run({ROWS}, concurrency=16)")
-        wanted = kill * 15 + moments.randrange(10)
+        wanted = kill * 10 + moments.randrange(10)
         until(lambda wanted=wanted: files(tmp_path) >= wanted, process)
         time.sleep(moments.random() / 10)
         process.kill()
@@ -259,7 +259,7 @@ def test_a_batch_on_dask_that_is_killed_ten_times_pays_once(start: Any, supernet
     for kill in range(KILLS):
         ask("")
         child = int(coordinators.stdout.readline())
-        wanted = kill * 15 + moments.randrange(10)
+        wanted = kill * 10 + moments.randrange(10)
         until(lambda wanted=wanted: files(tmp_path) >= wanted, cluster, coordinators)
         time.sleep(moments.random() / 10)
         os.kill(child, 9)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import textwrap
 import time
@@ -11,13 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.forkserver import ROOT, Process
+from tests.forkserver import Process
+from tests.notebooks import execute
 from tests.processes.conftest import start_python
 
 pytestmark = pytest.mark.integration
 
 
 Run = Callable[[str], Process]
+
+AT_ONCE = 4.0
+"""Seconds. Less than the time limit for closing a client, but more than a busy machine needs."""
 
 GENERATE = """
     import sys, time
@@ -47,7 +50,7 @@ def test_a_script_ends_by_itself(run: Run, ending: str) -> None:
     code = textwrap.dedent(GENERATE) + ending
     printed, errors, seconds = seconds_after_last_line(run(code))
     assert (printed, errors) == ("4 4\n", "")
-    assert seconds < 2
+    assert seconds < AT_ONCE
 
 
 def test_a_script_ends_while_a_project_runs(run: Run) -> None:
@@ -59,7 +62,7 @@ def test_a_script_ends_while_a_project_runs(run: Run) -> None:
     """
     printed, errors, seconds = seconds_after_last_line(run(code))
     assert (printed, errors) == ("created\n", "")
-    assert seconds < 2
+    assert seconds < AT_ONCE
 
 
 def test_an_interactive_session(tmp_path: Path) -> None:
@@ -102,7 +105,7 @@ def test_ctrl_c_ends_a_wait_which_can_be_repeated(run: Run) -> None:
     printed, errors = process.communicate(timeout=30)
     assert (printed, errors) == ("completed\n", "")
     # The best of three: a machine that is busy elsewhere says nothing about the wait.
-    assert min(taken) < 0.1
+    assert min(taken) < 0.5
 
 
 def test_a_dropped_client_is_collected_and_its_threads_end(run: Run) -> None:
@@ -128,7 +131,6 @@ def test_a_dropped_client_is_collected_and_its_threads_end(run: Run) -> None:
 
 @pytest.mark.keeps_resources("the kernel's own channels belong to the library that starts it")
 def test_a_notebook(tmp_path: Path) -> None:
-    nbclient = pytest.importorskip("nbclient")
     nbformat = pytest.importorskip("nbformat")
     cells = [
         textwrap.dedent(GENERATE),
@@ -146,13 +148,7 @@ def test_a_notebook(tmp_path: Path) -> None:
         """,
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(textwrap.dedent(cell)) for cell in cells])
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path / "state")}
-    runner = nbclient.NotebookClient(
-        notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
-    )
-    began = time.monotonic()
-    runner.execute(env=environment)
-    assert time.monotonic() - began < 45
+    execute(notebook, tmp_path)
     outputs = [output for cell in notebook.cells for output in cell.outputs]
     texts = [output.get("text", "") for output in outputs]
     pages = [output["data"]["text/html"] for output in outputs if "text/html" in output.get("data", {})]
