@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from tests.forkserver import Process
@@ -18,6 +21,14 @@ threading.Event().wait()
 """
 
 
+def lasting_port() -> int:
+    """A free port that systems do not select for others, so that it is still free for a restart."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port is free")
+
+
 class EmulatorProcess:
     """A running process. ``cuts`` are event counts after which its next streams are cut, in order."""
 
@@ -30,7 +41,7 @@ class EmulatorProcess:
         *,
         cuts: tuple[int, ...] = (),
     ) -> None:
-        values = (str(directory), str(step_time), str(port), *map(str, cuts))
+        values = (str(directory), str(step_time), str(port or lasting_port()), *map(str, cuts))
         self.process = start_process(PROGRAM, *values, cwd=directory.parent, env={})
         assert self.process.stdout is not None
         self.rest_endpoint, self.socket_endpoint, self.api_key = self.process.stdout.readline().split()

@@ -14,7 +14,7 @@ import pytest
 from sogni.emulator import Balance, LocalSupernet
 from tests.emulator.chat import test_chat_runs as runs
 from tests.emulator.media.helpers import opened
-from tests.emulator.process import EmulatorProcess
+from tests.emulator.process import EmulatorProcess, lasting_port
 from tests.emulator.wire import Wire, job_request, new_id
 from tests.emulator.workflows.helpers import FILM, ROOT, ended, frames, get, plan, run, start, step, still, takes
 from tests.forkserver import Process
@@ -137,8 +137,8 @@ def test_a_chat_run_that_waits_asks_again(directory: Path) -> None:
 
 
 def test_signed_urls_stay_valid_on_the_same_port(directory: Path) -> None:
-    with LocalSupernet(step_time=0, data=directory) as supernet, Wire(supernet) as wire:
-        port = int(supernet.rest_endpoint.rpartition(":")[2])
+    port = lasting_port()
+    with LocalSupernet(step_time=0, data=directory, rest_port=port) as supernet, Wire(supernet) as wire:
         url = run(wire, still())["artifacts"][0]["url"]
     with LocalSupernet(step_time=0, data=directory, rest_port=port) as supernet, Wire(supernet) as wire:
         assert wire.http.get(url, timeout=30).status_code == 200

@@ -284,16 +284,16 @@ def waited_for(engine: Engine, topic: Any) -> bool:
         return topic in engine.state.waiter_registry._by_topic
 
 
-def test_closing_does_not_wait_for_a_handshake_that_hangs(
-    supernet: LocalSupernet, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_closing_does_not_wait_for_a_handshake_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "CONNECTING_SECONDS", 0.05)
-    rule = supernet.faults.refuse_upgrade(hang=True)
-    engine = engine_of(supernet, timeouts=Timeouts(connect=0.5))
-    connecting = Called(lambda: engine.run(sending.open_connection(SOON)))
-    supernet.wait_for(lambda: rule.fired)
-    assert 0.05 <= seconds(engine.close) < 0.4
-    assert isinstance(connecting.ended().error, ClientClosedError)
+    # Its end is that of the handshake, and of its thread.
+    with LocalSupernet(step_time=0) as supernet:
+        rule = supernet.faults.refuse_upgrade(hang=True)
+        engine = engine_of(supernet, timeouts=Timeouts(connect=SOON))
+        connecting = Called(lambda: engine.run(sending.open_connection(SOON)))
+        supernet.wait_for(lambda: rule.fired)
+        assert 0.05 <= seconds(engine.close) < SOON / 3
+        assert isinstance(connecting.ended().error, ClientClosedError)
 
 
 def test_closing_does_not_wait_for_ever_for_a_server_that_fell_silent(
@@ -302,7 +302,7 @@ def test_closing_does_not_wait_for_ever_for_a_server_that_fell_silent(
     monkeypatch.setattr(reader, "CLOSE_SECONDS", 0.05)
     engine = connect(engine_of(supernet))
     supernet.freeze_connections()
-    assert seconds(engine.close) < 0.5
+    assert seconds(engine.close) < 3
 
 
 def test_a_client_is_closed_from_within_a_callback(supernet: LocalSupernet) -> None:

@@ -75,9 +75,11 @@ def fill_buffers(client: SerialSocket) -> None:
     while select.select([], [sock], [], 0.1)[1]:
         with suppress(BlockingIOError):
             sock.send(bytes(65536))
-    with suppress(BlockingIOError):  # a selector says "writable" only when a good part of the buffer is free
-        while True:
-            sock.send(b"\0")
+    # A selector says "writable" only when a good part of the buffer is free. Filled byte by byte, that takes too long.
+    for size in (65536, 1):
+        with suppress(BlockingIOError):
+            while True:
+                sock.send(bytes(size))
 
 
 # -- receiving ---------------------------------------------------------------------------------------------

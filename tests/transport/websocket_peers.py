@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-GUARD = 20.0
+GUARD = 60.0
 """Seconds after which a test that hangs fails instead."""
 
 

@@ -199,7 +199,7 @@ async def test_closing_while_connecting_does_not_wait(quick: LocalSupernet) -> N
         client = SogniClient(api_key="k", rest_endpoint=quick.rest_endpoint, socket_endpoint=url)
         connecting = asyncio.create_task(client.connect())
         await asyncio.to_thread(begun.wait, GUARD)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(5):
             await client.close()
         with pytest.raises(ClientClosedError):
             await connecting

@@ -18,7 +18,7 @@ from sogni.errors import AuthenticationError, ProtocolError, SogniConnectionErro
 from sogni.settings import Settings
 from sogni_async.transport.http import Http
 from sogni_async.transport.websocket import Socket
-from tests.transport.websocket_peers import Connection, ConnectProxy, frame, serving
+from tests.transport.websocket_peers import GUARD, Connection, ConnectProxy, frame, serving
 
 KEY = {"api-key": "sogni-secret-key"}
 APP, PASSWORD = "secret-app", "hunter2"
@@ -299,5 +299,5 @@ async def test_goodbye_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         connection.until_closed()
 
     with serving(peer) as url:
-        async with opened(url) as socket, asyncio.timeout(2):
+        async with opened(url) as socket, asyncio.timeout(GUARD):
             await socket.close_cleanly()
