@@ -202,6 +202,7 @@ class Videos:
     path: Path | None = None
     _videos: dict[str, Video] = field(factory=dict)
     _projects: dict[str, Project] = field(factory=dict)
+    _attaching: asyncio.Lock = field(factory=asyncio.Lock)
     _saving: asyncio.Lock = field(factory=asyncio.Lock)
 
     def __attrs_post_init__(self) -> None:
@@ -232,14 +233,19 @@ class Videos:
 
         Raises `RequestError` if the service no longer has it. The video is then forgotten.
         """
-        project = self._projects.get(video.id)
-        if project is None:
-            try:
-                project = await self.client.projects.attach(video.project_id)
-            except NotFoundError:
-                self._videos.pop(video.id, None)
-                raise _missing(video.id) from None
-            self._projects[video.id] = project
+        # One request at a time: for a second one, `attach` would return the project before its record has been read.
+        async with self._attaching:
+            project = self._projects.get(video.id)
+            if project is None:
+                try:
+                    project = await self.client.projects.attach(video.project_id)
+                except NotFoundError:
+                    self._videos.pop(video.id, None)
+                    raise _missing(video.id) from None
+                self._projects[video.id] = project
+        if project.status == "completed":
+            # The URL of the file may still be missing.
+            await project.wait(check=False)
         return project
 
     async def add(self, video: Video, project: Project) -> None:

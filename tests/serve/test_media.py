@@ -14,8 +14,9 @@ from PIL import Image
 from urllib3.filepost import encode_multipart_formdata
 
 from sogni.emulator import LocalSupernet
+from sogni.serve.service import Service
 from sogni.serve.videos import Videos
-from tests.serve.asgi import Caller, Exchange, Reply
+from tests.serve.asgi import KEY, Caller, Exchange, Reply
 
 GENERATIONS, EDITS, SPEECH, VIDEOS = (
     "/v1/images/generations",
@@ -324,3 +325,18 @@ async def test_file_that_breaks_off_is_not_completed(call: Caller, supernet: Loc
     exchange = call.begin("GET", f"{VIDEOS}/{video['id']}/content")
     await exchange.task
     assert (exchange.reply.status, exchange.reply.complete) == (200, False)
+
+
+async def test_first_requests_after_a_restart_find_a_complete_video(
+    call: Caller, supernet: LocalSupernet, tmp_path: Path
+) -> None:
+    call.service.videos = Videos(call.service.client, tmp_path / "videos.json")
+    video = (await call("POST", VIDEOS, {"prompt": "a kite", "seconds": 2, "size": "480x480"})).json
+    await until_done(call, video["id"])
+    (row,) = json.loads((tmp_path / "videos.json").read_bytes())
+    while (await call.service.client.projects.get(row["project_id"])).status != "completed":
+        await asyncio.sleep(0.02)
+    async with supernet.async_client() as client:
+        later = Caller(Service(client, KEY, videos=Videos(client, tmp_path / "videos.json")))
+        paths = [f"{VIDEOS}/{video['id']}", f"{VIDEOS}/{video['id']}/content"] * 2
+        assert [reply.status for reply in await asyncio.gather(*(later("GET", path) for path in paths))] == [200] * 4

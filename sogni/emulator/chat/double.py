@@ -159,6 +159,8 @@ class _ToolResult:
 
 Schema = Mapping[str, Any]
 _DEPTH = 12
+_MOST = 1e15
+"""Larger numbers in a text are not used: they could not be rounded."""
 _QUOTE_OR_NAME = re.compile(
     r"[\"“]([^\"“”]+)[\"”]|(?<!\w)'([^']+)'(?!\w)|(?<=[a-z,;:] )([A-Z][\w/-]*(?: [A-Z][\w/-]*)*)"
 )
@@ -281,6 +283,8 @@ class Filler:
         value = given
         if value is None:
             value = float(self._numbers.pop(0)) if self._numbers else schema.get("default", 1)
+        if not abs(value) < _MOST:  # nor NaN
+            value = 1
         low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
         step: float = schema.get("multipleOf", 1 if integral else 0)
         low = max(low, schema.get("exclusiveMinimum", -math.inf) + (step or 1e-6))

@@ -58,6 +58,8 @@ NODE = {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}, "v": 
         ({"type": "string"}, "it=5", "5"),
         ({"type": "string"}, "", "text"),
         ({"type": "string", "default": "blue"}, "any", "blue"),
+        ({"type": "integer"}, "9" * 400, 1),
+        ({"type": "number"}, "it=NaN", 1),
         ({"type": "string", "format": "date"}, "any", "2026-01-01"),
         ({"type": "string", "minLength": 6}, "any", "any..."),
         ({"type": "string", "maxLength": 2}, "any", "an"),
