@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 logger: logging.Logger = logging.getLogger("sogni.serve")
 
-COST_SECONDS = 10.0
+COST_SECONDS = 30.0
 """How long to wait for the record of a finished project, which has its cost."""
 COST_POLL_SECONDS = 0.5
 """Pause between two attempts: the record appears a moment after the end of a project."""
