@@ -160,7 +160,7 @@ class _ToolResult:
 Schema = Mapping[str, Any]
 _DEPTH = 12
 _MOST = 1e15
-"""Larger numbers in a text are not used: they could not be rounded."""
+"""Larger numbers in a message are not used: they could not be rounded."""
 _QUOTE_OR_NAME = re.compile(
     r"[\"“]([^\"“”]+)[\"”]|(?<!\w)'([^']+)'(?!\w)|(?<=[a-z,;:] )([A-Z][\w/-]*(?: [A-Z][\w/-]*)*)"
 )
