@@ -42,7 +42,10 @@ def type_name(value: object) -> str:
 
 
 def is_https(url: str) -> bool:
-    parts = urlsplit(url.strip())
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:
+        return False
     return parts.scheme == "https" and bool(parts.netloc)
 
 

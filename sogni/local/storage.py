@@ -168,9 +168,12 @@ def _matched(name: str, given: str | os.PathLike[str]) -> re.Match[str] | None:
 
 
 def _local_path(name: str, url: str) -> Path:
-    parts = urlsplit(url)
-    path = url2pathname(parts.path)
-    if parts.netloc not in ("", "localhost") or not Path(path).is_absolute():
+    try:
+        parts = urlsplit(url)
+        path = url2pathname(parts.path)
+    except ValueError:
+        path = ""
+    if not Path(path).is_absolute() or parts.netloc not in ("", "localhost"):
         raise invalid_value(name, url, "a file URL with an absolute path, such as file:///home/ada/pictures")
     return Path(path)
 

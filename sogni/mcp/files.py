@@ -119,7 +119,10 @@ def folders_of_uris(uris: Iterable[str]) -> list[Path]:
     """Return the folders of file: URIs; others are ignored."""
     found = []
     for uri in uris:
-        parts = urlsplit(uri)
+        try:
+            parts = urlsplit(uri)
+        except ValueError:
+            continue
         if parts.scheme == "file" and parts.netloc in ("", "localhost") and "\0" not in unquote(parts.path):
             path = Path(url2pathname(parts.path))
             if path.is_absolute():

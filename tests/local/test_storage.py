@@ -78,7 +78,7 @@ def test_a_batch_needs_a_directory_or_a_journal(tmp_path: Path) -> None:
             "simplecache::s3://bucket/a",
         ),
         *("zip://a.zip::s3://bucket/b", "s3://bucket/nul\0", "http://host/x", "data://x", "unheard-of://x"),
-        *("file://host/x", "file://x"),
+        *("file://host/x", "file://x", "file://["),
     ],
 )
 def test_other_urls_are_refused(given: str) -> None:

@@ -132,7 +132,7 @@ def test_data_uris_are_read() -> None:
 
 
 def test_only_file_uris_of_this_computer_are_folders() -> None:
-    uris = ["file:///a%20b", "file://localhost/c", "file://host/d", "https://e/f", "file:g", "file:///h%00"]
+    uris = ["file:///a%20b", "file://localhost/c", "file://host/d", "https://e/f", "file:g", "file:///h%00", "file://["]
     assert folders_of_uris(uris) == [Path("/a b"), Path("/c")]
 
 

@@ -23,6 +23,7 @@ from attrs import define, evolve, field, frozen
 
 from sogni.emulator.account.accounts import Account, InsufficientFundsError, Token
 from sogni.emulator.catalogue.models import Model
+from sogni.emulator.fields import is_web_url
 from sogni.emulator.media.codecs import probe
 from sogni.emulator.projects.orders import Order
 from sogni.emulator.projects.projects import Project
@@ -84,9 +85,9 @@ class Fetcher:
 
     def _own(self, url: str) -> Key | None:
         """Return the file that a URL of this emulator's storage grants, or None for any other URL."""
-        parts = urlsplit(url)
         if not url.startswith(self.state.rest_endpoint + "/storage/"):
             return None
+        parts = urlsplit(url)
         key = Key.of(unquote(parts.path.removeprefix("/storage/")))
         try:
             self.state.signer.check("GET", key, dict(parse_qsl(parts.query)), None)
@@ -103,8 +104,12 @@ class Fetcher:
         return await self._keep(content, head[5:].partition(";")[0] or None)
 
     async def _download(self, url: str) -> Key:
-        if urlsplit(url).scheme.lower() not in ("http", "https"):
-            raise ToolError("INVALID_MEDIA", "Media URLs must start with http:// or https://")
+        try:
+            host = urlsplit(url).hostname
+        except ValueError:
+            host = None
+        if not is_web_url(url) or host is None:
+            raise ToolError("INVALID_MEDIA", "Media URLs must start with http:// or https:// and name a host")
         try:
             async with aiohttp.ClientSession(timeout=_TIMEOUT) as session, session.get(url) as reply:
                 reply.raise_for_status()
@@ -116,7 +121,7 @@ class Fetcher:
                 return await self._keep(content, reply.content_type)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             # The URL may contain a signature: name only the host.
-            message = f"The file at {urlsplit(url).hostname} could not be fetched: {type(error).__name__}"
+            message = f"The file at {host} could not be fetched: {type(error).__name__}"
             raise ToolError("MEDIA_NOT_FOUND", message) from None
 
     async def _keep(self, content: bytes | bytearray, content_type: str | None) -> Key:

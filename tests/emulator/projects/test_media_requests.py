@@ -173,6 +173,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("seedance-2-0", {"referenceAudioURLs": ["https://a.b/c"]}, "require at least one reference image or video"),
     ("seedance-2-0", {"hasReferenceAudioIdentity": True}, "require at least one reference image or video"),
     ("seedance-2-0", {"referenceImageURLs": ["http://a.b/c"]}, "must contain public https URLs only"),
+    ("seedance-2-0", {"referenceImageURLs": ["https://["]}, "must contain public https URLs only"),
     ("seedance-2-0", {"referenceImageURLs": [" "]}, "must contain public https URLs only"),
     ("seedance-2-0", {"referenceImageURLs": "https://a.b/c"}, "referenceImageURLs must be a list"),
     ("seedance-2-0", {"seedanceTaskType": "edit"}, "seedanceTaskType is not supported by seedance-2-0"),

@@ -276,6 +276,7 @@ def test_seedance_takes_references(tools: Tools) -> None:
         ("label_asset", {}, "INVALID_ARGUMENTS"),
         ("inspect_asset", {}, "MEDIA_REQUIRED"),
         ("edit_image", {"prompt": "a", "source_image_url": "ftp://example.test/a.png"}, "INVALID_MEDIA"),
+        ("edit_image", {"prompt": "a", "source_image_url": "http://["}, "INVALID_MEDIA"),
         ("edit_image", {"prompt": "a", "source_image_url": "data:image/png;base64,@@"}, "INVALID_MEDIA"),
     ],
 )
