@@ -14,6 +14,16 @@ from operator import itemgetter
 from typing import Any, ClassVar, Literal, Self
 from weakref import WeakKeyDictionary
 
+try:
+    import langchain_core  # noqa: F401  reports a missing library at once
+except ModuleNotFoundError as _error:
+    if _error.name != "langchain_core":
+        raise
+    raise ModuleNotFoundError(
+        "sogni.contrib.langchain requires langchain-core, which is not installed: pip install 'sogni[langchain]'",
+        name="langchain_core",
+    ) from None
+
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
