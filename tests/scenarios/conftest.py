@@ -102,7 +102,7 @@ async def why_not_connected(sdk: Sdk, client: Any) -> Any:
     """The error of a connection that fails, once the first attempt has."""
     with suppress(sdk.SogniError):
         await sdk.call(client.connect, timeout=0)
-    # The attempt goes on when nobody waits for it.
+    # The attempt continues when nobody waits for it.
     await until(lambda: client._engine.state.connection.closed)
     with pytest.raises(sdk.SogniError) as caught:
         await sdk.call(client.connect, timeout=0)

@@ -163,7 +163,7 @@ def test_ctrl_c_leaves_at_once() -> None:
         assert events.read(SOON) == b"one"
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
-            timer.start()  # in here, because nothing says how soon this thread goes on
+            timer.start()  # in here, because this thread may continue late
             events.read(SOON)
         assert time.monotonic() - began < SOON / 2
     timer.join()
